@@ -1,1 +1,42 @@
-//! (being built)
+//! Money and shares as pure arithmetic: no I/O, no clock, no async, no float.
+//!
+//! Everything that decides who gets what is here and only here, so that the pool, `adit audit`, the simulator and a
+//! stranger with the published window compute the same numbers.
+//!
+//! Reading order: [`id`] and [`amount`] (the words), [`share`] (what the doors bring), [`slice`] and [`window`] (what
+//! counts), [`scheme`] (the rule), [`split`] (the only place that divides money), [`ledger`] (double entry),
+//! [`reward`] and [`payout`] (the two lives of money), [`audit`] (the same again, by somebody else), [`reserve`] (what
+//! paying per share risks).
+
+#![deny(
+    clippy::float_arithmetic,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap
+)]
+#![deny(clippy::cast_precision_loss, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
+
+pub mod amount;
+pub mod audit;
+pub mod fee;
+pub mod id;
+pub mod ledger;
+pub mod payout;
+pub mod rate;
+mod ratio;
+pub mod reserve;
+pub mod reward;
+pub mod scheme;
+pub mod share;
+pub mod slice;
+pub mod split;
+pub mod window;
+
+pub use amount::Amount;
+pub use fee::BasisPoints;
+pub use id::{
+    AccountId, AssetId, PayoutId, PoolId, RateId, RewardId, ShareSeq, SliceNo, UnixMs, WorkerId,
+};
+pub use scheme::Scheme;
+pub use share::{BlockFound, LogEntry, Share, ShareKey, Weight, WeightSum};

@@ -15,20 +15,20 @@ type U512 = Uint<512, 8>;
 /// Units of 10^-12 in one.
 const ONE: u128 = 1_000_000_000_000;
 
-/// A share difficulty, relative to [`Algorithm::difficulty_one`]: from 10^-9 to 4·10^9.
+/// A share difficulty, relative to [`Algorithm::difficulty_one`]: from 10^-9 to 2·10^9.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Difficulty(u128);
 
 /// Text or number that is no difficulty.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a difficulty is a number from 0.000000001 to 4000000000, not {0}")]
+#[error("a difficulty is a number from 0.000000001 to 2000000000, not {0}")]
 pub struct BadDifficulty(pub String);
 
 impl Difficulty {
     /// 10^-9: about four hashes a share; for load generators and tests.
     pub const MIN: Difficulty = Difficulty(ONE / 1_000_000_000);
-    /// 4·10^9: the largest whose work still fits 64 bits.
-    pub const MAX: Difficulty = Difficulty(4_000_000_000 * ONE);
+    /// 2·10^9: the largest whose work still fits 63 bits, the integers of SQL.
+    pub const MAX: Difficulty = Difficulty(2_000_000_000 * ONE);
 
     /// The nearest representable difficulty: whole from 1 upwards, twelve decimals below, clamped to the range.
     /// Not-a-number gives the minimum.
@@ -104,7 +104,7 @@ mod tests {
             (0.00015, "0.00015"),
             (1e-9, "0.000000001"),
             (2.6, "3"),
-            (4e9, "4000000000"),
+            (2e9, "2000000000"),
         ];
         for (value, text) in cases {
             assert_eq!(Difficulty::nearest(value).to_string(), text);
@@ -119,17 +119,20 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_range_has_a_weight_of_64_bits() {
+    fn the_whole_range_has_a_weight_that_fits_sql() {
         for algorithm in [Algorithm::Sha256d, Algorithm::Scrypt] {
             for d in [Difficulty::MIN, Difficulty::MAX] {
-                assert!(d.target(algorithm).work().as_u64().is_some(), "{d} {algorithm:?}");
+                assert!(
+                    d.target(algorithm).work().as_u64().is_some_and(|w| i64::try_from(w).is_ok()),
+                    "{d} {algorithm:?}"
+                );
             }
         }
     }
 
     #[test]
     fn nonsense_is_refused_or_clamped() {
-        for text in ["", "x", "-1", "0", "nan", "inf", "5e9", "1e-10"] {
+        for text in ["", "x", "-1", "0", "nan", "inf", "3e9", "1e-10"] {
             assert!(text.parse::<Difficulty>().is_err(), "{text}");
         }
         assert_eq!(Difficulty::nearest(f64::NAN), Difficulty::MIN);
@@ -139,7 +142,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn what_is_printed_reads_back_as_what_is_enforced(value in 1e-9f64..4e9) {
+        fn what_is_printed_reads_back_as_what_is_enforced(value in 1e-9f64..2e9) {
             let d = Difficulty::nearest(value);
             let back: Difficulty = d.to_string().parse().unwrap();
             proptest::prop_assert_eq!(d, back);
@@ -147,7 +150,7 @@ mod tests {
         }
 
         #[test]
-        fn a_higher_difficulty_never_has_an_easier_target(a in 1e-9f64..4e9, b in 1e-9f64..4e9) {
+        fn a_higher_difficulty_never_has_an_easier_target(a in 1e-9f64..2e9, b in 1e-9f64..2e9) {
             let (a, b) = (Difficulty::nearest(a), Difficulty::nearest(b));
             if a <= b {
                 proptest::prop_assert!(a.target(Algorithm::Sha256d) >= b.target(Algorithm::Sha256d));

@@ -1,0 +1,173 @@
+//! The same computations again, by somebody who does not trust the first.
+//!
+//! Invariant: uses the rules of [`crate::window`] and [`crate::split`] and nothing the pool concluded; reports the first
+//! difference, or none.
+
+use crate::Amount;
+use crate::id::{AccountId, ShareSeq, SliceNo};
+use crate::reward::Reward;
+use crate::share::{Share, WeightSum};
+use crate::slice::{OpenSlice, Slice};
+use crate::split::{Split, split};
+use crate::window::{SliceSource, Window, WindowTable};
+
+/// Where a record and its recomputation part.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Difference {
+    /// A slice does not follow from its shares and the slice before.
+    #[error("slice {0} does not follow from its shares and the slice before it")]
+    Slice(SliceNo),
+    /// The window's bounds.
+    #[error("the window should run from slice {from} to {through} with {part:?} of the oldest")]
+    Bounds {
+        /// Recomputed oldest slice.
+        from: SliceNo,
+        /// Recomputed newest slice.
+        through: SliceNo,
+        /// Recomputed part of the oldest.
+        part: (WeightSum, WeightSum),
+    },
+    /// An account's work in the window.
+    #[error("account {account} should have work {recomputed} in the window, not {recorded}")]
+    Work {
+        /// Who.
+        account: AccountId,
+        /// What the record says.
+        recorded: WeightSum,
+        /// What follows from the slices.
+        recomputed: WeightSum,
+    },
+    /// An account's part.
+    #[error("account {account} should get {recomputed}, not {recorded}")]
+    Part {
+        /// Who.
+        account: AccountId,
+        /// What the record says.
+        recorded: Amount,
+        /// What follows from the window.
+        recomputed: Amount,
+    },
+    /// A window or split that should exist does not, or the other way round.
+    #[error("the scheme and the record disagree about whether a window is paid")]
+    Shape,
+    /// The parts do not sum.
+    #[error("the parts do not sum to the reward")]
+    Sum,
+}
+
+/// Seals the given shares of one slice again and compares.
+///
+/// # Errors
+/// When the result differs.
+pub fn check_slice(
+    recorded: &Slice,
+    previous: Option<(SliceNo, [u8; 32])>,
+    shares: impl IntoIterator<Item = (ShareSeq, Share)>,
+) -> Result<(), Difference> {
+    let mut open = OpenSlice::after(recorded.pool, previous);
+    for (seq, share) in shares {
+        if share.pool == recorded.pool {
+            open.count(seq, &share);
+        }
+    }
+    if open.close().as_ref() == Some(recorded) {
+        Ok(())
+    } else {
+        Err(Difference::Slice(recorded.no))
+    }
+}
+
+/// Recomputes a reward's window from the slices and its split from the window. `cut` is the last slice of the round
+/// before (PROP). The fee of each account is taken from the record, where it is public.
+///
+/// # Errors
+/// The outer error is the source's, the inner one the first difference.
+pub fn check_reward<S: SliceSource>(
+    reward: &Reward,
+    cut: SliceNo,
+    source: &mut S,
+) -> Result<Result<(), Difference>, S::Error> {
+    let Some(length) = reward.scheme.window_length(reward.network_work) else {
+        return Ok(check_without_window(reward));
+    };
+    let (Some(recorded), Some(recorded_split)) = (&reward.window, &reward.split) else {
+        return Ok(Err(Difference::Shape));
+    };
+    let mut window = Window::new(cut);
+    window.fit(length, recorded.through, source)?;
+    let recomputed = window.table(length);
+    Ok(compare_windows(recorded, &recomputed).and_then(|()| {
+        compare_splits(recorded_split, &split_of(reward, &recomputed, recorded_split))
+    }))
+}
+
+/// The split that a window gives: of nobody's work, everything to the finder.
+#[must_use]
+pub fn split_of(reward: &Reward, window: &WindowTable, fees: &Split) -> Split {
+    let finder = [(reward.finder, 1)];
+    let work = if window.rows.is_empty() { finder.as_slice() } else { window.rows.as_slice() };
+    let fee = |account| {
+        fees.rows
+            .iter()
+            .find(|row| row.account == account)
+            .map(|row| row.fee_bps)
+            .unwrap_or_default()
+    };
+    split(reward.to_pool, work, fee)
+}
+
+fn check_without_window(reward: &Reward) -> Result<(), Difference> {
+    match (&reward.split, reward.scheme.pays_per_share()) {
+        (None, true) => Ok(()),
+        (Some(split), false) if split.rows.iter().any(|row| row.account != reward.finder) => {
+            Err(Difference::Shape)
+        }
+        (Some(split), false)
+            if !split.is_exact() || split.amount != reward.to_pool.add(reward.to_finder) =>
+        {
+            Err(Difference::Sum)
+        }
+        (Some(_), false) => Ok(()),
+        _ => Err(Difference::Shape),
+    }
+}
+
+fn compare_windows(recorded: &WindowTable, recomputed: &WindowTable) -> Result<(), Difference> {
+    let bounds = |w: &WindowTable| (w.from, w.through, w.oldest_part);
+    if bounds(recorded) != bounds(recomputed) {
+        let (from, through, part) = bounds(recomputed);
+        return Err(Difference::Bounds { from, through, part });
+    }
+    match first_unequal(&recorded.rows, &recomputed.rows) {
+        Some((account, recorded, recomputed)) => {
+            Err(Difference::Work { account, recorded, recomputed })
+        }
+        None => Ok(()),
+    }
+}
+
+fn compare_splits(recorded: &Split, recomputed: &Split) -> Result<(), Difference> {
+    let nets =
+        |split: &Split| split.rows.iter().map(|row| (row.account, row.net)).collect::<Vec<_>>();
+    if let Some((account, recorded, recomputed)) = first_unequal(&nets(recorded), &nets(recomputed))
+    {
+        return Err(Difference::Part { account, recorded, recomputed });
+    }
+    if recorded == recomputed && recorded.is_exact() { Ok(()) } else { Err(Difference::Sum) }
+}
+
+/// The first account that two ascending lists disagree about; who is missing has nothing.
+fn first_unequal<T: Copy + PartialEq + Default>(
+    left: &[(AccountId, T)],
+    right: &[(AccountId, T)],
+) -> Option<(AccountId, T, T)> {
+    let at = left.iter().zip(right).take_while(|(a, b)| a == b).count();
+    match (left.get(at), right.get(at)) {
+        (None, None) => None,
+        (Some(&(account, value)), None) => Some((account, value, T::default())),
+        (None, Some(&(account, value))) => Some((account, T::default(), value)),
+        (Some(&(a, value)), Some(&(b, other))) if a == b => Some((a, value, other)),
+        (Some(&(a, value)), Some(&(b, _))) if a < b => Some((a, value, T::default())),
+        (Some(_), Some(&(b, other))) => Some((b, T::default(), other)),
+    }
+}
