@@ -344,7 +344,32 @@ enum Column {
     Posted,
 }
 
+/// A set as it was stored: its name, where it stands, its content's hash, and the content itself while pending.
+#[derive(Clone, Debug)]
+pub struct StoredSet {
+    /// Its name.
+    pub key: SetKey,
+    /// Where it stands.
+    pub state: SetState,
+    /// [`TransferSet::hash`].
+    pub hash: [u8; 32],
+    /// Its movements, needed only while they can still be voided.
+    pub pending: Option<TransferSet>,
+}
+
 impl Ledger {
+    /// The ledger as it was stored.
+    #[must_use]
+    pub fn restore(
+        balances: impl IntoIterator<Item = (AssetId, Kind, Balance)>,
+        sets: impl IntoIterator<Item = StoredSet>,
+    ) -> Ledger {
+        let balances =
+            balances.into_iter().map(|(asset, kind, balance)| ((asset, kind), balance)).collect();
+        let known = |s: StoredSet| (s.key, Known { state: s.state, hash: s.hash, set: s.pending });
+        Ledger { balances, sets: sets.into_iter().map(known).collect() }
+    }
+
     /// Takes one step.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ pub mod amount;
 pub mod audit;
 pub mod fee;
 pub mod id;
+pub mod identity;
 pub mod ledger;
 pub mod payout;
 pub mod rate;
@@ -38,5 +39,6 @@ pub use fee::BasisPoints;
 pub use id::{
     AccountId, AssetId, PayoutId, PoolId, RateId, RewardId, ShareSeq, SliceNo, UnixMs, WorkerId,
 };
+pub use identity::{Identity, IdentityKind};
 pub use scheme::Scheme;
 pub use share::{BlockFound, LogEntry, Share, ShareKey, Weight, WeightSum};

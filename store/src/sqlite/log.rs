@@ -1,0 +1,139 @@
+//! The log of facts in three tables with one sequence.
+//!
+//! Invariant: an append is one transaction, synced when it returns; positions have no gaps.
+
+use super::value::{Json, Money, Sum, Text, int, uint};
+use crate::StoreError;
+use accounting::{
+    AccountId, BlockFound, LogEntry, PoolId, RateId, Share, ShareKey, ShareSeq, UnixMs, Weight,
+    WorkerId,
+};
+use rusqlite::{Connection, Row, params};
+
+/// Writes entries from position `first` on.
+pub(super) fn append(
+    db: &mut Connection,
+    first: ShareSeq,
+    entries: &[LogEntry],
+) -> rusqlite::Result<()> {
+    let tx = db.transaction()?;
+    {
+        let mut share_row =
+            tx.prepare_cached("INSERT INTO shares VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?;
+        for (seq, entry) in (int(first.0)?..).zip(entries) {
+            match entry {
+                LogEntry::Share(s) => {
+                    share_row.execute(params![
+                        seq,
+                        s.pool.0,
+                        int(s.account.0)?,
+                        int(s.worker.0)?,
+                        int(s.weight.get())?,
+                        int(s.rate.0)?,
+                        int(s.found_at.0)?,
+                        s.key.0.as_slice(),
+                    ])?;
+                }
+                LogEntry::BlockFound(b) => insert_block(&tx, seq, b)?,
+                LogEntry::Revoke { share, reason } => {
+                    let mut row = tx.prepare_cached("INSERT INTO revocations VALUES (?, ?, ?)")?;
+                    row.execute(params![seq, int(share.0)?, reason])?;
+                }
+            }
+        }
+    }
+    tx.commit()
+}
+
+fn insert_block(tx: &Connection, seq: i64, b: &BlockFound) -> rusqlite::Result<()> {
+    tx.prepare_cached("INSERT INTO blocks_found VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
+        .execute(params![
+            seq,
+            b.pool.0,
+            int(b.finder.0)?,
+            int(b.worker.0)?,
+            Text(b.block),
+            int(b.height)?,
+            Money(b.to_pool),
+            Money(b.to_finder),
+            Sum(b.network_work),
+            Json(b.scheme),
+            int(b.found_at.0)?,
+        ])?;
+    Ok(())
+}
+
+/// The last position written.
+pub(super) fn end(db: &Connection) -> rusqlite::Result<ShareSeq> {
+    let last = "SELECT max(coalesce((SELECT max(seq) FROM shares), 0), coalesce((SELECT max(seq) FROM blocks_found), 0),
+                           coalesce((SELECT max(seq) FROM revocations), 0))";
+    db.query_row(last, [], |row| uint(row, 0).map(ShareSeq))
+}
+
+/// Reads everything from a position on, in order.
+pub(super) fn scan(
+    db: &Connection,
+    from: ShareSeq,
+    each: &mut dyn FnMut(ShareSeq, LogEntry),
+) -> Result<(), StoreError> {
+    // Blocks and revocations are few: read them first and merge them into the stream of shares.
+    let mut rare: Vec<(ShareSeq, LogEntry)> = Vec::new();
+    let mut blocks = db.prepare("SELECT * FROM blocks_found WHERE seq >= ?")?;
+    for entry in blocks.query_map([int(from.0)?], read_block)? {
+        rare.push(entry?);
+    }
+    let mut revocations = db.prepare("SELECT * FROM revocations WHERE seq >= ?")?;
+    for entry in revocations.query_map([int(from.0)?], read_revocation)? {
+        rare.push(entry?);
+    }
+    rare.sort_by_key(|(seq, _)| *seq);
+    let mut rare = rare.into_iter().peekable();
+    let mut shares = db.prepare("SELECT * FROM shares WHERE seq >= ? ORDER BY seq")?;
+    for entry in shares.query_map([int(from.0)?], read_share)? {
+        let (seq, share) = entry?;
+        while let Some((at, entry)) = rare.next_if(|(at, _)| *at < seq) {
+            each(at, entry);
+        }
+        each(seq, LogEntry::Share(share));
+    }
+    rare.for_each(|(at, entry)| each(at, entry));
+    Ok(())
+}
+
+/// One row of `shares`.
+pub(super) fn read_share(row: &Row<'_>) -> rusqlite::Result<(ShareSeq, Share)> {
+    let weight = uint(row, 4)?;
+    let weight = Weight::new(weight).ok_or(rusqlite::Error::IntegralValueOutOfRange(4, 0))?;
+    let share = Share {
+        pool: PoolId(row.get(1)?),
+        account: AccountId(uint(row, 2)?),
+        worker: WorkerId(uint(row, 3)?),
+        weight,
+        rate: RateId(uint(row, 5)?),
+        found_at: UnixMs(uint(row, 6)?),
+        key: ShareKey(row.get(7)?),
+    };
+    Ok((ShareSeq(uint(row, 0)?), share))
+}
+
+/// One row of `blocks_found`.
+fn read_block(row: &Row<'_>) -> rusqlite::Result<(ShareSeq, LogEntry)> {
+    let found = BlockFound {
+        pool: PoolId(row.get(1)?),
+        finder: AccountId(uint(row, 2)?),
+        worker: WorkerId(uint(row, 3)?),
+        block: row.get::<_, Text<_>>(4)?.0,
+        height: uint(row, 5)?,
+        to_pool: row.get::<_, Money>(6)?.0,
+        to_finder: row.get::<_, Money>(7)?.0,
+        network_work: row.get::<_, Sum>(8)?.0,
+        scheme: row.get::<_, Json<_>>(9)?.0,
+        found_at: UnixMs(uint(row, 10)?),
+    };
+    Ok((ShareSeq(uint(row, 0)?), LogEntry::BlockFound(Box::new(found))))
+}
+
+fn read_revocation(row: &Row<'_>) -> rusqlite::Result<(ShareSeq, LogEntry)> {
+    let entry = LogEntry::Revoke { share: ShareSeq(uint(row, 1)?), reason: row.get(2)? };
+    Ok((ShareSeq(uint(row, 0)?), entry))
+}

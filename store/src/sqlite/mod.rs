@@ -1,0 +1,195 @@
+//! The embedded store: one SQLite file in WAL mode, synced on every commit.
+//!
+//! Invariant: one process writes (a lock file says so); a commit that returned is on disk (`synchronous=FULL`); the WAL
+//! is folded back into the file by a thread of its own, so that no acknowledgement waits for that.
+
+mod apply;
+mod checkpoint;
+mod load;
+mod log;
+mod reader;
+mod value;
+
+pub use reader::Reader;
+
+use crate::book::Book;
+use crate::change::Change;
+use crate::{Store, StoreError};
+use accounting::ledger::{SetKey, TransferSet};
+use accounting::window::SourcedSlice;
+use accounting::{LogEntry, PoolId, ShareSeq, SliceNo};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The schema this program writes.
+const SCHEMA: u32 = 1;
+/// How long a commit waits for the checkpoint thread to let go before it is an error.
+const BUSY_MS: u64 = 10_000;
+
+/// The store's file name within its folder.
+pub const FILE_NAME: &str = "adit.db";
+
+/// The embedded store, open for writing.
+pub struct Sqlite {
+    db: Connection,
+    next: ShareSeq,
+    /// Held while this lives; dropped by the system when the process dies, however it dies.
+    _lock: File,
+    _checkpoints: Option<checkpoint::Checkpoints>,
+}
+
+impl Sqlite {
+    /// Opens (or creates) the store in a folder, alone.
+    ///
+    /// # Errors
+    /// When another process has it, a newer program wrote it, or it cannot be opened.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let mut store = Self::open_on(folder, None)?;
+        store._checkpoints = Some(checkpoint::Checkpoints::start(&folder.join(FILE_NAME))?);
+        Ok(store)
+    }
+
+    /// As [`Sqlite::open`], but on a named SQLite VFS and without a checkpoint thread: for tests that cut the disk off.
+    ///
+    /// # Errors
+    /// As [`Sqlite::open`].
+    pub fn open_on(folder: &Path, vfs: Option<&str>) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(folder).map_err(|e| unavailable(folder, &e))?;
+        let lock = lock(folder)?;
+        let path = folder.join(FILE_NAME);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut db = match vfs {
+            Some(vfs) => Connection::open_with_flags_and_vfs(&path, flags, vfs)?,
+            None => Connection::open_with_flags(&path, flags)?,
+        };
+        configure(&db)?;
+        migrate(&mut db)?;
+        let next = log::end(&db)?.next();
+        Ok(Sqlite { db, next, _lock: lock, _checkpoints: None })
+    }
+
+    /// Folds the WAL back into the file now.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn checkpoint(&mut self) -> Result<(), StoreError> {
+        Ok(self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+    }
+}
+
+impl Store for Sqlite {
+    fn append(&mut self, entries: &[LogEntry]) -> Result<ShareSeq, StoreError> {
+        let first = self.next;
+        log::append(&mut self.db, first, entries)?;
+        self.next = ShareSeq(first.0 + entries.len() as u64);
+        Ok(first)
+    }
+
+    fn scan(
+        &mut self,
+        from: ShareSeq,
+        each: &mut dyn FnMut(ShareSeq, LogEntry),
+    ) -> Result<(), StoreError> {
+        log::scan(&self.db, from, each)
+    }
+
+    fn apply(&mut self, watermark: ShareSeq, changes: &[Change]) -> Result<(), StoreError> {
+        Ok(apply::apply(&mut self.db, watermark, changes)?)
+    }
+
+    fn load(&mut self) -> Result<Book, StoreError> {
+        load::load(&self.db)
+    }
+
+    fn slice(
+        &mut self,
+        pool: PoolId,
+        no: SliceNo,
+        as_of: ShareSeq,
+    ) -> Result<Option<SourcedSlice>, StoreError> {
+        load::slice(&self.db, pool, no, as_of)
+    }
+
+    fn set(&mut self, key: &SetKey) -> Result<Option<TransferSet>, StoreError> {
+        load::set(&self.db, key)
+    }
+
+    fn count_boot(&mut self) -> Result<u32, StoreError> {
+        Ok(self.db.query_row("UPDATE state SET boots = boots + 1 RETURNING boots", [], |row| {
+            row.get(0)
+        })?)
+    }
+}
+
+fn configure(db: &Connection) -> Result<(), StoreError> {
+    db.busy_timeout(Duration::from_millis(BUSY_MS))?;
+    db.set_prepared_statement_cache_capacity(128);
+    // The page size only takes effect in a new file; 8 KiB halves the tree's depth and measured best for appends.
+    db.execute_batch(
+        "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF;
+         PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -65536;",
+    )?;
+    Ok(())
+}
+
+/// Brings an older file to this program's schema, each step in a transaction of its own.
+fn migrate(db: &mut Connection) -> Result<(), StoreError> {
+    let found: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > SCHEMA {
+        return Err(StoreError::Newer { found, known: SCHEMA });
+    }
+    if found == 0 {
+        let tx = db.transaction()?;
+        tx.execute_batch(include_str!("schema.sql"))?;
+        tx.pragma_update(None, "user_version", SCHEMA)?;
+        tx.commit()?;
+    }
+    Ok(())
+}
+
+/// Takes the folder's lock, which the operating system releases when the process ends.
+fn lock(folder: &Path) -> Result<File, StoreError> {
+    let path = folder.join("adit.lock");
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|e| unavailable(&path, &e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: PathBuf::from(folder) }),
+        Err(TryLockError::Error(e)) => Err(unavailable(&path, &e)),
+    }
+}
+
+fn unavailable(path: &Path, error: &std::io::Error) -> StoreError {
+    StoreError::Unavailable(format!("{}: {error}", path.display()))
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        let retry = matches!(
+            error.sqlite_error_code(),
+            Some(
+                ErrorCode::DiskFull
+                    | ErrorCode::SystemIoFailure
+                    | ErrorCode::DatabaseBusy
+                    | ErrorCode::DatabaseLocked
+                    | ErrorCode::ReadOnly
+                    | ErrorCode::OutOfMemory
+                    | ErrorCode::CannotOpen
+                    | ErrorCode::PermissionDenied
+            )
+        );
+        if retry {
+            StoreError::Unavailable(error.to_string())
+        } else {
+            StoreError::Damaged(error.to_string())
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! The store for those who only look: the command line, the web, an auditor.
+//!
+//! Invariant: opened read-only; nothing here can change a byte, and a reader never blocks the writer.
+
+use super::value::{Big, Json, Money, Sum, Text, int, uint};
+use super::{FILE_NAME, SCHEMA, load, log};
+use crate::StoreError;
+use crate::book::Book;
+use accounting::ledger::{Balance, Kind};
+use accounting::reward::{Reward, RewardState};
+use accounting::split::{Split, SplitRow};
+use accounting::window::{SliceSource, SourcedSlice, WindowTable};
+use accounting::{AccountId, AssetId, BasisPoints, PoolId, RewardId, Share, ShareSeq, SliceNo};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
+use std::path::Path;
+use std::time::Duration;
+
+/// A read-only view of the embedded store.
+pub struct Reader {
+    db: Connection,
+}
+
+/// A cached balance that does not follow from the transfers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoldDifference {
+    /// Which money.
+    pub asset: AssetId,
+    /// Which ledger account.
+    pub kind: String,
+    /// What the cache says.
+    pub cached: Balance,
+    /// What follows from the transfers.
+    pub folded: Balance,
+}
+
+impl Reader {
+    /// Opens a store's folder for reading, beside a running pool or without one.
+    ///
+    /// # Errors
+    /// When there is no store, or a newer program wrote it.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        Self::open_file(&folder.join(FILE_NAME))
+    }
+
+    /// Opens one file, such as a backup.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub fn open_file(path: &Path) -> Result<Self, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(path, flags)
+            .map_err(|e| StoreError::Unavailable(format!("{}: {e}", path.display())))?;
+        db.busy_timeout(Duration::from_secs(10))?;
+        let found: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        match found {
+            SCHEMA => Ok(Reader { db }),
+            0 => Err(StoreError::Damaged(format!("{} is not an adit store", path.display()))),
+            _ => Err(StoreError::Newer { found, known: SCHEMA }),
+        }
+    }
+
+    /// The whole book.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn book(&self) -> Result<Book, StoreError> {
+        load::load(&self.db)
+    }
+
+    /// Every cached balance that does not follow from the transfers; empty when the books fold.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn fold_differences(&self) -> Result<Vec<FoldDifference>, StoreError> {
+        // One transaction, so that cache and transfers are of the same moment.
+        let tx = self.db.unchecked_transaction()?;
+        let book = load::load(&tx)?;
+        let mut folded = load::fold(&tx)?;
+        let mut differences = Vec::new();
+        for (asset, kind, cached) in book.ledger.balances() {
+            let folded = folded.remove(&(asset, kind.to_string())).unwrap_or_default();
+            if folded != cached {
+                differences.push(FoldDifference { asset, kind: kind.to_string(), cached, folded });
+            }
+        }
+        let unknown = folded.into_iter().filter(|(_, balance)| *balance != Balance::default());
+        let cached = Balance::default();
+        differences.extend(unknown.map(|((asset, kind), folded)| FoldDifference {
+            asset,
+            kind,
+            cached,
+            folded,
+        }));
+        Ok(differences)
+    }
+
+    /// A reward as it was frozen, and where it stands now.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn reward(&self, id: RewardId) -> Result<Option<(Reward, RewardState)>, StoreError> {
+        let found = self
+            .db
+            .query_row("SELECT * FROM rewards WHERE block = ?", [Text(id)], read_reward)
+            .optional()?;
+        let Some((mut reward, state, fees)) = found else { return Ok(None) };
+        let mut rows = Vec::new();
+        let mut in_window = false;
+        let sql = "SELECT account, weight, gross, fee_bps, fee, net, in_window FROM split_rows WHERE block = ? ORDER BY account";
+        let mut statement = self.db.prepare(sql)?;
+        for row in statement.query_map([Text(id)], read_split_row)? {
+            let (row, counted) = row?;
+            rows.push(row);
+            in_window |= counted;
+        }
+        if let (Some(window), true) = (&mut reward.window, in_window) {
+            window.rows = rows.iter().map(|row| (row.account, row.weight)).collect();
+        }
+        reward.split =
+            fees.map(|fees| Split { amount: reward.to_pool.add(reward.to_finder), fees, rows });
+        Ok(Some((reward, state)))
+    }
+
+    /// The slice that ended the round before this reward's (0 for a pool's first): where PROP begins.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn cut_before(&self, reward: &Reward) -> Result<SliceNo, StoreError> {
+        let sql = "SELECT window_through FROM rewards WHERE pool = ? AND window_end < ? AND window_through IS NOT NULL
+                   ORDER BY window_end DESC LIMIT 1";
+        let before =
+            self.db.query_row(sql, (reward.pool.0, int(reward.window_end.0)?), |row| uint(row, 0));
+        Ok(SliceNo(before.optional()?.unwrap_or(0)))
+    }
+
+    /// Shares of the log between two positions, both included, of all pools.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn shares(
+        &self,
+        first: ShareSeq,
+        last: ShareSeq,
+    ) -> Result<Vec<(ShareSeq, Share)>, StoreError> {
+        let mut statement = self
+            .db
+            .prepare_cached("SELECT * FROM shares WHERE seq BETWEEN ? AND ? ORDER BY seq")?;
+        let rows = statement.query_map((int(first.0)?, int(last.0)?), log::read_share)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// A closed slice with what was revoked of it up to a log position.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn slice(
+        &self,
+        pool: PoolId,
+        no: SliceNo,
+        as_of: ShareSeq,
+    ) -> Result<Option<SourcedSlice>, StoreError> {
+        load::slice(&self.db, pool, no, as_of)
+    }
+
+    /// This reader as the source of one pool's slices at one moment of the log.
+    #[must_use]
+    pub fn slices(&self, pool: PoolId, as_of: ShareSeq) -> PoolSlices<'_> {
+        PoolSlices { reader: self, pool, as_of }
+    }
+
+    /// How an account is called: the address its owner wrote.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn display(&self, account: AccountId) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT display FROM identities WHERE account = ? LIMIT 1";
+        Ok(self
+            .db
+            .prepare_cached(sql)?
+            .query_row([int(account.0)?], |row| row.get(0))
+            .optional()?)
+    }
+
+    /// The balance of a ledger account, from the cache.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn balance(&self, asset: AssetId, kind: Kind) -> Result<Balance, StoreError> {
+        let sql = "SELECT debits_pending, debits_posted, credits_pending, credits_posted FROM balances WHERE asset = ? AND kind = ?";
+        let found = self.db.prepare_cached(sql)?.query_row((asset.0, Text(kind)), |row| {
+            let sum = |column| row.get::<_, Money>(column).map(|money| money.0);
+            let (debits_pending, debits_posted) = (sum(0)?, sum(1)?);
+            Ok(Balance {
+                debits_pending,
+                debits_posted,
+                credits_pending: sum(2)?,
+                credits_posted: sum(3)?,
+            })
+        });
+        Ok(found.optional()?.unwrap_or_default())
+    }
+
+    /// Writes a consistent copy into a new file, while the pool runs.
+    ///
+    /// # Errors
+    /// When the file exists or cannot be written.
+    pub fn backup(&self, into: &Path) -> Result<(), StoreError> {
+        if into.exists() {
+            return Err(StoreError::Unavailable(format!(
+                "{} exists: name a new file",
+                into.display()
+            )));
+        }
+        self.db.execute("VACUUM INTO ?", [into.to_string_lossy()])?;
+        Ok(())
+    }
+
+    /// The connection, for queries of the web's own; still read-only.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.db
+    }
+}
+
+/// One pool's slices, as [`accounting::audit`] asks for them.
+pub struct PoolSlices<'a> {
+    reader: &'a Reader,
+    pool: PoolId,
+    as_of: ShareSeq,
+}
+
+impl SliceSource for PoolSlices<'_> {
+    type Error = StoreError;
+
+    fn slice(&mut self, no: SliceNo) -> Result<Option<SourcedSlice>, StoreError> {
+        self.reader.slice(self.pool, no, self.as_of)
+    }
+}
+
+type FrozenReward = (Reward, RewardState, Option<accounting::Amount>);
+
+fn read_reward(row: &Row<'_>) -> rusqlite::Result<FrozenReward> {
+    let from: Option<i64> = row.get(11)?;
+    let window = match from {
+        None => None,
+        Some(_) => Some(WindowTable {
+            from: SliceNo(uint(row, 11)?),
+            through: SliceNo(uint(row, 12)?),
+            oldest_part: (row.get::<_, Sum>(13)?.0, row.get::<_, Sum>(14)?.0),
+            rows: Vec::new(),
+        }),
+    };
+    let reward = Reward {
+        id: row.get::<_, Text<_>>(0)?.0,
+        pool: PoolId(row.get(1)?),
+        asset: AssetId(row.get(2)?),
+        height: uint(row, 3)?,
+        finder: AccountId(uint(row, 4)?),
+        to_pool: row.get::<_, Money>(5)?.0,
+        to_finder: row.get::<_, Money>(6)?.0,
+        window_end: ShareSeq(uint(row, 7)?),
+        as_of: ShareSeq(uint(row, 8)?),
+        scheme: row.get::<_, Json<_>>(9)?.0,
+        network_work: row.get::<_, Sum>(10)?.0,
+        window,
+        split: None,
+    };
+    let fees: Option<Money> = row.get(16)?;
+    Ok((reward, row.get::<_, Text<_>>(17)?.0, fees.map(|money| money.0)))
+}
+
+fn read_split_row(row: &Row<'_>) -> rusqlite::Result<(SplitRow, bool)> {
+    let money = |column| row.get::<_, Money>(column).map(|money| money.0);
+    let points: u16 = row.get(3)?;
+    let fee_bps = BasisPoints::new(points)
+        .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
+    let weight = u128::try_from(row.get::<_, Big>(1)?.0)
+        .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(1, 0))?;
+    let split_row = SplitRow {
+        account: AccountId(uint(row, 0)?),
+        weight,
+        gross: money(2)?,
+        fee_bps,
+        fee: money(4)?,
+        net: money(5)?,
+    };
+    Ok((split_row, row.get(6)?))
+}
