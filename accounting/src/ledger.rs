@@ -124,6 +124,13 @@ pub enum SetKey {
         /// Which round is given back.
         round: u32,
     },
+    /// A payout that confirmed when its debits were no longer reserved: a fact, booked whatever the wallet says.
+    PayoutLate {
+        /// Which payout.
+        id: PayoutId,
+        /// Which round.
+        round: u32,
+    },
     /// Something the operator did by hand, by its number in the log of acts.
     Act(u64),
 }
@@ -136,6 +143,7 @@ impl fmt::Display for SetKey {
             SetKey::Slice { pool, no } => write!(f, "slice/{pool}/{no}"),
             SetKey::Payout { id, round } => write!(f, "payout/{id}/{round}"),
             SetKey::PayoutReturn { id, round } => write!(f, "payout_return/{id}/{round}"),
+            SetKey::PayoutLate { id, round } => write!(f, "payout_late/{id}/{round}"),
             SetKey::Act(number) => write!(f, "act/{number}"),
         }
     }
@@ -166,6 +174,9 @@ impl FromStr for SetKey {
                     id: PayoutId(first.parse().ok()?),
                     round: r.parse().ok()?,
                 },
+                ("payout_late", Some(r)) => {
+                    SetKey::PayoutLate { id: PayoutId(first.parse().ok()?), round: r.parse().ok()? }
+                }
                 ("act", None) => SetKey::Act(first.parse().ok()?),
                 _ => return None,
             };
@@ -634,6 +645,7 @@ mod tests {
             SetKey::Slice { pool, no },
             SetKey::Payout { id: payout, round: 6 },
             SetKey::PayoutReturn { id: payout, round: 6 },
+            SetKey::PayoutLate { id: payout, round: 6 },
             SetKey::Act(9),
         ];
         for key in keys {

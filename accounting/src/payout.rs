@@ -206,8 +206,7 @@ impl Payout {
                 amount: part.debit,
             })
             .collect();
-        let from_miners: Amount = self.parts.iter().map(|part| part.debit.sub(part.sent)).sum();
-        let from_pool = fee.sub(from_miners);
+        let from_pool = fee.sub(self.fee_from_parts());
         assert!(
             from_pool >= Amount::ZERO,
             "miners are never charged more than the transaction pays"
@@ -220,6 +219,12 @@ impl Payout {
             });
         }
         TransferSet { key: SetKey::Payout { id: self.id, round }, asset: self.asset, transfers }
+    }
+
+    /// What the miners' parts were charged for the transaction fee.
+    #[must_use]
+    pub fn fee_from_parts(&self) -> Amount {
+        self.parts.iter().map(|part| part.debit.sub(part.sent)).sum()
     }
 
     /// The sum of what arrives.

@@ -100,6 +100,8 @@ pub struct SliceLimits {
     pub shares: u64,
     /// Most work in a slice; a fraction of the window, so that the fractional oldest slice stays a fine grain.
     pub weight: WeightSum,
+    /// Work alone does not close a slice with fewer shares: a slice of one share is a row saved nowhere.
+    pub least_shares: u64,
 }
 
 /// The stretch that is still growing.
@@ -169,7 +171,7 @@ impl OpenSlice {
     pub fn is_due(&self, limits: &SliceLimits, now: UnixMs) -> bool {
         let Some((_, since)) = self.first else { return false };
         self.total.shares >= limits.shares
-            || self.total.weight >= limits.weight
+            || (self.total.weight >= limits.weight && self.total.shares >= limits.least_shares)
             || now.0.saturating_sub(since.0) >= limits.age_ms
     }
 
@@ -249,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_slice_is_due_by_age_count_or_work() {
-        let limits = SliceLimits { age_ms: 100, shares: 3, weight: 50 };
+        let limits = SliceLimits { age_ms: 100, shares: 9, weight: 50, least_shares: 2 };
         let mut open = OpenSlice::after(PoolId(1), None);
         assert!(!open.is_due(&limits, UnixMs(u64::MAX)), "an empty slice is never due");
         open.count(ShareSeq(1), &share(1, 10));

@@ -131,6 +131,17 @@ pub fn fee_of(gross: Amount, fee: BasisPoints) -> Amount {
     )
 }
 
+/// Divides a transaction fee among those who are paid, in proportion to what they are paid, by the same rule as a reward.
+///
+/// # Panics
+/// When `amounts` is empty or none is positive.
+#[must_use]
+pub fn divide_fee(fee: Amount, amounts: &[Amount]) -> Vec<Amount> {
+    let indexed = amounts.iter().zip(0u64..).map(|(amount, at)| (AccountId(at), amount.unsigned()));
+    let work: Vec<(AccountId, WeightSum)> = indexed.collect();
+    split(fee, &work, |_| BasisPoints::ZERO).rows.iter().map(|row| row.net).collect()
+}
+
 /// The positions of the `count` largest remainders; among equals the earlier.
 fn largest_remainders(quotas: &[(u128, u128)], count: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..quotas.len()).collect();

@@ -3,7 +3,7 @@
 //! Invariant: sums are kept incrementally and equal what a scan over the slices would give; the table of a window is a
 //! function of the closed slices and the length alone, so that it can be computed again from the store.
 
-use crate::id::{AccountId, SliceNo};
+use crate::id::{AccountId, ShareSeq, SliceNo};
 use crate::ratio::mul_div_floor;
 use crate::scheme::WindowLength;
 use crate::share::WeightSum;
@@ -95,6 +95,13 @@ impl Window {
         true
     }
 
+    /// The slice in memory that covers a log position.
+    #[must_use]
+    pub fn slice_at(&self, seq: ShareSeq) -> Option<SliceNo> {
+        let covers = |held: &&Held| held.slice.first <= seq && seq <= held.slice.last;
+        self.slices.iter().find(covers).map(|held| held.slice.no)
+    }
+
     /// Live sums, for people: (work of the account, work of all).
     #[must_use]
     pub fn part_of(&self, account: AccountId) -> (WeightSum, WeightSum) {
@@ -123,16 +130,7 @@ impl Window {
         through: SliceNo,
         source: &mut S,
     ) -> Result<(), S::Error> {
-        while let Some(oldest) = self.slices.front() {
-            if self.covers_without(oldest, length)
-                || (length == WindowLength::Round && oldest.slice.no <= self.cut)
-            {
-                let dropped = self.slices.pop_front().expect("there is an oldest slice");
-                self.exclude(&dropped);
-            } else {
-                break;
-            }
-        }
+        self.trim(length);
         while !self.is_reached(length) {
             let wanted = match self.slices.front() {
                 Some(oldest) => SliceNo(oldest.slice.no.0.saturating_sub(1)),
@@ -147,6 +145,20 @@ impl Window {
             self.slices.push_front(held);
         }
         Ok(())
+    }
+
+    /// Drops the slices that a window of this length no longer covers.
+    pub fn trim(&mut self, length: WindowLength) {
+        while let Some(oldest) = self.slices.front() {
+            if self.covers_without(oldest, length)
+                || (length == WindowLength::Round && oldest.slice.no <= self.cut)
+            {
+                let dropped = self.slices.pop_front().expect("there is an oldest slice");
+                self.exclude(&dropped);
+            } else {
+                break;
+            }
+        }
     }
 
     /// The table that a reward is split by. Call [`Window::fit`] with the same length first.

@@ -9,7 +9,7 @@ use accounting::{
     AccountId, Amount, AssetId, Identity, PayoutId, PoolId, RateId, RewardId, ShareSeq, SliceNo,
     UnixMs, WorkerId,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The book as it stood at the last applied change.
 #[derive(Debug, Default)]
@@ -38,6 +38,12 @@ pub struct Book {
     pub rewards: HashMap<RewardId, StoredReward>,
     /// Payouts that may still change.
     pub payouts: BTreeMap<PayoutId, StoredPayout>,
+    /// Every transaction the books know as a payout's, with its payout.
+    pub payout_txids: HashMap<[u8; 32], PayoutId>,
+    /// Wallet spends that were explained by somebody.
+    pub matched_spends: HashSet<(AssetId, [u8; 32])>,
+    /// Debits of payouts made lately (the last day's are counted against limits), oldest first.
+    pub recent_debits: Vec<RecentDebit>,
     /// Highest payout number given.
     pub last_payout: PayoutId,
     /// Where accounts want their money, oldest first.
@@ -101,6 +107,19 @@ pub struct StoredPayout {
     pub payout: Payout,
     /// The version that confirmed.
     pub confirmed_version: Option<u32>,
+}
+
+/// A part of a payout, for the limits per day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecentDebit {
+    /// Which money.
+    pub asset: AssetId,
+    /// Whose.
+    pub account: AccountId,
+    /// How much.
+    pub amount: Amount,
+    /// When the payout was made.
+    pub at: UnixMs,
 }
 
 /// Where an account wants its money.

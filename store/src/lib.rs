@@ -18,7 +18,7 @@ pub use sqlite::{Reader, Sqlite};
 
 use accounting::ledger::{SetKey, TransferSet};
 use accounting::window::SourcedSlice;
-use accounting::{LogEntry, PoolId, ShareSeq, SliceNo};
+use accounting::{LogEntry, PoolId, Share, ShareSeq, SliceNo};
 use std::path::PathBuf;
 
 /// Why the store did not do it, by what can be done about it.
@@ -96,6 +96,18 @@ pub trait Store: Send {
         no: SliceNo,
         as_of: ShareSeq,
     ) -> Result<Option<SourcedSlice>, StoreError>;
+
+    /// One share of the log.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn share(&mut self, seq: ShareSeq) -> Result<Option<Share>, StoreError>;
+
+    /// The closed slice of a pool that covers a log position, or the last one before it.
+    ///
+    /// # Errors
+    /// When the book cannot be read.
+    fn slice_at(&mut self, pool: PoolId, seq: ShareSeq) -> Result<Option<SliceNo>, StoreError>;
 
     /// A set of transfers, whatever its state.
     ///

@@ -6,7 +6,7 @@
 use super::value::{Big, Json, Money, Sum, Text, int, uint};
 use crate::StoreError;
 use crate::book::{
-    Book, StoredDestination, StoredPayout, StoredPool, StoredReward, StoredSettings,
+    Book, RecentDebit, StoredDestination, StoredPayout, StoredPool, StoredReward, StoredSettings,
 };
 use accounting::ledger::{Balance, Ledger, SetKey, SetState, StoredSet, Transfer, TransferSet};
 use accounting::payout::{Payout, PayoutPart, PayoutVersion};
@@ -260,8 +260,32 @@ fn load_rest(db: &Connection, book: &mut Book) -> rusqlite::Result<()> {
         book.holds.insert(row.get(0)?, row.get(1)?);
         Ok(())
     })?;
-    each(db, "SELECT asset, txid, detail FROM spends WHERE matched IS NULL", |row| {
-        book.unmatched_spends.push((AssetId(row.get(0)?), row.get(1)?, row.get(2)?));
+    each(db, "SELECT asset, txid, detail, matched IS NULL FROM spends", |row| {
+        let (asset, txid) = (AssetId(row.get(0)?), row.get(1)?);
+        if row.get(3)? {
+            book.unmatched_spends.push((asset, txid, row.get(2)?));
+        } else {
+            book.matched_spends.insert((asset, txid));
+        }
+        Ok(())
+    })?;
+    each(db, "SELECT txid, payout FROM payout_versions", |row| {
+        book.payout_txids.insert(row.get(0)?, PayoutId(uint(row, 1)?));
+        Ok(())
+    })?;
+    let newest = "SELECT p.asset, t.account, t.debit, p.created_at FROM payouts p JOIN payout_parts t ON t.payout = p.id
+                  WHERE p.state <> 'abandoned'
+                    AND p.created_at > (SELECT coalesce(max(created_at), 0) FROM payouts) - 86400000
+                  ORDER BY p.created_at";
+    each(db, newest, |row| {
+        let (asset, account) = (AssetId(row.get(0)?), AccountId(uint(row, 1)?));
+        let debit = RecentDebit {
+            asset,
+            account,
+            amount: row.get::<_, Money>(2)?.0,
+            at: UnixMs(uint(row, 3)?),
+        };
+        book.recent_debits.push(debit);
         Ok(())
     })?;
     each(db, "SELECT door, key, value FROM notes", |row| {
@@ -276,6 +300,18 @@ pub(super) fn set(db: &Connection, key: &SetKey) -> Result<Option<TransferSet>, 
     });
     let Some((id, asset)) = found.optional()? else { return Ok(None) };
     Ok(Some(TransferSet { key: key.clone(), asset, transfers: transfers(db, id)? }))
+}
+
+/// The last slice that begins at or before a position.
+pub(super) fn slice_at(
+    db: &Connection,
+    pool: PoolId,
+    seq: ShareSeq,
+) -> rusqlite::Result<Option<SliceNo>> {
+    let sql = "SELECT no FROM slices WHERE pool = ? AND first <= ? ORDER BY no DESC LIMIT 1";
+    db.prepare_cached(sql)?
+        .query_row((pool.0, int(seq.0)?), |row| uint(row, 0).map(SliceNo))
+        .optional()
 }
 
 pub(super) fn slice(

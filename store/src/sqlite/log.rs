@@ -8,7 +8,7 @@ use accounting::{
     AccountId, BlockFound, LogEntry, PoolId, RateId, Share, ShareKey, ShareSeq, UnixMs, Weight,
     WorkerId,
 };
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 /// Writes entries from position `first` on.
 pub(super) fn append(
@@ -98,6 +98,12 @@ pub(super) fn scan(
     }
     rare.for_each(|(at, entry)| each(at, entry));
     Ok(())
+}
+
+/// One share, by its position.
+pub(super) fn share(db: &Connection, seq: ShareSeq) -> rusqlite::Result<Option<Share>> {
+    let mut found = db.prepare_cached("SELECT * FROM shares WHERE seq = ?")?;
+    Ok(found.query_row([int(seq.0)?], read_share).optional()?.map(|(_, share)| share))
 }
 
 /// One row of `shares`.

@@ -17,7 +17,7 @@ use crate::change::Change;
 use crate::{Store, StoreError};
 use accounting::ledger::{SetKey, TransferSet};
 use accounting::window::SourcedSlice;
-use accounting::{LogEntry, PoolId, ShareSeq, SliceNo};
+use accounting::{LogEntry, PoolId, Share, ShareSeq, SliceNo};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -112,6 +112,14 @@ impl Store for Sqlite {
         as_of: ShareSeq,
     ) -> Result<Option<SourcedSlice>, StoreError> {
         load::slice(&self.db, pool, no, as_of)
+    }
+
+    fn share(&mut self, seq: ShareSeq) -> Result<Option<Share>, StoreError> {
+        Ok(log::share(&self.db, seq)?)
+    }
+
+    fn slice_at(&mut self, pool: PoolId, seq: ShareSeq) -> Result<Option<SliceNo>, StoreError> {
+        Ok(load::slice_at(&self.db, pool, seq)?)
     }
 
     fn set(&mut self, key: &SetKey) -> Result<Option<TransferSet>, StoreError> {

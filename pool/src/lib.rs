@@ -1,0 +1,36 @@
+//! The one writer. Three doors lead in: facts (shares, blocks, revocations), orders (accounts, payouts), and noise that
+//! only people look at.
+//!
+//! One OS thread owns window, ledger and the store's write side. It drains what has arrived, appends it, syncs once,
+//! applies the consequences and only then answers. No lock protects domain state, because nobody else has any.
+//!
+//! Invariant: an `Ok` given to anybody is on disk; when the store fails, nothing is acknowledged and nothing is forgotten.
+//!
+//! Reading order: [`config`] (what a pool is), [`door`] (how the doors come in), [`writer`] (the thread), [`books`] (what
+//! it knows), [`rewards`] and [`payouts`] (how money moves), [`treasury`] (who holds the coins), [`cashier`] (the task
+//! that makes payouts happen), [`view`] (what readers see).
+
+#![deny(
+    clippy::float_arithmetic,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap
+)]
+
+pub mod books;
+pub mod cashier;
+pub mod clock;
+pub mod config;
+pub mod crash;
+pub mod door;
+pub mod payouts;
+pub mod rewards;
+pub mod treasury;
+pub mod view;
+pub mod writer;
+
+pub use clock::{Clock, SystemClock};
+pub use config::{AssetConfig, PayoutRules, PoolConfig};
+pub use door::{BlockReport, Pool, Refused};
+pub use treasury::Treasury;
+pub use view::View;

@@ -1,0 +1,249 @@
+//! Income: a found block becomes a reward, and the best chain moves it through its life.
+//!
+//! Invariant: a reward is made once, from what its coinbase pays; its window and split are frozen then. Every move is a
+//! posting of the ledger, so that taking it back is one too.
+
+use crate::books::{Books, StoredSlices};
+use crate::door::Refused;
+use accounting::fee::FeeRule;
+use accounting::ledger::{Kind, Posting, Refusal, SetKey, Transfer, TransferSet};
+use accounting::reward::{Reward, RewardState, RewardStep, Sighting, next_step, reversal};
+use accounting::slice::Slice;
+use accounting::split::{self, SliceCredit, Split};
+use accounting::window::WindowTable;
+use accounting::{
+    AccountId, AssetId, BasisPoints, BlockFound, PoolId, RewardId, Scheme, ShareSeq, UnixMs,
+};
+use store::book::StoredReward;
+use store::{Change, Store, StoreError};
+
+impl Books {
+    /// Makes the reward of a found block: closes the slice, freezes the window, splits, and reserves the credits.
+    pub(crate) fn reward_block(
+        &mut self,
+        store: &mut dyn Store,
+        seq: ShareSeq,
+        found: &BlockFound,
+        now: UnixMs,
+    ) -> Result<(), StoreError> {
+        self.close_slice(found.pool, now);
+        self.set_network_work(found.pool, found.network_work);
+        if self.rewards.contains_key(&found.block) {
+            return Ok(());
+        }
+        let window = self.freeze_window(store, seq, found)?;
+        let Some(pool) = self.pools.get(&found.pool) else { return Ok(()) };
+        let asset = pool.asset;
+        let split = self.split_of(found, window.as_ref());
+        let reward = Reward {
+            id: found.block,
+            pool: found.pool,
+            asset,
+            height: found.height,
+            finder: found.finder,
+            to_pool: found.to_pool,
+            to_finder: found.to_finder,
+            window_end: seq,
+            as_of: seq,
+            scheme: found.scheme,
+            network_work: found.network_work,
+            window,
+            split,
+        };
+        let credits = reward.credits();
+        let force = credits.key.clone();
+        let stored = StoredReward {
+            pool: found.pool,
+            asset,
+            height: found.height,
+            amount: found.to_pool.add(found.to_finder),
+            state: RewardState::Immature,
+            generation: 0,
+            force,
+            closed: false,
+            created_at: now,
+        };
+        self.rewards.insert(found.block, stored);
+        self.push(Change::Reward { reward: Box::new(reward), at: now });
+        if !credits.transfers.is_empty() {
+            self.must_post(Posting::Pend(credits), now);
+        }
+        Ok(())
+    }
+
+    fn freeze_window(
+        &mut self,
+        store: &mut dyn Store,
+        seq: ShareSeq,
+        found: &BlockFound,
+    ) -> Result<Option<WindowTable>, StoreError> {
+        let Some(length) = found.scheme.window_length(found.network_work) else { return Ok(None) };
+        // The slice just closed may be in memory only; the window has it, older ones come from the store.
+        let Some(pool) = self.pools.get_mut(&found.pool) else { return Ok(None) };
+        let mut source = StoredSlices { store, pool: found.pool, as_of: seq };
+        pool.window.fit(length, pool.last_slice, &mut source)?;
+        let table = pool.window.table(length);
+        pool.window.cut(pool.last_slice);
+        Ok(Some(table))
+    }
+
+    fn split_of(&self, found: &BlockFound, window: Option<&WindowTable>) -> Option<Split> {
+        let rule =
+            self.pools.get(&found.pool).map(|pool| pool.config.fee.clone()).unwrap_or_default();
+        match (found.scheme, window) {
+            (Scheme::Pps | Scheme::Fpps, _) => None,
+            (Scheme::Solo { custodial: false }, _) if found.to_finder.is_positive() => Some(
+                Split::of_solo_coinbase(found.finder, found.to_finder, found.to_pool, rule.base),
+            ),
+            (_, Some(window)) if !window.rows.is_empty() => {
+                let count = window.rows.len() as u64;
+                Some(split::split(found.to_pool, &window.rows, |account| {
+                    self.fee_of(&rule, count, account)
+                }))
+            }
+            _ => Some(split::split(found.to_pool, &[(found.finder, 1)], |account| {
+                self.fee_of(&rule, 1, account)
+            })),
+        }
+    }
+
+    fn fee_of(&self, rule: &FeeRule, accounts: u64, account: AccountId) -> BasisPoints {
+        rule.resolve(accounts, self.settings.get(&account).is_some_and(|settings| settings.member))
+    }
+
+    /// Buys a closed slice from its miners with the bankroll's money.
+    pub(crate) fn pay_slice(&mut self, id: PoolId, slice: &Slice, now: UnixMs) -> Vec<SliceCredit> {
+        let Some(pool) = self.pools.get(&id) else { return Vec::new() };
+        let (asset, rule) = (pool.asset, pool.config.fee.clone());
+        let count = slice.rows.chunk_by(|a, b| a.account == b.account).count() as u64;
+        let carry = |account| pool.carries.get(&account).copied().unwrap_or_default();
+        let credits = split::pay_slice(slice, self.rates(), carry, |account| {
+            self.fee_of(&rule, count, account)
+        });
+        let paid = credits.iter().filter(|credit| credit.net.is_positive());
+        let transfers: Vec<Transfer> = paid
+            .map(|c| Transfer {
+                debit: Kind::Bankroll,
+                credit: Kind::Account(c.account),
+                amount: c.net,
+            })
+            .collect();
+        if let Some(pool) = self.pools.get_mut(&id) {
+            pool.carries.extend(credits.iter().map(|credit| (credit.account, credit.carry_after)));
+        }
+        if !transfers.is_empty() {
+            let set =
+                TransferSet { key: SetKey::Slice { pool: id, no: slice.no }, asset, transfers };
+            self.must_post(Posting::Enter(set), now);
+        }
+        credits
+    }
+
+    /// The rewards that may still change, with their heights and how deep they must be to rest.
+    #[must_use]
+    pub fn open_rewards(&self, asset: AssetId) -> Vec<(RewardId, u64)> {
+        let open =
+            self.rewards.iter().filter(|(_, reward)| reward.asset == asset && !reward.closed);
+        open.map(|(id, reward)| (*id, reward.height)).collect()
+    }
+
+    /// What the best chain says about a block; moves its reward if that asks for it. Gives the state it is in now.
+    ///
+    /// # Errors
+    /// When the block is unknown, or the store cannot be read (then nothing moved).
+    pub fn sighted(
+        &mut self,
+        store: &mut dyn Store,
+        id: RewardId,
+        sighting: Sighting,
+        now: UnixMs,
+    ) -> Result<Option<RewardStep>, Refused> {
+        let Some(reward) = self.rewards.get(&id).cloned() else {
+            return Err(Refused::Rule(format!("no reward of block {id} is known")));
+        };
+        let Some(asset) = self.assets.get(&reward.asset) else { return Ok(None) };
+        let Some(step) = next_step(reward.state, sighting, &asset.depths) else { return Ok(None) };
+        let moved = match step {
+            RewardStep::Mature => self.mature(reward, now),
+            RewardStep::Orphan if reward.state == RewardState::Immature => self.void(reward, now),
+            RewardStep::Orphan => self.take_back(store, id, reward, now)?,
+            RewardStep::Return => self.give_again(store, id, reward, now)?,
+            RewardStep::Close => StoredReward { closed: true, ..reward },
+        };
+        let StoredReward { state, generation, force, closed, .. } = moved.clone();
+        self.rewards.insert(id, moved);
+        self.push(Change::RewardState { id, state, generation, force, closed, at: now });
+        Ok(Some(step))
+    }
+
+    fn mature(&mut self, reward: StoredReward, now: UnixMs) -> StoredReward {
+        self.resolve(Posting::Post(reward.force.clone()), now);
+        StoredReward { state: RewardState::Matured, ..reward }
+    }
+
+    fn void(&mut self, reward: StoredReward, now: UnixMs) -> StoredReward {
+        self.resolve(Posting::Void(reward.force.clone()), now);
+        StoredReward { state: RewardState::Orphaned, ..reward }
+    }
+
+    /// An orphan after maturity: what is still there is taken back, the rest is a loss, and payouts stop.
+    fn take_back(
+        &mut self,
+        store: &mut dyn Store,
+        id: RewardId,
+        reward: StoredReward,
+        now: UnixMs,
+    ) -> Result<StoredReward, Refused> {
+        let key = SetKey::Reversal { id, generation: reward.generation };
+        let Some(posted) = store.set(&reward.force).map_err(|_| Refused::StoreFailing)? else {
+            return Ok(StoredReward { state: RewardState::Orphaned, ..reward });
+        };
+        let available = |kind| self.ledger.balance(reward.asset, kind).available();
+        let back = reversal(&posted, key.clone(), available);
+        let lost = back.transfers.iter().any(|transfer| transfer.debit == Kind::Loss);
+        self.must_post(Posting::Enter(back), now);
+        if lost {
+            let reason = format!(
+                "block {id} left the chain after parts of it had been paid out; see the loss account"
+            );
+            self.hold(format!("asset/{}", reward.asset), reason, now);
+        }
+        Ok(StoredReward { state: RewardState::Orphaned, force: key, ..reward })
+    }
+
+    /// The block is back: reserve again what was voided, or the exact opposite of what was taken back.
+    fn give_again(
+        &mut self,
+        store: &mut dyn Store,
+        id: RewardId,
+        reward: StoredReward,
+        now: UnixMs,
+    ) -> Result<StoredReward, Refused> {
+        let generation = reward.generation + 1;
+        let key = SetKey::Reward { id, generation };
+        let before = store.set(&reward.force).map_err(|_| Refused::StoreFailing)?;
+        let again = before.map(|set| match &reward.force {
+            SetKey::Reversal { .. } => set.inverse(key.clone()),
+            _ => TransferSet { key: key.clone(), ..set },
+        });
+        if let Some(again) = again {
+            self.must_post(Posting::Pend(again), now);
+        }
+        Ok(StoredReward { state: RewardState::Immature, generation, force: key, ..reward })
+    }
+
+    /// Posts or voids, where there is anything: a reward of nothing has no set.
+    fn resolve(&mut self, posting: Posting, now: UnixMs) {
+        match self.post(posting, now) {
+            Ok(_) | Err(Refusal::Unknown(_)) => {}
+            Err(refusal) => panic!("the ledger refuses to resolve a reward: {refusal}"),
+        }
+    }
+
+    /// A posting that follows from rules which cannot be refused.
+    pub(crate) fn must_post(&mut self, posting: Posting, now: UnixMs) {
+        if let Err(refusal) = self.post(posting, now) {
+            panic!("the ledger refuses what the rules made: {refusal}");
+        }
+    }
+}

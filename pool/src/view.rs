@@ -1,0 +1,213 @@
+//! What readers see: a snapshot made by the writer a few times a second.
+//!
+//! Invariant: made from the books after they were written; a reader holding it never blocks the writer.
+
+use crate::books::Books;
+use accounting::ledger::{Balance, Kind};
+use accounting::payout::PayoutState;
+use accounting::reward::RewardState;
+use accounting::{AccountId, Amount, AssetId, PayoutId, PoolId, RewardId, ShareSeq, UnixMs};
+
+/// The newest rewards, payouts and largest balances that a snapshot carries; all others are in the store.
+pub const LISTED_MAX: usize = 100;
+
+/// A snapshot of the books.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    /// When it was made.
+    pub at: UnixMs,
+    /// Up to here everything is in it.
+    pub folded: ShareSeq,
+    /// Is the store taking writes? `None` when it is; the error when not.
+    pub store_failing: Option<String>,
+    /// The pools.
+    pub pools: Vec<PoolView>,
+    /// The assets.
+    pub assets: Vec<AssetView>,
+    /// The newest rewards, newest first.
+    pub rewards: Vec<RewardView>,
+    /// Payouts that may still change, newest first.
+    pub payouts: Vec<PayoutView>,
+    /// The largest balances of accounts.
+    pub balances: Vec<BalanceView>,
+    /// Held scopes and why.
+    pub holds: Vec<(String, String)>,
+    /// Spends nobody has explained.
+    pub unmatched_spends: usize,
+}
+
+/// One pool.
+#[derive(Debug, Clone)]
+pub struct PoolView {
+    /// Its number.
+    pub id: PoolId,
+    /// Its name.
+    pub name: String,
+    /// Shares since start.
+    pub shares: u64,
+    /// Work since start.
+    pub work: u128,
+    /// Accounts with work in the window.
+    pub accounts: usize,
+    /// Work of one block.
+    pub network_work: u128,
+}
+
+/// One asset.
+#[derive(Debug, Clone)]
+pub struct AssetView {
+    /// Its number.
+    pub id: AssetId,
+    /// Its name.
+    pub name: String,
+    /// Its decimals.
+    pub decimals: u8,
+    /// What is owed to all accounts.
+    pub owed: Amount,
+    /// The pool's earnings.
+    pub fees: Amount,
+    /// What carries PPS.
+    pub bankroll: Amount,
+    /// What was lost.
+    pub loss: Amount,
+    /// Do debits equal credits?
+    pub balances_to_zero: bool,
+}
+
+/// One reward.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RewardView {
+    /// Its block.
+    pub id: RewardId,
+    /// Its pool.
+    pub pool: PoolId,
+    /// Its height.
+    pub height: u64,
+    /// What it brought.
+    pub amount: Amount,
+    /// Where it stands.
+    pub state: RewardState,
+    /// When it was made.
+    pub created_at: UnixMs,
+}
+
+/// One payout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PayoutView {
+    /// Its number.
+    pub id: PayoutId,
+    /// Its asset.
+    pub asset: AssetId,
+    /// Where it stands.
+    pub state: PayoutState,
+    /// Recipients.
+    pub recipients: usize,
+    /// What arrives.
+    pub sent: Amount,
+    /// Its newest transaction.
+    pub txid: Option<RewardId>,
+}
+
+/// One account's money.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BalanceView {
+    /// Whose.
+    pub account: AccountId,
+    /// Which money.
+    pub asset: AssetId,
+    /// The four sums.
+    pub balance: Balance,
+}
+
+impl Books {
+    /// A snapshot for readers.
+    #[must_use]
+    pub fn view(&self, at: UnixMs, store_failing: Option<String>) -> View {
+        View {
+            at,
+            folded: self.folded(),
+            store_failing,
+            pools: self.pool_views(),
+            assets: self.asset_views(),
+            rewards: self.reward_views(),
+            payouts: self.payout_views(),
+            balances: self.balance_views(),
+            holds: self
+                .holds
+                .iter()
+                .map(|(scope, reason)| (scope.clone(), reason.clone()))
+                .collect(),
+            unmatched_spends: self.unmatched_spends.len(),
+        }
+    }
+
+    fn pool_views(&self) -> Vec<PoolView> {
+        let view = |(id, pool): (&PoolId, &crate::books::PoolBook)| PoolView {
+            id: *id,
+            name: pool.config.name.clone(),
+            shares: pool.shares,
+            work: pool.work,
+            accounts: pool.window.accounts(),
+            network_work: pool.network_work,
+        };
+        self.pools.iter().map(view).collect()
+    }
+
+    fn asset_views(&self) -> Vec<AssetView> {
+        let balances_to_zero = self.ledger.balances_to_zero();
+        let view = |(id, asset): (&AssetId, &crate::config::AssetConfig)| AssetView {
+            id: *id,
+            name: asset.name.clone(),
+            decimals: asset.decimals,
+            owed: self.ledger.liabilities(*id),
+            fees: self.ledger.balance(*id, Kind::Fees).posted(),
+            bankroll: self.ledger.balance(*id, Kind::Bankroll).posted(),
+            loss: Amount::ZERO.sub(self.ledger.balance(*id, Kind::Loss).posted()),
+            balances_to_zero,
+        };
+        self.assets.iter().map(view).collect()
+    }
+
+    fn reward_views(&self) -> Vec<RewardView> {
+        let mut rewards: Vec<_> = self.rewards.iter().collect();
+        rewards.sort_unstable_by_key(|(id, reward)| std::cmp::Reverse((reward.height, **id)));
+        let newest = rewards.into_iter().take(LISTED_MAX);
+        let view = |(id, r): (&RewardId, &store::book::StoredReward)| RewardView {
+            id: *id,
+            pool: r.pool,
+            height: r.height,
+            amount: r.amount,
+            state: r.state,
+            created_at: r.created_at,
+        };
+        newest.map(view).collect()
+    }
+
+    fn payout_views(&self) -> Vec<PayoutView> {
+        let view = |open: &crate::books::OpenPayout| PayoutView {
+            id: open.payout.id,
+            asset: open.payout.asset,
+            state: open.payout.state,
+            recipients: open.payout.parts.len(),
+            sent: open.payout.sent(),
+            txid: open.payout.versions.last().map(|version| RewardId(version.txid)),
+        };
+        self.payouts.values().rev().take(LISTED_MAX).map(view).collect()
+    }
+
+    fn balance_views(&self) -> Vec<BalanceView> {
+        let mut balances: Vec<BalanceView> = self
+            .ledger
+            .balances()
+            .filter_map(|(asset, kind, balance)| match kind {
+                Kind::Account(account) => Some(BalanceView { account, asset, balance }),
+                _ => None,
+            })
+            .collect();
+        balances.sort_unstable_by_key(|b| {
+            std::cmp::Reverse((b.balance.posted(), b.balance.credits_pending))
+        });
+        balances.truncate(LISTED_MAX);
+        balances
+    }
+}
