@@ -10,7 +10,10 @@ use accounting::{
     Weight, WorkerId,
 };
 use arc_swap::ArcSwap;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use store::Store;
 use tokio::sync::{mpsc, oneshot};
 
@@ -115,6 +118,11 @@ pub struct Pool {
 pub struct Recording(oneshot::Receiver<Answer<ShareSeq>>);
 
 impl Recording {
+    /// As [`Recording::durable`], for who polls by hand.
+    pub fn poll_durable(&mut self, cx: &mut Context<'_>) -> Poll<Answer<ShareSeq>> {
+        Pin::new(&mut self.0).poll(cx).map(|answer| answer.unwrap_or(Err(Refused::Stopping)))
+    }
+
     /// Waits until the shares are durable (or refused).
     ///
     /// # Errors
@@ -136,6 +144,24 @@ impl Pool {
             .await
             .map_err(|_| Refused::Stopping)?;
         Ok(Recording(answer))
+    }
+
+    /// As [`Pool::record`] while the writer's queue has room; otherwise the shares come back.
+    ///
+    /// # Errors
+    /// The shares, to be recorded with [`Pool::record`].
+    pub fn try_record(&self, shares: Vec<Share>) -> Result<Recording, Vec<Share>> {
+        let (reply, answer) = oneshot::channel();
+        match self.commands.try_send(Command::Record { shares, reply }) {
+            Ok(()) => Ok(Recording(answer)),
+            Err(
+                mpsc::error::TrySendError::Full(command)
+                | mpsc::error::TrySendError::Closed(command),
+            ) => match command {
+                Command::Record { shares, .. } => Err(shares),
+                _ => Ok(Recording(answer)),
+            },
+        }
     }
 
     /// Facts: a solved block (and its share), recorded once however often it is reported.

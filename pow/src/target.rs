@@ -61,6 +61,12 @@ impl Target {
         Ok(Self(value))
     }
 
+    /// From 32 bytes, most significant first, as `mining.suggest_target` writes it.
+    #[must_use]
+    pub fn from_be_bytes(bytes: [u8; 32]) -> Self {
+        Self(U256::from_be_bytes(bytes))
+    }
+
     /// Does this hash (in the byte order in which SHA-256 gives it) meet the target?
     #[must_use]
     pub fn is_met_by(&self, hash: &[u8; 32]) -> bool {

@@ -1,0 +1,31 @@
+# The whole set-up: `make demo` to watch a pool work, `make test` to check all of it.
+ADIT_CACHE ?= $(HOME)/.cache/adit
+# Outside the checkout, so that a clean checkout is not a cold build.
+export CARGO_TARGET_DIR ?= $(ADIT_CACHE)/target
+export ADIT_CACHE
+
+.PHONY: help build test fmt
+
+help: ## Lists what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+build: ## Builds the release binary
+	@scripts/deps.sh build
+	cargo build --release --workspace
+
+fmt: ## Formats the code
+	cargo fmt
+
+test: ## Formats, lints and tests everything
+	@scripts/deps.sh test
+	@echo "== format"
+	cargo fmt --check
+	@echo "== lint"
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	@echo "== licences and sources"
+	@scripts/deny.sh
+	@echo "== documentation"
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
+	@echo "== tests"
+	cargo nextest run --workspace --locked
+	cargo test --workspace --doc --locked

@@ -1,0 +1,324 @@
+//! A found block: to disk and to every node, at once, without the database.
+//!
+//! Invariant: nothing waits for anything else here. The file is written, each node is told, and the ledger is told, all
+//! started together; a time-out or "inconclusive" is unknown and tried again; a restart does it all once more.
+
+use crate::rpc::{Endpoint, Rpc, RpcError};
+use crate::template::{push_hex, to_hex};
+use accounting::rate::Rate;
+use accounting::{Amount, Identity, IdentityKind, PoolId, RewardId, Scheme, UnixMs, Weight};
+use pool::crash::crash_point;
+use pool::door::Answer;
+use pool::{BlockReport, Pool, Refused};
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// The first pause before a node is asked again, doubled each time.
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+/// The longest pause.
+const RETRY_MAX: Duration = Duration::from_secs(60);
+/// Attempts before a restart takes over: about a day.
+const ATTEMPTS_MAX: u32 = 1500;
+/// How long one submission may take: a node checks the whole block.
+const SUBMIT: Duration = Duration::from_secs(60);
+
+/// What a node makes of a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It has it.
+    Accepted,
+    /// Nobody knows: ask again.
+    Unknown(String),
+    /// It says the block is invalid.
+    Rejected(String),
+}
+
+/// Reads the answer of `submitblock` (BIP22; nodes differ in the words around the reason).
+#[must_use]
+pub fn read_verdict(answer: &Result<Option<String>, RpcError>) -> Verdict {
+    match answer {
+        Ok(None) => Verdict::Accepted,
+        Ok(Some(reason)) => match reason.trim_start_matches("rejected: ") {
+            "duplicate" => Verdict::Accepted,
+            "inconclusive" | "duplicate-inconclusive" => Verdict::Unknown(reason.clone()),
+            _ => Verdict::Rejected(reason.clone()),
+        },
+        Err(error) => Verdict::Unknown(error.to_string()),
+    }
+}
+
+/// Where found blocks go.
+pub struct Blocks {
+    folder: PathBuf,
+    nodes: Vec<Endpoint>,
+    pool: Pool,
+    coin: String,
+}
+
+impl Blocks {
+    /// Blocks of one coin: a folder for their bytes, all its nodes, and the ledger.
+    #[must_use]
+    pub fn new(folder: PathBuf, nodes: Vec<Endpoint>, pool: Pool, coin: String) -> Arc<Self> {
+        Arc::new(Blocks { folder, nodes, pool, coin })
+    }
+
+    /// Writes, submits and reports a block, all at once. The answer comes when the ledger has it.
+    pub fn found(
+        self: &Arc<Self>,
+        report: BlockReport,
+        block: Vec<u8>,
+    ) -> oneshot::Receiver<Answer<()>> {
+        tracing::info!(block = %report.block, height = report.height, coin = %self.coin, "block found");
+        let hex: Arc<str> = to_hex(&block).into();
+        self.submit_everywhere(report.block, &hex);
+        let (file, path) = (BlockFile::of(&report), self.path_of(report.height, report.block));
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = write_file(&path, &file, &hex) {
+                tracing::error!(path = %path.display(), %error, "a found block could not be written to disk; it was sent to every node");
+            }
+        });
+        self.report(report)
+    }
+
+    fn submit_everywhere(&self, block: RewardId, hex: &Arc<str>) {
+        for node in &self.nodes {
+            tokio::spawn(submit_until_known(node.clone(), block, hex.clone()));
+        }
+    }
+
+    /// Tells the ledger until it has written it. The first answer goes to whoever waits.
+    fn report(&self, report: BlockReport) -> oneshot::Receiver<Answer<()>> {
+        let (tell, answer) = oneshot::channel();
+        let pool = self.pool.clone();
+        tokio::spawn(async move {
+            crash_point("block-before-ledger");
+            let mut outcome = pool.found(report.clone()).await;
+            if tell.send(outcome.clone()).is_err() {
+                tracing::debug!("the finder did not wait");
+            }
+            while matches!(outcome, Err(Refused::StoreFailing)) {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                outcome = pool.found(report.clone()).await;
+            }
+        });
+        answer
+    }
+
+    fn path_of(&self, height: u64, block: RewardId) -> PathBuf {
+        self.folder.join(format!("{height}-{block}.block"))
+    }
+
+    /// After a start: everything in the folder is submitted and reported again, except blocks whose rewards rest.
+    /// Gives the number of blocks.
+    ///
+    /// # Errors
+    /// When the folder cannot be read. A file that cannot be is left in its place and told about.
+    pub fn recover(self: &Arc<Self>, rests: impl Fn(RewardId) -> bool) -> std::io::Result<usize> {
+        std::fs::create_dir_all(&self.folder)?;
+        let mut count = 0;
+        for entry in std::fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            if path.extension().is_none_or(|extension| extension != "block") {
+                continue;
+            }
+            match read_file(&path) {
+                Ok((report, _)) if rests(report.block) => std::fs::remove_file(&path)?,
+                Ok((report, hex)) => {
+                    self.submit_everywhere(report.block, &hex.into());
+                    drop(self.report(report));
+                    count += 1;
+                }
+                Err(reason) => {
+                    tracing::error!(path = %path.display(), reason, "a block file cannot be read; look at it by hand")
+                }
+            }
+        }
+        Ok(count)
+    }
+}
+
+async fn submit_until_known(node: Endpoint, block: RewardId, hex: Arc<str>) {
+    let mut rpc = Rpc::new(node);
+    let params = format!("[\"{hex}\"]");
+    let mut pause = RETRY_FIRST;
+    for attempt in 1..=ATTEMPTS_MAX {
+        let answer = rpc.call_raw("submitblock", &params, SUBMIT).await;
+        let answer =
+            answer.map(|text| serde_json::from_str::<Option<String>>(&text).unwrap_or(Some(text)));
+        let node = &rpc.endpoint().address;
+        match read_verdict(&answer) {
+            Verdict::Accepted => {
+                return tracing::info!(%block, node, attempt, "the node has the block");
+            }
+            Verdict::Rejected(reason) => {
+                return tracing::error!(%block, node, reason, "the node rejects the block; its bytes are kept on disk");
+            }
+            Verdict::Unknown(reason) => {
+                tracing::warn!(%block, node, attempt, reason, "unknown whether the node has the block")
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(RETRY_MAX);
+    }
+}
+
+/// The first line of a block file: everything the ledger must be told. The second line is the block as hex, ready for
+/// `submitblock` by hand.
+#[derive(Debug, Serialize, Deserialize)]
+struct BlockFile {
+    block: String,
+    height: u64,
+    pool: u32,
+    network: String,
+    script: String,
+    address: String,
+    worker: String,
+    to_pool: Amount,
+    to_finder: Amount,
+    network_work: u128,
+    scheme: Scheme,
+    weight: Option<u64>,
+    rate: Option<Rate>,
+    found_at: UnixMs,
+}
+
+impl BlockFile {
+    fn of(report: &BlockReport) -> Self {
+        BlockFile {
+            block: report.block.to_string(),
+            height: report.height,
+            pool: report.pool.0,
+            network: report.finder.network.clone(),
+            script: to_hex(&report.finder.bytes),
+            address: report.display.clone(),
+            worker: report.worker.clone(),
+            to_pool: report.to_pool,
+            to_finder: report.to_finder,
+            network_work: report.network_work,
+            scheme: report.scheme,
+            weight: report.share.as_ref().map(|(weight, _)| weight.get()),
+            rate: report.share.as_ref().and_then(|(_, rate)| *rate),
+            found_at: report.found_at,
+        }
+    }
+
+    fn report(self) -> Result<BlockReport, String> {
+        let mut script = Vec::new();
+        push_hex(&mut script, &self.script).ok_or("the script is not hex")?;
+        let weight = self
+            .weight
+            .map(|weight| Weight::new(weight).ok_or("the weight is out of range"))
+            .transpose()?;
+        Ok(BlockReport {
+            pool: PoolId(self.pool),
+            finder: Identity { kind: IdentityKind::Script, network: self.network, bytes: script },
+            display: self.address,
+            worker: self.worker,
+            block: self
+                .block
+                .parse()
+                .map_err(|error: accounting::id::BadRewardId| error.to_string())?,
+            height: self.height,
+            to_pool: self.to_pool,
+            to_finder: self.to_finder,
+            network_work: self.network_work,
+            scheme: self.scheme,
+            share: weight.map(|weight| (weight, self.rate)),
+            found_at: self.found_at,
+        })
+    }
+}
+
+/// Whole or not at all: written beside, synced, renamed, the folder synced.
+fn write_file(path: &Path, file: &BlockFile, hex: &str) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let beside = path.with_extension("new");
+    let mut out = File::create(&beside)?;
+    serde_json::to_writer(&mut out, file)?;
+    out.write_all(b"\n")?;
+    out.write_all(hex.as_bytes())?;
+    out.write_all(b"\n")?;
+    out.sync_all()?;
+    std::fs::rename(&beside, path)?;
+    File::open(folder)?.sync_all()
+}
+
+fn read_file(path: &Path) -> Result<(BlockReport, String), String> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let (head, hex) = text.split_once('\n').ok_or("it has no second line")?;
+    let file: BlockFile = serde_json::from_str(head).map_err(|error| error.to_string())?;
+    let hex = hex.trim_end();
+    let mut bytes = Vec::new();
+    push_hex(&mut bytes, hex).ok_or("the block is not hex")?;
+    let report = file.report()?;
+    let header: &[u8; 80] = bytes.first_chunk().ok_or("the block is shorter than its header")?;
+    if pow::sha256d::header_hash(header) != report.block.0 {
+        return Err("the block is not the one its first line names".into());
+    }
+    Ok((report, hex.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inconclusive_and_silence_are_unknown_and_never_a_rejection() {
+        let said = |text: &str| read_verdict(&Ok(Some(text.to_owned())));
+        assert_eq!(read_verdict(&Ok(None)), Verdict::Accepted);
+        assert_eq!(said("duplicate"), Verdict::Accepted);
+        for text in ["inconclusive", "duplicate-inconclusive"] {
+            assert!(matches!(said(text), Verdict::Unknown(_)), "{text}");
+        }
+        for text in
+            ["high-hash", "rejected: high-hash", "bad-txnmrklroot", "rejected", "duplicate-invalid"]
+        {
+            assert!(matches!(said(text), Verdict::Rejected(_)), "{text}");
+        }
+        assert!(matches!(
+            read_verdict(&Err(RpcError::Unknown("time-out".into()))),
+            Verdict::Unknown(_)
+        ));
+    }
+
+    #[test]
+    fn a_block_file_reads_back_as_it_was_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        let block = [7u8; 100];
+        let header: &[u8; 80] = block.first_chunk().unwrap();
+        let report = BlockReport {
+            pool: PoolId(3),
+            finder: Identity {
+                kind: IdentityKind::Script,
+                network: "bitcoin/regtest".into(),
+                bytes: vec![0, 1, 2],
+            },
+            display: "bcrt1".into(),
+            worker: "rig".into(),
+            block: RewardId(pow::sha256d::header_hash(header)),
+            height: 9,
+            to_pool: Amount::from_units(5),
+            to_finder: Amount::ZERO,
+            network_work: u128::MAX,
+            scheme: Scheme::Tides,
+            share: Some((
+                Weight::new(4).unwrap(),
+                Some(Rate { network_work: 1, value: Amount::ONE }),
+            )),
+            found_at: UnixMs(8),
+        };
+        let path = folder.path().join("blocks/9.block");
+        write_file(&path, &BlockFile::of(&report), &to_hex(&block)).unwrap();
+        let (back, hex) = read_file(&path).unwrap();
+        assert_eq!((back, hex), (report, to_hex(&block)));
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace("0707", "0708")).unwrap();
+        assert!(read_file(&path).unwrap_err().contains("not the one"));
+    }
+}

@@ -1,0 +1,27 @@
+//! Proof of work over Stratum: sockets, dialects, templates, jobs, verification, blocks and the chain's money.
+//!
+//! A share's path reads top to bottom: [`server`] (a bounded line) → [`wire`] (parsed once) → [`session`] (its job) →
+//! [`verify`] (pure: the network's target first, then the ladder) → [`block`] (if it solves, without the database) →
+//! `pool` (durable) → [`session`] (`true`).
+//!
+//! Invariant: a header that meets the network's target reaches the disk and every node, whatever else is wrong with the
+//! share, the store or one of the nodes.
+
+pub mod block;
+pub mod coin;
+pub mod coinbase;
+pub mod difficulty;
+pub mod extranonce;
+pub mod job;
+pub mod limits;
+pub mod node;
+pub mod proxy;
+pub mod reject;
+pub mod rpc;
+pub mod server;
+pub mod session;
+pub mod source;
+pub mod template;
+pub mod verify;
+pub mod wire;
+pub mod work;

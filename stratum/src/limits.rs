@@ -1,0 +1,132 @@
+//! How many connections, from whom, and how long they may dawdle.
+//!
+//! Invariant: an address is an IPv4 host or an IPv6 /64 (whoever has one address of it has them all); nobody is banned for
+//! what one worker behind a proxy does.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What a port allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections of the whole pool.
+    pub connections: usize,
+    /// Connections of one address.
+    pub per_address: usize,
+    /// A connection that is not subscribed and authorised by then is closed.
+    pub handshake_ms: u64,
+    /// A connection that sent nothing for so long is closed.
+    pub silence_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections: 100_000,
+            per_address: 10_000,
+            handshake_ms: 60_000,
+            silence_ms: 25 * 3600 * 1000,
+        }
+    }
+}
+
+/// Counts open connections.
+#[derive(Debug, Default)]
+pub struct Connections {
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    all: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// One counted connection; uncounted when dropped.
+#[derive(Debug)]
+pub struct Seat {
+    connections: Arc<Connections>,
+    address: IpAddr,
+}
+
+impl Connections {
+    /// A seat for a connection from this address, if there is one.
+    pub fn seat(self: &Arc<Self>, from: IpAddr, limits: &Limits) -> Option<Seat> {
+        let address = host_of(from);
+        let mut counts = self.lock();
+        let own = counts.by_address.get(&address).copied().unwrap_or(0);
+        if counts.all >= limits.connections || own >= limits.per_address {
+            return None;
+        }
+        counts.all += 1;
+        *counts.by_address.entry(address).or_default() += 1;
+        Some(Seat { connections: self.clone(), address })
+    }
+
+    /// Open connections.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.lock().all
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut counts = self.connections.lock();
+        counts.all = counts.all.saturating_sub(1);
+        if let Some(own) = counts.by_address.get_mut(&self.address) {
+            *own -= 1;
+            if *own == 0 {
+                counts.by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// The unit that limits apply to.
+#[must_use]
+pub fn host_of(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+            Some(v4) => IpAddr::V4(v4),
+            None => {
+                let [a, b, c, d, ..] = v6.segments();
+                IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_64_is_one_address_and_a_mapped_ipv4_is_itself() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert_eq!(host_of(ip("2001:db8:1:2:3:4:5:6")), host_of(ip("2001:db8:1:2:ffff::1")));
+        assert_ne!(host_of(ip("2001:db8:1:2::1")), host_of(ip("2001:db8:1:3::1")));
+        assert_eq!(host_of(ip("::ffff:10.1.2.3")), ip("10.1.2.3"));
+    }
+
+    #[test]
+    fn seats_are_limited_per_address_and_given_back() {
+        let connections = Arc::new(Connections::default());
+        let limits = Limits { connections: 3, per_address: 2, ..Limits::default() };
+        let (a, b) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+        let first = connections.seat(a, &limits).unwrap();
+        let _second = connections.seat(a, &limits).unwrap();
+        assert!(connections.seat(a, &limits).is_none(), "per address");
+        let _third = connections.seat(b, &limits).unwrap();
+        assert!(connections.seat(b, &limits).is_none(), "in all");
+        drop(first);
+        assert_eq!(connections.count(), 2);
+        assert!(connections.seat(a, &limits).is_some());
+    }
+}

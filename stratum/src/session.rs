@@ -1,0 +1,977 @@
+//! One connection: what it was given, what it may do, and every answer to it.
+//!
+//! Invariant: `true` leaves after the share is durable; a difficulty is printed just before the job it belongs to and that
+//! job is judged by it for ever; what a slow reader does not take is dropped except the latest job.
+
+use crate::coin::address;
+use crate::difficulty::{Policy, Vardiff};
+use crate::extranonce::{Parked, token_from_text, token_to_text};
+use crate::job::{EXTRANONCE1_SIZE, Job, Jobs, Pays};
+use crate::reject::Reject;
+use crate::server::{Door, Port};
+use crate::template::{push_as_hex, to_hex};
+use crate::verify::{Assignment, Given, Seen, Verified, verify};
+use crate::wire::v1::{self, Configure, Id, JobRef, Request, Submission};
+use accounting::{
+    AccountId, Identity, IdentityKind, RateId, Share, ShareKey, ShareSeq, UnixMs, Weight, WorkerId,
+};
+use pool::door::{Answer, Recording};
+use pool::{BlockReport, Refused};
+use pow::Difficulty;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::sync::oneshot;
+
+/// Workers of one connection (farm proxies carry thousands).
+const WORKERS_MAX: usize = 10_000;
+/// Failed authorisations before the connection is closed.
+const AUTH_FAILURES_MAX: u8 = 10;
+/// Answers waiting for the disk before reading stops.
+const PENDING_MAX: usize = 64;
+/// Bytes waiting for a slow reader before the connection is closed.
+pub const OUT_MAX: usize = 256 * 1024;
+/// A streak of bad shares without a good one: work again, then reconnect, then drop.
+const STREAK_MS: [u64; 3] = [60_000, 120_000, 180_000];
+/// What we call ourselves.
+pub const SERVER_NAME: &str = concat!("Adit/", env!("CARGO_PKG_VERSION"));
+
+/// What a connection was sent at which difficulty: ranges of jobs, and the variants made by changes within a job.
+#[derive(Debug, Default)]
+pub struct Epochs {
+    ranges: Vec<(u32, Assignment)>,
+    variants: Vec<(JobRef, Assignment)>,
+    last_no: u32,
+}
+
+impl Epochs {
+    fn assign(&mut self, job: JobRef, assignment: Assignment) {
+        if job.variant > 0 {
+            self.variants.push((job, assignment));
+            return;
+        }
+        self.last_no = job.no;
+        if self.ranges.last().is_none_or(|(_, last)| *last != assignment) {
+            self.ranges.push((job.no, assignment));
+        }
+    }
+
+    fn find(&self, job: JobRef) -> Option<Assignment> {
+        if job.variant > 0 {
+            return self
+                .variants
+                .iter()
+                .find(|(sent, _)| *sent == job)
+                .map(|(_, assignment)| *assignment);
+        }
+        let sent = self.ranges.iter().rev().find(|(from, _)| *from <= job.no);
+        sent.filter(|_| job.no <= self.last_no).map(|(_, assignment)| *assignment)
+    }
+
+    /// The variant that the next sending of this job needs; `None` when there are no more.
+    fn next_variant(&self, no: u32) -> Option<u8> {
+        if self.ranges.is_empty() || no > self.last_no {
+            return Some(0);
+        }
+        let used = self
+            .variants
+            .iter()
+            .filter(|(sent, _)| sent.no == no)
+            .map(|(sent, _)| sent.variant)
+            .max();
+        used.unwrap_or(0).checked_add(1)
+    }
+
+    fn drop_before(&mut self, oldest: u32) {
+        self.variants.retain(|(sent, _)| sent.no >= oldest);
+        while self.ranges.get(1).is_some_and(|(from, _)| *from <= oldest) {
+            self.ranges.remove(0);
+        }
+    }
+}
+
+/// One authorised user name.
+struct Worker {
+    user: Box<str>,
+    identity: Arc<Identity>,
+    display: Box<str>,
+    name: Box<str>,
+    /// Known once a share of it was accepted: nobody is written down for asking.
+    ids: Option<(AccountId, WorkerId)>,
+}
+
+/// Work that a connection can have once it subscribed.
+struct Channel {
+    extranonce1: [u8; 4],
+    token: u64,
+    epochs: Epochs,
+    seen: Seen,
+}
+
+/// An accepted share on its way to the writer.
+struct Accepted {
+    id: Id,
+    worker: usize,
+    weight: Weight,
+    rate: RateId,
+    hash: [u8; 32],
+    job: u32,
+}
+
+/// What to answer once a batch of shares is durable, or not.
+struct Batch {
+    /// Request, job and header hash of each.
+    waiting: Vec<(Id, u32, [u8; 32])>,
+    weight: u128,
+}
+
+/// Answers that wait for the disk.
+enum Pending {
+    Shares { recording: Recording, batch: Batch },
+    Block { answer: oneshot::Receiver<Answer<()>>, id: Id, weight: Weight },
+}
+
+/// Why a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closing {
+    /// The other side closed, or the line broke.
+    Gone,
+    /// It sent what no miner sends.
+    Malformed,
+    /// It did not read what it was sent.
+    TooSlow,
+    /// It did not finish its handshake, or fell silent.
+    Silent,
+    /// Nothing but bad shares.
+    BadShares,
+    /// Too many failed authorisations.
+    Unauthorized,
+    /// The pool is stopping.
+    Stopping,
+}
+
+/// The state of one connection.
+pub struct Session {
+    door: Arc<Door>,
+    port: Arc<Port>,
+    jobs: Arc<Jobs>,
+    channel: Option<Channel>,
+    workers: Vec<Worker>,
+    vardiff: Vardiff,
+    printed: Option<Difficulty>,
+    /// Negotiated by `mining.configure`; 0 without.
+    version_mask: u32,
+    extranonce_subscribed: bool,
+    auth_failures: u8,
+    last_tip: u64,
+    /// The end of the coinbase last sent, where each finder has their own.
+    own_tail: Option<(u32, Arc<[u8]>)>,
+    /// The last word to everybody that this connection was told.
+    told: Option<Arc<str>>,
+    streak_since: Option<u64>,
+    streak_step: usize,
+    connected_at: u64,
+    heard_at: u64,
+    work_due: bool,
+    carry: Vec<u8>,
+    /// Bytes for the socket.
+    pub out: Vec<u8>,
+    written: usize,
+    /// Where the last job sent ends in `out`.
+    job_ends: usize,
+    accepted: Vec<Accepted>,
+    /// A batch that found the writer's queue full.
+    stuck: Option<(Vec<Share>, Batch)>,
+    pending: VecDeque<Pending>,
+}
+
+impl Session {
+    /// A fresh connection.
+    #[must_use]
+    pub fn new(door: Arc<Door>, port: Arc<Port>, jobs: Arc<Jobs>) -> Self {
+        let now = door.clock.now().0;
+        let vardiff = Vardiff::new(&port.policy, now);
+        Session {
+            door,
+            port,
+            jobs,
+            channel: None,
+            workers: Vec::new(),
+            vardiff,
+            printed: None,
+            version_mask: 0,
+            extranonce_subscribed: false,
+            auth_failures: 0,
+            last_tip: 0,
+            own_tail: None,
+            told: None,
+            streak_since: None,
+            streak_step: 0,
+            connected_at: now,
+            heard_at: now,
+            work_due: false,
+            carry: Vec::new(),
+            out: Vec::new(),
+            written: 0,
+            job_ends: 0,
+            accepted: Vec::new(),
+            stuck: None,
+            pending: VecDeque::new(),
+        }
+    }
+
+    fn policy(&self) -> Policy {
+        self.port.policy
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.door.clock.now().0
+    }
+
+    /// Takes bytes from the socket: whole lines are handled, the rest is kept.
+    ///
+    /// # Errors
+    /// When the connection must end.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), Closing> {
+        let now = self.now_ms();
+        self.heard_at = now;
+        let mut rest = bytes;
+        while let Some(at) = rest.iter().position(|byte| *byte == b'\n') {
+            let (line, after) = (&rest[..at], &rest[at + 1..]);
+            rest = after;
+            if self.carry.is_empty() {
+                self.line(line, now)?;
+            } else {
+                let mut whole = std::mem::take(&mut self.carry);
+                whole.extend_from_slice(line);
+                self.line(&whole, now)?;
+            }
+        }
+        if self.carry.len() + rest.len() > v1::LINE_MAX {
+            return Err(Closing::Malformed);
+        }
+        self.carry.extend_from_slice(rest);
+        if self.work_due {
+            self.send_work(now);
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, line: &[u8], now: u64) -> Result<(), Closing> {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() {
+            return Ok(());
+        }
+        if line.len() > v1::LINE_MAX {
+            return Err(Closing::Malformed);
+        }
+        match v1::parse(line) {
+            Ok((id, request)) => self.handle(id, request, now),
+            // Before anything was understood this is no miner; afterwards it is a glitch to be told about.
+            Err(_) if self.channel.is_none() && self.workers.is_empty() => Err(Closing::Malformed),
+            Err(malformed) => {
+                v1::write_error(
+                    &Id::Text("null".into()),
+                    "null",
+                    20,
+                    &malformed.to_string(),
+                    &mut self.out,
+                );
+                Ok(())
+            }
+        }
+    }
+
+    fn handle(&mut self, id: Id, request: Request, now: u64) -> Result<(), Closing> {
+        match request {
+            Request::Submit(submission) => return self.submit(id, &submission, now),
+            Request::BadSubmit(reason) => {
+                self.door.stats.rejected(Reject::Malformed);
+                v1::write_error(&id, "null", Reject::Malformed.code(), reason, &mut self.out);
+                return self.bad_share(Reject::Malformed, now);
+            }
+            Request::Configure(configure) => self.configure(&id, &configure, now),
+            Request::Subscribe { user_agent, resume } => {
+                self.subscribe(&id, &user_agent, resume.as_deref(), now)
+            }
+            Request::Authorize { user, password } => {
+                return self.authorize(&id, &user, &password, now);
+            }
+            Request::SuggestDifficulty(wish) => {
+                v1::write_true(&id, &mut self.out);
+                self.work_due |=
+                    self.vardiff.suggest(Difficulty::nearest(wish), &self.policy(), now);
+            }
+            Request::SuggestTarget(target) => {
+                v1::write_true(&id, &mut self.out);
+                let target = pow::Target::from_be_bytes(target);
+                let wish = Difficulty::of_target(target, self.door.rules.algorithm);
+                self.work_due |=
+                    self.vardiff.suggest(Difficulty::nearest(wish), &self.policy(), now);
+            }
+            Request::ExtranonceSubscribe => {
+                self.extranonce_subscribed = true;
+                v1::write_true(&id, &mut self.out);
+            }
+            Request::GetTransactions { job } => self.get_transactions(&id, &job),
+            Request::Ping => v1::write_result(&id, "\"pong\"", &mut self.out),
+            Request::Harmless => v1::write_true(&id, &mut self.out),
+            Request::Answer => {}
+            Request::Unknown(method) => {
+                let message = format!("Method not found: {method}");
+                v1::write_error(&id, "null", 20, &message, &mut self.out);
+            }
+        }
+        Ok(())
+    }
+
+    /// BIP310: an answer for every extension asked for, `false` for those we do not know.
+    fn configure(&mut self, id: &Id, configure: &Configure, now: u64) {
+        let mut result = serde_json::Map::new();
+        for extension in &configure.extensions {
+            let mut known = true;
+            match extension.as_str() {
+                "version-rolling" => {
+                    let allowed =
+                        self.jobs.latest().map_or(crate::job::VERSION_MASK, |job| job.version_mask);
+                    self.version_mask = configure.version_mask.unwrap_or(u32::MAX) & allowed;
+                    result.insert(
+                        "version-rolling.mask".into(),
+                        format!("{:08x}", self.version_mask).into(),
+                    );
+                }
+                "minimum-difficulty" => {
+                    if let Some(least) = configure.minimum_difficulty {
+                        let policy = self.policy();
+                        self.work_due |=
+                            self.vardiff.set_floor(Difficulty::nearest(least), &policy, now);
+                    }
+                }
+                "subscribe-extranonce" => self.extranonce_subscribed = true,
+                _ => known = false,
+            }
+            result.insert(extension.clone(), known.into());
+        }
+        v1::write_result(id, &serde_json::Value::from(result).to_string(), &mut self.out);
+    }
+
+    fn subscribe(&mut self, id: &Id, user_agent: &str, resume: Option<&str>, now: u64) {
+        if self.channel.is_none() {
+            tracing::debug!(port = %self.port.name, user_agent, "subscribed");
+            self.channel = Some(self.open_channel(resume, now));
+        }
+        let Some(channel) = &self.channel else { return };
+        let token = token_to_text(channel.token);
+        let mut prefix = String::new();
+        push_as_hex(&mut prefix, &channel.extranonce1);
+        let size = self.door.rules.extranonce2_size;
+        let result = format!(
+            r#"[[["mining.set_difficulty","{token}"],["mining.notify","{token}"]],"{prefix}",{size}]"#
+        );
+        v1::write_result(id, &result, &mut self.out);
+        self.first_work(now);
+    }
+
+    fn open_channel(&mut self, resume: Option<&str>, now: u64) -> Channel {
+        let known = resume.and_then(token_from_text);
+        if let Some(token) = known
+            && let Some(parked) = self.door.extranonces.resume(token, now)
+        {
+            let Parked { extranonce1, epochs, seen, vardiff } = parked;
+            self.vardiff = vardiff;
+            return Channel { extranonce1, token, epochs, seen };
+        }
+        let (extranonce1, token) = self.door.extranonces.take(now);
+        Channel { extranonce1, token, epochs: Epochs::default(), seen: Seen::default() }
+    }
+
+    fn authorize(&mut self, id: &Id, user: &str, password: &str, now: u64) -> Result<(), Closing> {
+        let refused = match self.worker(user) {
+            Ok(worker) if self.workers.len() < WORKERS_MAX => {
+                if !self.workers.iter().any(|known| known.user == worker.user) {
+                    self.workers.push(worker);
+                }
+                None
+            }
+            Ok(_) => Some(format!("at most {WORKERS_MAX} workers on one connection")),
+            Err(reason) => Some(reason),
+        };
+        if let Some(reason) = refused {
+            self.auth_failures += 1;
+            v1::write_error(id, "false", Reject::Unauthorized.code(), &reason, &mut self.out);
+            return if self.auth_failures < AUTH_FAILURES_MAX {
+                Ok(())
+            } else {
+                Err(Closing::Unauthorized)
+            };
+        }
+        v1::write_true(id, &mut self.out);
+        self.password_options(password, now);
+        self.first_work(now);
+        Ok(())
+    }
+
+    /// `address[.worker]` in the spellings miners use.
+    fn worker(&self, user: &str) -> Result<Worker, String> {
+        let text = percent_decoded(user.trim().trim_start_matches(['.', '/']));
+        let (wallet, name) = match text.find(['.', '/', '+', '#', ':', '@']) {
+            Some(at) => {
+                (&text[..at], text[at..].trim_start_matches(['.', '/', '+', '#', ':', '@']))
+            }
+            None => (text.as_str(), ""),
+        };
+        let script =
+            address::script_of(wallet, self.door.coin).map_err(|error| error.to_string())?;
+        let identity = Identity {
+            kind: IdentityKind::Script,
+            network: self.door.coin.to_string(),
+            bytes: script.into_bytes(),
+        };
+        let pays_finder = matches!(self.door.rules.pays, Pays::Finder { .. });
+        if pays_finder && self.workers.first().is_some_and(|first| *first.identity != identity) {
+            return Err("a solo connection mines for one address; open another connection for another address".into());
+        }
+        let name = if name.is_empty() { "default" } else { name };
+        Ok(Worker {
+            user: user.into(),
+            identity: Arc::new(identity),
+            display: wallet.into(),
+            name: name.into(),
+            ids: None,
+        })
+    }
+
+    /// `d=1000`, `diff=1000`, `md=`/`mc=`: separated by `;` or `,`; anything else is ignored.
+    fn password_options(&mut self, password: &str, now: u64) {
+        let policy = self.policy();
+        for option in password.split([';', ',']) {
+            let Some((name, value)) = option.split_once('=') else { continue };
+            let Ok(value) = value.trim().parse::<f64>() else { continue };
+            if !value.is_finite() || value <= 0.0 {
+                continue;
+            }
+            let wish = Difficulty::nearest(value);
+            self.work_due |= match name.trim() {
+                "d" | "diff" => self.vardiff.fix(wish, &policy, now),
+                "md" => self.vardiff.set_floor(wish, &policy, now),
+                // Terahashes a second: difficulty for the port's share interval.
+                "th" => {
+                    let shares = value * 1e12 * policy.interval_s / 4_294_967_296.0;
+                    self.vardiff.suggest(Difficulty::nearest(shares), &policy, now)
+                }
+                _ => false,
+            };
+        }
+    }
+
+    fn get_transactions(&mut self, id: &Id, job: &str) {
+        let no = u32::from_str_radix(job.split('.').next().unwrap_or(""), 16).unwrap_or(0);
+        let Some(job) = self.jobs.find(no).filter(|_| !self.workers.is_empty()) else {
+            return v1::write_error(id, "null", 21, Reject::UnknownJob.message(), &mut self.out);
+        };
+        let template = &job.template;
+        // The whole list of a full template would fill any buffer: it is given when it fits.
+        if template.transactions.len() * 2 > OUT_MAX / 2 {
+            return v1::write_result(id, "[]", &mut self.out);
+        }
+        let mut list = Vec::with_capacity(template.transaction_ends.len());
+        let mut from = 0;
+        for end in &template.transaction_ends {
+            let end = usize::try_from(*end).unwrap_or(from);
+            list.push(to_hex(&template.transactions[from..end]));
+            from = end;
+        }
+        v1::write_result(id, &serde_json::Value::from(list).to_string(), &mut self.out);
+    }
+
+    /// Work for the first time: when both subscribed and authorised, in whatever order.
+    fn first_work(&mut self, now: u64) {
+        if self.printed.is_none() {
+            self.send_work(now);
+        }
+    }
+
+    /// New jobs were published.
+    pub fn jobs_changed(&mut self, jobs: Arc<Jobs>) {
+        self.jobs = jobs;
+        let oldest = self.jobs.oldest_no();
+        if let Some(channel) = &mut self.channel {
+            channel.epochs.drop_before(oldest);
+            channel.seen.drop_before(oldest);
+        }
+        self.send_work(self.door.clock.now().0);
+    }
+
+    /// Prints the difficulty where it changed, and the latest job.
+    fn send_work(&mut self, now: u64) {
+        self.work_due = false;
+        let (Some(channel), Some(worker)) = (&mut self.channel, self.workers.first()) else {
+            return;
+        };
+        let Some(job) = self.jobs.latest() else { return };
+        if self.written < self.job_ends {
+            // A slow reader has not taken the job before: it gets the latest once it has.
+            self.work_due = true;
+            return;
+        }
+        let difficulty = self.vardiff.difficulty();
+        let Some(variant) = channel.epochs.next_variant(job.no) else { return };
+        let target = difficulty.target(job.rules.algorithm);
+        let Some(weight) = target.work().as_u64().and_then(Weight::new) else { return };
+        if self.printed != Some(difficulty) {
+            v1::write_notification(
+                "mining.set_difficulty",
+                &format!("[{difficulty}]"),
+                &mut self.out,
+            );
+            self.printed = Some(difficulty);
+        }
+        let clean = job.tip != self.last_tip;
+        self.last_tip = job.tip;
+        let tail = job.tail(&worker.identity.bytes);
+        self.out.extend_from_slice(&job.notify(variant, &tail, clean));
+        self.job_ends = self.out.len();
+        if let Pays::Finder { .. } = job.rules.pays {
+            self.own_tail = Some((job.no, tail));
+        }
+        channel.epochs.assign(JobRef { no: job.no, variant }, Assignment { target, weight });
+        tracing::trace!(job = job.no, variant, %difficulty, now, "work sent");
+    }
+
+    fn submit(&mut self, id: Id, submission: &Submission, now: u64) -> Result<(), Closing> {
+        match self.judge(submission, now) {
+            Ok((worker, verified, job)) => self.take(id, submission, worker, &verified, &job, now),
+            Err(reject) => self.refuse(&id, reject, now),
+        }
+    }
+
+    fn judge(
+        &mut self,
+        submission: &Submission,
+        now: u64,
+    ) -> Result<(usize, Verified, Arc<Job>), Reject> {
+        let channel = self.channel.as_mut().ok_or(Reject::NotSubscribed)?;
+        let job = self.jobs.find(submission.job.no).ok_or(Reject::UnknownJob)?.clone();
+        let worker = self.workers.iter().position(|worker| worker.user == submission.user);
+        let payee = self.workers.first().map_or(&[][..], |first| first.identity.bytes.as_slice());
+        let tail = match &self.own_tail {
+            Some((no, tail)) if *no == job.no => tail.clone(),
+            _ => job.tail(payee),
+        };
+        let given = Given {
+            extranonce1: channel.extranonce1,
+            tail: &tail,
+            assignment: channel.epochs.find(submission.job),
+            version_mask: self.version_mask,
+            is_authorized: worker.is_some(),
+            now: UnixMs(now),
+        };
+        let verified = verify(submission, &job, &self.jobs, &given, &mut channel.seen)?;
+        Ok((worker.unwrap_or(0), verified, job))
+    }
+
+    fn take(
+        &mut self,
+        id: Id,
+        submission: &Submission,
+        worker: usize,
+        verified: &Verified,
+        job: &Arc<Job>,
+        now: u64,
+    ) -> Result<(), Closing> {
+        if verified.solves {
+            return self.take_block(id, submission, worker, verified, job, now);
+        }
+        match verified.verdict {
+            Ok(weight) => {
+                let rate = job.rate.as_ref().map(accounting::rate::Rate::id).unwrap_or_default();
+                self.accepted.push(Accepted {
+                    id,
+                    worker,
+                    weight,
+                    rate,
+                    hash: verified.hash,
+                    job: job.no,
+                });
+                self.good_share(submission.job, now);
+                Ok(())
+            }
+            Err(reject) => self.refuse(&id, reject, now),
+        }
+    }
+
+    /// To the disk and to every node at once, before and whatever the ledger says.
+    fn take_block(
+        &mut self,
+        id: Id,
+        submission: &Submission,
+        worker: usize,
+        verified: &Verified,
+        job: &Arc<Job>,
+        now: u64,
+    ) -> Result<(), Closing> {
+        let (Some(channel), Some(finder)) =
+            (&self.channel, self.workers.get(worker).or(self.workers.first()))
+        else {
+            return self.refuse(&id, Reject::Unauthorized, now);
+        };
+        let extranonce2 = submission
+            .extranonce2
+            .sized(job.rules.extranonce2_size)
+            .unwrap_or(submission.extranonce2);
+        let payee = self.workers.first().map_or(&[][..], |first| first.identity.bytes.as_slice());
+        let tail = job.tail(payee);
+        let coinbase = job.coinbase(
+            submission.job.variant,
+            channel.extranonce1,
+            extranonce2.as_slice(),
+            &tail,
+        );
+        let (to_pool, to_finder) = job.payments();
+        let report = BlockReport {
+            pool: self.door.pool_id,
+            finder: (*finder.identity).clone(),
+            display: finder.display.to_string(),
+            worker: finder.name.to_string(),
+            block: accounting::RewardId(verified.hash),
+            height: job.template.height,
+            to_pool,
+            to_finder,
+            network_work: job.template.target.work().as_u128().unwrap_or(u128::MAX),
+            scheme: job.rules.scheme,
+            share: verified.verdict.ok().map(|weight| (weight, job.rate)),
+            found_at: UnixMs(now),
+        };
+        let answer = self.door.blocks.found(report, job.block(&verified.header, &coinbase));
+        match verified.verdict {
+            Ok(weight) => {
+                self.pending.push_back(Pending::Block { answer, id, weight });
+                self.good_share(submission.job, now);
+                Ok(())
+            }
+            Err(reject) => self.refuse(&id, reject, now),
+        }
+    }
+
+    fn refuse(&mut self, id: &Id, reject: Reject, now: u64) -> Result<(), Closing> {
+        self.door.stats.rejected(reject);
+        v1::write_error(id, "null", reject.code(), reject.message(), &mut self.out);
+        self.bad_share(reject, now)
+    }
+
+    fn good_share(&mut self, job: JobRef, now: u64) {
+        self.streak_since = None;
+        self.streak_step = 0;
+        let policy = self.policy();
+        let current = self.channel.as_ref().and_then(|channel| channel.epochs.find(job));
+        let at_current = current.is_some_and(|given| {
+            given.target == self.vardiff.difficulty().target(self.door.rules.algorithm)
+        });
+        self.work_due |= self.vardiff.share_landed(at_current, &policy, now);
+    }
+
+    /// A streak of nothing but bad shares: send the work again, ask to reconnect, drop. One bad worker behind a proxy is
+    /// no streak, because the others' shares end it.
+    fn bad_share(&mut self, reject: Reject, now: u64) -> Result<(), Closing> {
+        if !reject.is_miners_fault() {
+            return Ok(());
+        }
+        let since = *self.streak_since.get_or_insert(now);
+        let Some(limit) = STREAK_MS.get(self.streak_step) else { return Err(Closing::BadShares) };
+        if now.saturating_sub(since) < *limit {
+            return Ok(());
+        }
+        self.streak_step += 1;
+        match self.streak_step {
+            1 => {
+                self.printed = None;
+                self.last_tip = 0;
+                self.work_due = true;
+            }
+            2 => v1::write_notification("client.reconnect", "[]", &mut self.out),
+            _ => return Err(Closing::BadShares),
+        }
+        Ok(())
+    }
+
+    /// Hands accepted shares to the writer as far as that needs no waiting; true when all were.
+    fn hand_over(&mut self) -> bool {
+        if self.stuck.is_some() {
+            return false;
+        }
+        while let Some(first) = self.accepted.first() {
+            let worker = first.worker;
+            let Some(ids) = self.workers.get(worker).and_then(|worker| worker.ids) else {
+                return false;
+            };
+            let count = self.accepted.iter().take_while(|share| share.worker == worker).count();
+            let batch: Vec<Accepted> = self.accepted.drain(..count).collect();
+            let (shares, batch) = self.shares(batch, ids);
+            match self.door.pool.try_record(shares) {
+                Ok(recording) => self.pending.push_back(Pending::Shares { recording, batch }),
+                Err(shares) => {
+                    self.stuck = Some((shares, batch));
+                    return false;
+                }
+            }
+        }
+        if self.accepted.capacity() > 0 {
+            self.accepted = Vec::new();
+        }
+        true
+    }
+
+    /// Hands accepted shares to the writer, waiting where it must: for a worker's first share, and for a full queue.
+    /// Never dropped half way by its caller.
+    pub async fn record(&mut self) {
+        while !self.hand_over() {
+            if let Some((shares, batch)) = self.stuck.take() {
+                match self.door.pool.record(shares).await {
+                    Ok(recording) => self.pending.push_back(Pending::Shares { recording, batch }),
+                    Err(_) => self.not_recorded(&batch),
+                }
+                continue;
+            }
+            let Some(worker) = self.accepted.first().map(|share| share.worker) else { continue };
+            if self.enrol(worker).await.is_err() {
+                let own = self.accepted.extract_if(.., |share| share.worker == worker);
+                let waiting = own.map(|share| (share.id, share.job, share.hash)).collect();
+                self.not_recorded(&Batch { waiting, weight: 0 });
+            }
+        }
+    }
+
+    async fn enrol(&mut self, worker: usize) -> Result<(AccountId, WorkerId), Refused> {
+        let Some(who) = self.workers.get(worker) else { return Err(Refused::Stopping) };
+        let (identity, display, name) =
+            ((*who.identity).clone(), who.display.to_string(), who.name.to_string());
+        let ids = self.door.pool.enrol(identity, display, name).await?;
+        if let Some(who) = self.workers.get_mut(worker) {
+            who.ids = Some(ids);
+        }
+        Ok(ids)
+    }
+
+    fn shares(
+        &self,
+        batch: Vec<Accepted>,
+        (account, worker): (AccountId, WorkerId),
+    ) -> (Vec<Share>, Batch) {
+        let found_at = self.door.clock.now();
+        let pool = self.door.pool_id;
+        let mut shares = Vec::with_capacity(batch.len());
+        let mut waiting = Vec::with_capacity(batch.len());
+        let mut sum = 0;
+        for Accepted { id, weight, rate, hash, job, .. } in batch {
+            sum += u128::from(weight.get());
+            shares.push(Share {
+                pool,
+                account,
+                worker,
+                weight,
+                rate,
+                found_at,
+                key: ShareKey(hash),
+            });
+            waiting.push((id, job, hash));
+        }
+        (shares, Batch { waiting, weight: sum })
+    }
+
+    fn not_recorded(&mut self, batch: &Batch) {
+        for (id, job, hash) in &batch.waiting {
+            if let Some(channel) = &mut self.channel {
+                channel.seen.forget(*job, hash);
+            }
+            self.door.stats.rejected(Reject::NotRecorded);
+            let reject = Reject::NotRecorded;
+            v1::write_error(id, "null", reject.code(), reject.message(), &mut self.out);
+        }
+    }
+
+    /// Turns what has become durable into answers; true when anything did.
+    fn poll_answers(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut any = false;
+        while let Some(front) = self.pending.front_mut() {
+            let durable: Answer<Option<ShareSeq>> = match front {
+                Pending::Shares { recording, .. } => match recording.poll_durable(cx) {
+                    Poll::Ready(answer) => answer.map(Some),
+                    Poll::Pending => break,
+                },
+                Pending::Block { answer, .. } => match Pin::new(answer).poll(cx) {
+                    Poll::Ready(answer) => answer.unwrap_or(Err(Refused::Stopping)).map(|()| None),
+                    Poll::Pending => break,
+                },
+            };
+            any = true;
+            let Some(front) = self.pending.pop_front() else { break };
+            self.answer(front, durable.is_ok());
+        }
+        if self.pending.is_empty() && self.pending.capacity() > 0 {
+            self.pending = VecDeque::new();
+        }
+        any
+    }
+
+    fn answer(&mut self, pending: Pending, durable: bool) {
+        match (pending, durable) {
+            (Pending::Shares { batch, .. }, true) => {
+                self.door.stats.accepted(batch.waiting.len() as u64, batch.weight);
+                batch.waiting.iter().for_each(|(id, _, _)| v1::write_true(id, &mut self.out));
+            }
+            (Pending::Shares { batch, .. }, false) => self.not_recorded(&batch),
+            (Pending::Block { id, weight, .. }, true) => {
+                self.door.stats.accepted(1, weight.get().into());
+                v1::write_true(&id, &mut self.out);
+            }
+            (Pending::Block { id, .. }, false) => {
+                let reject = Reject::NotRecorded;
+                self.door.stats.rejected(reject);
+                v1::write_error(&id, "null", reject.code(), reject.message(), &mut self.out);
+            }
+        }
+    }
+
+    /// Called every few seconds.
+    ///
+    /// # Errors
+    /// When the connection is to be closed.
+    pub fn beat(&mut self, message: Option<Arc<str>>) -> Result<(), Closing> {
+        if let Some(message) = message.filter(|message| self.told.as_ref() != Some(message)) {
+            let params = serde_json::json!([*message]).to_string();
+            self.notify("client.show_message", &params);
+            self.told = Some(message);
+        }
+        let now = self.now_ms();
+        let limits = &self.port.limits;
+        let is_ready = self.channel.is_some() && !self.workers.is_empty();
+        if !is_ready && now.saturating_sub(self.connected_at) > limits.handshake_ms {
+            return Err(Closing::Silent);
+        }
+        if now.saturating_sub(self.heard_at) > limits.silence_ms {
+            return Err(Closing::Silent);
+        }
+        let policy = self.policy();
+        if self.printed.is_some() && self.vardiff.time_passed(&policy, now) {
+            self.send_work(now);
+        }
+        if self.work_due {
+            self.send_work(now);
+        }
+        Ok(())
+    }
+
+    /// Tells the miner something, or to connect again.
+    pub fn notify(&mut self, method: &str, params: &str) {
+        v1::write_notification(method, params, &mut self.out);
+    }
+
+    /// What is left for who resumes this connection.
+    pub fn park(self) {
+        let now = self.door.clock.now().0;
+        if let Some(Channel { extranonce1, token, epochs, seen }) = self.channel {
+            self.door.extranonces.park(
+                token,
+                Parked { extranonce1, epochs, seen, vardiff: self.vardiff },
+                now,
+            );
+        }
+    }
+
+    /// Drives the connection until something needs its owner: answers out, bytes out, bytes in.
+    pub fn poll_io<S>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Poll<Result<(), Closing>>
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    {
+        loop {
+            self.poll_answers(cx);
+            let mut flushed = self.poll_write(stream, cx)?;
+            if flushed && self.work_due {
+                self.send_work(self.now_ms());
+                flushed = self.poll_write(stream, cx)?;
+            }
+            if self.pending.len() >= PENDING_MAX || (!flushed && self.out.len() > OUT_MAX / 4) {
+                // Reading goes on when the disk or the reader has caught up; both wake this task.
+                return Poll::Pending;
+            }
+            std::task::ready!(self.poll_read(stream, cx))?;
+            if !self.hand_over() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    fn poll_read<S: tokio::io::AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Closing>> {
+        // On the stack, so that ten thousand idle connections hold no buffers.
+        let mut space = [std::mem::MaybeUninit::uninit(); 8192];
+        let mut buffer = tokio::io::ReadBuf::uninit(&mut space);
+        match Pin::new(stream).poll_read(cx, &mut buffer) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                Poll::Ready(self.feed(buffer.filled()))
+            }
+            Poll::Ready(_) => Poll::Ready(Err(Closing::Gone)),
+        }
+    }
+
+    /// Writes what can be written; true when nothing is left.
+    fn poll_write<S: tokio::io::AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Result<bool, Closing> {
+        while self.written < self.out.len() {
+            match Pin::new(&mut *stream).poll_write(cx, &self.out[self.written..]) {
+                Poll::Ready(Ok(count)) if count > 0 => self.written += count,
+                Poll::Ready(_) => return Err(Closing::Gone),
+                Poll::Pending if self.out.len() - self.written > OUT_MAX => {
+                    return Err(Closing::TooSlow);
+                }
+                Poll::Pending => return Ok(false),
+            }
+        }
+        if !self.out.is_empty() {
+            self.out = Vec::new();
+            self.written = 0;
+            self.job_ends = 0;
+            if let Poll::Ready(Err(_)) = Pin::new(stream).poll_flush(cx) {
+                return Err(Closing::Gone);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// `%2E` and the like, as some firmware sends user names; what is no such escape stays.
+fn percent_decoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('%') {
+        out.push_str(&rest[..at]);
+        let code = rest.get(at + 1..at + 3).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match code.filter(u8::is_ascii_graphic) {
+            Some(byte) => {
+                out.push(char::from(byte));
+                rest = &rest[at + 3..];
+            }
+            None => {
+                out.push('%');
+                rest = &rest[at + 1..];
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Extranonce bytes that a coinbase must leave room for.
+#[must_use]
+pub const fn extranonce_size(extranonce2_size: usize) -> usize {
+    EXTRANONCE1_SIZE + extranonce2_size
+}

@@ -1,0 +1,3 @@
+//! Bytes to messages and back; total functions, fuzzed, without state.
+
+pub mod v1;

@@ -1,0 +1,145 @@
+//! From templates to jobs: one task a pool.
+//!
+//! Invariant: a rate is declared to the writer before any job that names it is handed out.
+
+use crate::job::JobMaker;
+use crate::source::Offer;
+use crate::template::Template;
+use accounting::rate::Rate;
+use accounting::{Amount, PoolId, Scheme};
+use pool::{Clock, Pool};
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// The expected fees follow the templates' with this weight (one in so many).
+const FEES_SMOOTHING: u64 = 16;
+/// A rate is kept while the value it stands for is within one part in so many.
+const RATE_GRAIN: i128 = 200;
+
+/// Turns offers into a pool's jobs until cancelled.
+pub async fn run(
+    mut maker: JobMaker,
+    mut offers: watch::Receiver<Offer>,
+    pool: Pool,
+    pool_id: PoolId,
+    clock: Arc<dyn Clock>,
+    cancel: CancellationToken,
+) {
+    let mut pricing = Pricing::default();
+    let mut announced = 0;
+    loop {
+        let offer = offers.borrow_and_update().clone();
+        match offer {
+            Offer::Template(template) => {
+                let work = template.target.work().as_u128().unwrap_or(u128::MAX);
+                if work != announced {
+                    announced = work;
+                    let told = pool
+                        .order(move |books, _, _| {
+                            books.set_network_work(pool_id, work);
+                            Ok(())
+                        })
+                        .await;
+                    if let Err(error) = told {
+                        tracing::debug!(%error, "the writer does not know the network's work yet");
+                    }
+                }
+                let rate = pricing.rate(maker.rules().scheme, &template, work);
+                if let Some(rate) = rate
+                    && pool.declare(rate).await.is_err()
+                {
+                    return;
+                }
+                let job = maker.publish(template, rate, clock.now());
+                tracing::debug!(
+                    job = job.no,
+                    height = job.template.height,
+                    coinbase_only = job.template.coinbase_only,
+                    "new job"
+                );
+            }
+            Offer::None(reason) => {
+                tracing::error!(reason, "no work is handed out");
+                maker.withdraw();
+            }
+        }
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            changed = offers.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// What a share is bought at.
+#[derive(Default)]
+struct Pricing {
+    fees: Option<u64>,
+    rate: Option<Rate>,
+}
+
+impl Pricing {
+    fn rate(&mut self, scheme: Scheme, template: &Template, network_work: u128) -> Option<Rate> {
+        if !template.coinbase_only {
+            let before = self.fees.unwrap_or(template.fees);
+            self.fees = Some((before * (FEES_SMOOTHING - 1) + template.fees) / FEES_SMOOTHING);
+        }
+        let subsidy = if template.coinbase_only {
+            template.coinbase_value
+        } else {
+            template.coinbase_value.saturating_sub(template.fees)
+        };
+        let value = match scheme {
+            Scheme::Pps => subsidy,
+            Scheme::Fpps => subsidy + self.fees.unwrap_or(0),
+            Scheme::Solo { .. } | Scheme::Prop | Scheme::Pplns(_) | Scheme::Tides => return None,
+        };
+        let value = Amount::from_units(value.into());
+        let kept = self.rate.filter(|rate| {
+            let off = (rate.value.units() - value.units()).abs() * RATE_GRAIN;
+            rate.network_work == network_work && off <= value.units()
+        });
+        self.rate = Some(kept.unwrap_or(Rate { network_work, value }));
+        self.rate
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::tests::template;
+
+    #[test]
+    fn pps_buys_the_subsidy_and_fpps_the_expected_fees_too() {
+        let with_fees =
+            |fees| Template { fees, coinbase_value: 5_000_000_000 + fees, ..template() };
+        let mut pricing = Pricing::default();
+        assert_eq!(
+            pricing.rate(Scheme::Pps, &with_fees(100_000_000), 7).unwrap().value.units(),
+            5_000_000_000
+        );
+        let mut pricing = Pricing::default();
+        assert_eq!(
+            pricing.rate(Scheme::Fpps, &with_fees(100_000_000), 7).unwrap().value.units(),
+            5_100_000_000
+        );
+        let first = pricing.rate(Scheme::Fpps, &with_fees(110_000_000), 7);
+        assert_eq!(
+            first,
+            pricing.rate(Scheme::Fpps, &with_fees(90_000_000), 7),
+            "small changes keep the rate"
+        );
+        let empty = Template { coinbase_only: true, fees: 0, ..template() };
+        assert_eq!(
+            pricing.rate(Scheme::Fpps, &empty, 7),
+            first,
+            "a job without transactions is paid as any other"
+        );
+        assert_ne!(
+            pricing.rate(Scheme::Fpps, &empty, 8),
+            first,
+            "another difficulty is another rate"
+        );
+        assert_eq!(Pricing::default().rate(Scheme::Tides, &empty, 7), None);
+    }
+}
