@@ -3,7 +3,7 @@
 //! Everything that decides who gets what is here and only here, so that the pool, `adit audit`, the simulator and a
 //! stranger with the published window compute the same numbers.
 //!
-//! Reading order: [`id`] and [`amount`] (the words), [`share`] (what the doors bring), [`slice`] and [`window`] (what
+//! Reading order: [`id`] and [`amount`] (the words), [`mod@share`] (what the doors bring), [`mod@slice`] and [`window`] (what
 //! counts), [`scheme`] (the rule), [`split`] (the only place that divides money), [`ledger`] (double entry),
 //! [`reward`] and [`payout`] (the two lives of money), [`audit`] (the same again, by somebody else), [`reserve`] (what
 //! paying per share risks).
