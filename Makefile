@@ -18,6 +18,9 @@ fmt: ## Formats the code
 
 test: ## Formats, lints and tests everything
 	@scripts/deps.sh test
+	@echo "== real nodes for the tests"
+	@scripts/bitcoind.sh
+	@scripts/bcoin.sh
 	@echo "== format"
 	cargo fmt --check
 	@echo "== lint"

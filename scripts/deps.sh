@@ -13,7 +13,28 @@ need() { # need PACKAGE COMMAND REASON: PACKAGE is installed when COMMAND is not
   fi
 }
 
+need_file() { # need_file PACKAGE PATH REASON: PACKAGE is installed when PATH is not there
+  if [ ! -e "$2" ]; then
+    echo "missing: $1 ($3)"
+    missing+=("$1")
+  fi
+}
+
 need gcc cc "compiles the bundled SQLite and secp256k1"
+need_file libc6-dev /usr/include/stdio.h "the C library's headers, for the same"
+if [ "$what" = test ]; then
+  need g++ g++ "compiles bitcoind, which the tests run"
+  need cmake cmake "builds bitcoind"
+  need pkg-config pkg-config "finds bitcoind's libraries"
+  need_file libboost-dev /usr/include/boost/version.hpp "a library of bitcoind"
+  need_file libevent-dev /usr/include/event2/event.h "a library of bitcoind"
+  need_file libzmq3-dev /usr/include/zmq.h "bitcoind's notifications"
+  need_file litecoind /usr/lib/litecoin/litecoind "a scrypt node with a wallet, which the tests run"
+  need strace strace "shows that no share is acknowledged before it is on disk"
+  need nodejs node "runs bcoin, which the tests run"
+  need npm npm "installs bcoin"
+  need util-linux setpriv "ends the tests' nodes with the tests"
+fi
 
 if [ ${#missing[@]} -gt 0 ]; then
   sudo=
