@@ -22,6 +22,7 @@ pub mod server;
 pub mod session;
 pub mod source;
 pub mod template;
+pub mod treasury;
 pub mod verify;
 pub mod wire;
 pub mod work;

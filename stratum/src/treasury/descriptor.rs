@@ -1,0 +1,549 @@
+//! The pool's own wallet: two descriptors, followed through the chain block by block.
+//!
+//! Invariant: only confirmed coins are spent, so that no payout hangs on another; a new version of a payout spends the
+//! coins of the one before. The wallet's memory can be lost at any time: it is made again from the chain and the books.
+
+use super::key::{self, Descriptors};
+use super::offline::Outbox;
+use super::{Notes, WalletConfig, network_of, satoshi, units, unreachable};
+use crate::node::ChainGate;
+use crate::rpc::{Rpc, RpcError};
+use accounting::payout::{Fate, PayoutVersion};
+use accounting::{Amount, UnixMs};
+use bdk_wallet::chain::{BlockId, CheckPoint, Merge};
+use bdk_wallet::coin_selection::OldestFirstCoinSelection;
+use bdk_wallet::descriptor::IntoWalletDescriptor;
+use bdk_wallet::error::CreateTxError;
+use bdk_wallet::signer::SignersContainer;
+use bdk_wallet::{ChangeSet, KeychainKind, SignOptions, TxOrdering, Update, Wallet};
+use bitcoin::consensus::{deserialize, serialize};
+use bitcoin::hashes::Hash;
+use bitcoin::hex::FromHex;
+use bitcoin::key::Secp256k1;
+use bitcoin::{Block, BlockHash, NetworkKind, OutPoint, Psbt, ScriptBuf, Transaction, Txid};
+use pool::Clock;
+use pool::treasury::{Holdings, PayoutOrder, Signing, TreasuryError, WalletSpend};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Addresses watched beyond the last one used.
+const LOOKAHEAD: u32 = 100;
+/// Blocks that go by before a change of nothing but the tip is kept.
+const KEEP_TIP_EVERY: u32 = 100;
+/// Blocks followed in one look; the next look goes on.
+const BLOCKS_A_LOOK: u32 = 5000;
+
+/// A wallet of two descriptors.
+pub struct DescriptorWallet {
+    wallet: Wallet,
+    notes: Notes,
+    clock: Arc<dyn Clock>,
+    /// What signs, when we hold the key.
+    signers: Vec<SignersContainer>,
+    /// Where others sign, when we hold no key.
+    outbox: Option<Outbox>,
+    /// Coins in transactions that were built and are not in the books yet, by payout.
+    reserved: BTreeMap<u64, Vec<OutPoint>>,
+    next_note: u64,
+    kept_tip: u32,
+}
+
+impl DescriptorWallet {
+    /// Opens the wallet, or makes it when there is none yet.
+    ///
+    /// # Errors
+    /// When the key cannot be used, or the notes belong to another one.
+    pub(crate) async fn open(
+        config: WalletConfig,
+        gate: &ChainGate,
+        nodes: &mut [Rpc],
+        notes: Notes,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, TreasuryError> {
+        let (descriptors, outbox, birthday) = match config {
+            WalletConfig::Hot { key_file, birthday } => {
+                let read = key::read(&key_file, gate.coin);
+                (read.map_err(|error| TreasuryError::Refuses(error.to_string()))?, None, birthday)
+            }
+            WalletConfig::Watch { descriptor, change_descriptor, psbt_folder, birthday } => {
+                let descriptors = Descriptors { external: descriptor, change: change_descriptor };
+                (descriptors, Some(Outbox::open(&psbt_folder)?), birthday)
+            }
+            WalletConfig::Node { .. } => {
+                return Err(TreasuryError::Refuses("the wallet is in the node".into()));
+            }
+        };
+        let genesis = gate.genesis.as_deref().or(gate.coin.genesis()).unwrap_or_default();
+        let genesis: BlockHash = genesis.parse().map_err(|_| {
+            TreasuryError::Refuses(format!("the configured genesis \"{genesis}\" is no block hash"))
+        })?;
+        let kept = notes.all().await?;
+        let next_note =
+            kept.last().and_then(|(key, _)| key.parse::<u64>().ok()).map_or(0, |last| last + 1);
+        let signers = if outbox.is_none() { signers(&descriptors, gate)? } else { Vec::new() };
+        let wallet = match merged(&kept)? {
+            Some(changes) => load(descriptors, genesis, changes)?,
+            None => create(descriptors, genesis, gate, nodes, birthday).await?,
+        };
+        let kept_tip = wallet.latest_checkpoint().height();
+        let mut own = DescriptorWallet {
+            wallet,
+            notes,
+            clock,
+            signers,
+            outbox,
+            reserved: BTreeMap::new(),
+            next_note,
+            kept_tip,
+        };
+        own.keep(true).await?;
+        Ok(own)
+    }
+
+    /// The script the pool's coinbases pay: the first receiving address, always the same.
+    #[must_use]
+    pub fn script(&self) -> ScriptBuf {
+        self.wallet.peek_address(KeychainKind::External, 0).script_pubkey()
+    }
+
+    /// Follows the chain to the node's tip and says what the wallet holds.
+    pub(crate) async fn refresh(&mut self, node: &mut Rpc) -> Result<Holdings, TreasuryError> {
+        self.follow(node).await?;
+        self.keep(false).await?;
+        let balance = self.wallet.balance();
+        Ok(Holdings {
+            spendable: units(balance.confirmed),
+            immature: units(balance.immature),
+            unconfirmed: units(balance.trusted_pending),
+            spends: self.spends(),
+        })
+    }
+
+    async fn follow(&mut self, node: &mut Rpc) -> Result<(), TreasuryError> {
+        let tip: u32 = node.call("getblockcount", json!([])).await.map_err(unreachable)?;
+        let mut at = self.fork_point(node).await?;
+        let last = tip.min(at.height.saturating_add(BLOCKS_A_LOOK));
+        while at.height < last {
+            let block = block_at(node, at.height + 1).await?;
+            if block.header.prev_blockhash != at.hash {
+                // The chain moved while we were reading; the next look begins at the new fork.
+                return Ok(());
+            }
+            let next = BlockId { height: at.height + 1, hash: block.block_hash() };
+            let applied = self.wallet.apply_block_connected_to(&block, next.height, at);
+            applied.map_err(|error| {
+                TreasuryError::Refuses(format!("the wallet cannot follow the chain: {error}"))
+            })?;
+            at = next;
+        }
+        Ok(())
+    }
+
+    /// The highest block that the wallet and the node's best chain share.
+    async fn fork_point(&self, node: &mut Rpc) -> Result<BlockId, TreasuryError> {
+        let mut own = self.wallet.latest_checkpoint();
+        loop {
+            let theirs: Result<BlockHash, RpcError> =
+                node.call("getblockhash", json!([own.height()])).await;
+            match theirs {
+                Ok(hash) if hash == own.hash() => return Ok(own.block_id()),
+                Ok(_) | Err(RpcError::Refused { code: -8, .. }) => {}
+                Err(error) => return Err(unreachable(error)),
+            }
+            own = own.prev().ok_or_else(|| {
+                TreasuryError::Refuses(
+                    "the node's chain begins with another block than the wallet's".into(),
+                )
+            })?;
+        }
+    }
+
+    /// Every transaction that spends the wallet's coins.
+    fn spends(&self) -> Vec<WalletSpend> {
+        let tip = self.wallet.latest_checkpoint().height();
+        let mut found = Vec::new();
+        for own in self.wallet.transactions() {
+            let tx = &own.tx_node.tx;
+            let (sent, received) = self.wallet.sent_and_received(tx);
+            if sent == bitcoin::Amount::ZERO {
+                continue;
+            }
+            let others = tx
+                .output
+                .iter()
+                .filter(|output| !self.wallet.is_mine(output.script_pubkey.clone()));
+            let outputs = others
+                .map(|output| (output.script_pubkey.to_bytes(), units(output.value)))
+                .collect();
+            let height = own.chain_position.confirmation_height_upper_bound();
+            found.push(WalletSpend {
+                txid: own.tx_node.txid.to_byte_array(),
+                out: units(sent).sub(units(received)),
+                fee: self.wallet.calculate_fee(tx).map_or(Amount::ZERO, units),
+                outputs,
+                confirmations: height.map_or(0, |height| tip.saturating_sub(height) + 1),
+            });
+        }
+        found
+    }
+
+    /// Builds and signs, or asks for a signature elsewhere.
+    pub(crate) async fn sign(
+        &mut self,
+        order: &PayoutOrder,
+        rate: u64,
+    ) -> Result<Signing, TreasuryError> {
+        let (id, n) = (order.id, order.versions.len());
+        let Some(outbox) = self.outbox.clone() else {
+            let mut psbt = self.build(order, rate)?;
+            let signers: Vec<&SignersContainer> = self.signers.iter().collect();
+            let signed = self.wallet.sign_with_signers(&mut psbt, &signers, SignOptions::default());
+            let whole =
+                signed.map_err(|error| TreasuryError::Refuses(format!("cannot sign: {error}")))?;
+            if !whole {
+                return Err(TreasuryError::Refuses(
+                    "the key file cannot sign for the pool's coins".into(),
+                ));
+            }
+            self.keep(true).await?;
+            return self.finished(psbt).map(Signing::Signed);
+        };
+        if outbox.waiting(id, n)?.is_none() {
+            let psbt = self.build(order, rate)?;
+            // The change address is used up before anybody signs.
+            self.keep(true).await?;
+            outbox.put(id, n, &psbt)?;
+        }
+        let Some(mut psbt) = outbox.returned(id, n)? else { return Ok(Signing::Waiting) };
+        let final_ = self.wallet.finalize_psbt(
+            &mut psbt,
+            SignOptions { trust_witness_utxo: true, ..SignOptions::default() },
+        );
+        if !final_.map_err(|error| TreasuryError::Refuses(format!("payout {id}: {error}")))? {
+            return Err(TreasuryError::Refuses(format!(
+                "payout {id}: a signature is missing in what came back"
+            )));
+        }
+        let version = self.finished(psbt)?;
+        outbox.close(id, n)?;
+        Ok(Signing::Signed(version))
+    }
+
+    fn finished(&self, psbt: Psbt) -> Result<PayoutVersion, TreasuryError> {
+        let wrong = |error: &dyn std::fmt::Display| {
+            TreasuryError::Refuses(format!("the signed payout is wrong: {error}"))
+        };
+        let fee = psbt.fee().map_err(|error| wrong(&error))?;
+        let tx = psbt.extract_tx_fee_rate_limit().map_err(|error| wrong(&error))?;
+        Ok(PayoutVersion {
+            txid: tx.compute_txid().to_byte_array(),
+            raw: serialize(&tx),
+            fee: units(fee),
+            inputs: tx
+                .input
+                .iter()
+                .map(|input| input.previous_output)
+                .map(|at| (at.txid.to_byte_array(), at.vout))
+                .collect(),
+            signed_at: self.clock.now(),
+        })
+    }
+
+    /// The transaction of an order: with the fee it names, or more where its inputs ask for more at this rate.
+    fn build(&mut self, order: &PayoutOrder, rate: u64) -> Result<Psbt, TreasuryError> {
+        let mut fee = satoshi(order.fee)?;
+        let mut psbt = self.build_with(order, fee)?;
+        // More inputs than expected make it larger: a transaction below the rate would be stuck. Twice is enough, because
+        // the fee is small beside the coins.
+        for _ in 0..2 {
+            let needed = satoshi(super::fee::amount(rate, self.signed_size(&psbt)))?;
+            if needed <= fee || !order.versions.is_empty() {
+                break;
+            }
+            fee = needed;
+            psbt = self.build_with(order, fee)?;
+        }
+        let inputs = psbt.unsigned_tx.input.iter().map(|input| input.previous_output).collect();
+        self.reserved.insert(order.id, inputs);
+        Ok(psbt)
+    }
+
+    fn build_with(
+        &mut self,
+        order: &PayoutOrder,
+        fee: bitcoin::Amount,
+    ) -> Result<Psbt, TreasuryError> {
+        if let Some(last) = order.versions.last() {
+            self.learn(&order.versions);
+            let txid = Txid::from_byte_array(last.txid);
+            let bump = self.wallet.build_fee_bump(txid);
+            let mut builder = bump.map_err(|error| {
+                TreasuryError::Refuses(format!("no higher fee for {txid}: {error}"))
+            })?;
+            builder.ordering(TxOrdering::Untouched).fee_absolute(fee);
+            return builder.finish().map_err(cannot_build);
+        }
+        let mut taken: Vec<OutPoint> = self
+            .reserved
+            .iter()
+            .filter(|(id, _)| **id != order.id)
+            .flat_map(|(_, coins)| coins.clone())
+            .collect();
+        if let Some(outbox) = &self.outbox {
+            taken.extend(outbox.spoken_for(order.id)?);
+        }
+        let recipients: Result<Vec<(ScriptBuf, bitcoin::Amount)>, TreasuryError> = order
+            .parts
+            .iter()
+            .map(|part| Ok((ScriptBuf::from_bytes(part.destination.clone()), satoshi(part.sent)?)))
+            .collect();
+        let mut builder = self.wallet.build_tx().coin_selection(OldestFirstCoinSelection);
+        builder.ordering(TxOrdering::Untouched).set_recipients(recipients?).fee_absolute(fee);
+        builder.exclude_unconfirmed().unspendable(taken);
+        builder.finish().map_err(cannot_build)
+    }
+
+    /// Virtual bytes once it is signed.
+    fn signed_size(&self, psbt: &Psbt) -> u64 {
+        let most = |keychain| {
+            let weight = self.wallet.public_descriptor(keychain).max_weight_to_satisfy();
+            weight.map_or(0, |weight| weight.to_wu())
+        };
+        let each = most(KeychainKind::External).max(most(KeychainKind::Internal));
+        let weight = psbt.unsigned_tx.weight().to_wu() + each * psbt.unsigned_tx.input.len() as u64;
+        weight.div_ceil(4)
+    }
+
+    /// What became of a payout as far as the chain says: `Absent` when it says nothing.
+    pub(crate) async fn fate(&mut self, versions: &[PayoutVersion]) -> Option<Fate> {
+        self.learn(versions);
+        let tip = self.wallet.latest_checkpoint().height();
+        for (version, known) in versions.iter().enumerate() {
+            let found = self.wallet.get_tx(Txid::from_byte_array(known.txid));
+            let height = found.and_then(|tx| tx.chain_position.confirmation_height_upper_bound());
+            if let Some(height) = height {
+                return Some(Fate::InChain {
+                    version,
+                    confirmations: tip.saturating_sub(height) + 1,
+                });
+            }
+        }
+        let blocked: Option<Vec<u32>> =
+            versions.iter().map(|version| self.blocked_for(version, versions)).collect();
+        if let Some(confirmations) = blocked.and_then(|depths| depths.into_iter().min()) {
+            let now = self.now_s();
+            let gone = versions.iter().map(|version| (Txid::from_byte_array(version.txid), now));
+            self.wallet.apply_evicted_txs(gone);
+            return Some(Fate::Impossible { confirmations });
+        }
+        Some(Fate::Absent)
+    }
+
+    /// Transactions that are in the books: their coins are spoken for, and their change is on its way.
+    fn learn(&mut self, versions: &[PayoutVersion]) {
+        let decoded = versions.iter().enumerate().filter_map(|(n, version)| {
+            let tx: Transaction = deserialize(&version.raw).ok()?;
+            // The newest version is the one that counts while none is confirmed.
+            Some((tx, version.signed_at.0 / 1000 + n as u64))
+        });
+        self.wallet.apply_unconfirmed_txs(decoded.collect::<Vec<_>>());
+        for version in versions {
+            let coins: Vec<OutPoint> = version.inputs.iter().map(outpoint).collect();
+            self.reserved.retain(|_, reserved| *reserved != coins);
+        }
+    }
+
+    /// Since how many blocks can a version no longer confirm? `None` while it can.
+    fn blocked_for(&self, version: &PayoutVersion, versions: &[PayoutVersion]) -> Option<u32> {
+        let own: Vec<Txid> =
+            versions.iter().map(|version| Txid::from_byte_array(version.txid)).collect();
+        version.inputs.iter().filter_map(|input| self.input_gone_for(&outpoint(input), &own)).max()
+    }
+
+    fn input_gone_for(&self, input: &OutPoint, own: &[Txid]) -> Option<u32> {
+        let tip = self.wallet.latest_checkpoint();
+        let graph = self.wallet.tx_graph();
+        for spender in graph.outspends(*input).iter().filter(|txid| !own.contains(txid)) {
+            let position = self.wallet.get_tx(*spender).map(|tx| tx.chain_position);
+            if let Some(height) = position.and_then(|at| at.confirmation_height_upper_bound()) {
+                return Some(tip.height().saturating_sub(height) + 1);
+            }
+        }
+        // A coinbase whose block has left the chain is gone for as long as something else stands there.
+        let source = graph.get_tx_node(input.txid)?;
+        if !source.tx.is_coinbase() {
+            return None;
+        }
+        let stands =
+            |block: &BlockId| tip.get(block.height).is_some_and(|found| found.hash() == block.hash);
+        if source.anchors.iter().any(|anchor| stands(&anchor.block_id)) {
+            return None;
+        }
+        let highest = source.anchors.iter().map(|anchor| anchor.block_id.height).max()?;
+        (tip.height() >= highest).then(|| tip.height() - highest + 1)
+    }
+
+    fn now_s(&self) -> u64 {
+        let UnixMs(now) = self.clock.now();
+        now / 1000
+    }
+
+    /// Keeps what the wallet has learnt: at once when it concerns money, now and then when only the tip moved.
+    async fn keep(&mut self, at_once: bool) -> Result<(), TreasuryError> {
+        let tip = self.wallet.latest_checkpoint().height();
+        let matters = self.wallet.staged().is_some_and(|changes| {
+            changes.descriptor.is_some()
+                || !changes.tx_graph.is_empty()
+                || !changes.indexer.is_empty()
+        });
+        if !matters && !at_once && tip.abs_diff(self.kept_tip) < KEEP_TIP_EVERY {
+            return Ok(());
+        }
+        let Some(changes) = self.wallet.take_staged() else { return Ok(()) };
+        let written = match serde_json::to_vec(&changes) {
+            Ok(bytes) => self.notes.keep(&format!("{:08}", self.next_note), Some(bytes)).await,
+            Err(error) => Err(TreasuryError::Refuses(format!(
+                "the wallet's state cannot be written: {error}"
+            ))),
+        };
+        if let Err(error) = written {
+            // Not lost: it is kept next time.
+            if let Some(staged) = self.wallet.staged_mut() {
+                staged.merge(changes);
+            }
+            return Err(error);
+        }
+        self.next_note += 1;
+        self.kept_tip = tip;
+        Ok(())
+    }
+}
+
+fn outpoint((txid, vout): &([u8; 32], u32)) -> OutPoint {
+    OutPoint::new(Txid::from_byte_array(*txid), *vout)
+}
+
+fn cannot_build(error: CreateTxError) -> TreasuryError {
+    match error {
+        CreateTxError::CoinSelection(short) => TreasuryError::Unfunded(format!(
+            "{short}. Coins that are not confirmed, not mature or in another payout do not count"
+        )),
+        CreateTxError::OutputBelowDustLimit(at) => TreasuryError::Refuses(format!(
+            "output {at} is too small for the network: raise the minimum payout"
+        )),
+        other => TreasuryError::Refuses(format!("the payout cannot be built: {other}")),
+    }
+}
+
+/// The keys in the descriptors, as signers.
+fn signers(
+    descriptors: &Descriptors,
+    gate: &ChainGate,
+) -> Result<Vec<SignersContainer>, TreasuryError> {
+    let secp = Secp256k1::new();
+    let kind = NetworkKind::from(network_of(gate.coin));
+    let read = |text: &str| match text.into_wallet_descriptor(&secp, kind) {
+        Ok((_, keys)) if keys.is_empty() => {
+            Err(TreasuryError::Refuses("the key file holds no private key".into()))
+        }
+        Ok((descriptor, keys)) => Ok(SignersContainer::build(keys, &descriptor, &secp)),
+        Err(error) => Err(TreasuryError::Refuses(format!("the key file cannot be used: {error}"))),
+    };
+    Ok(vec![read(&descriptors.external)?, read(&descriptors.change)?])
+}
+
+fn merged(kept: &[(String, Vec<u8>)]) -> Result<Option<ChangeSet>, TreasuryError> {
+    let mut whole: Option<ChangeSet> = None;
+    for (name, bytes) in kept {
+        let changes: ChangeSet = serde_json::from_slice(bytes).map_err(|error| {
+            TreasuryError::Refuses(format!("the wallet's note {name} cannot be read: {error}"))
+        })?;
+        match &mut whole {
+            Some(whole) => whole.merge(changes),
+            None => whole = Some(changes),
+        }
+    }
+    Ok(whole)
+}
+
+fn load(
+    descriptors: Descriptors,
+    genesis: BlockHash,
+    changes: ChangeSet,
+) -> Result<Wallet, TreasuryError> {
+    let loaded = Wallet::load()
+        .descriptor(KeychainKind::External, Some(descriptors.external))
+        .descriptor(KeychainKind::Internal, Some(descriptors.change))
+        .check_genesis_hash(genesis)
+        .lookahead(LOOKAHEAD)
+        .load_wallet_no_persist(changes);
+    match loaded {
+        Ok(Some(wallet)) => Ok(wallet),
+        Ok(None) => Err(TreasuryError::Refuses("the wallet's notes are empty".into())),
+        Err(error) => Err(TreasuryError::Refuses(format!(
+            "the key or descriptors are not those this pool's wallet was made with ({error}). Put the right key file back; \
+             a pool cannot change its wallet while it owes money"
+        ))),
+    }
+}
+
+async fn create(
+    descriptors: Descriptors,
+    genesis: BlockHash,
+    gate: &ChainGate,
+    nodes: &mut [Rpc],
+    birthday: Option<u32>,
+) -> Result<Wallet, TreasuryError> {
+    let refuses = |error: &dyn std::fmt::Display| {
+        TreasuryError::Refuses(format!("the wallet cannot be made: {error}"))
+    };
+    let mut wallet = Wallet::create(descriptors.external, descriptors.change)
+        .network(network_of(gate.coin))
+        .genesis_hash(genesis)
+        .lookahead(LOOKAHEAD)
+        .create_wallet_no_persist()
+        .map_err(|error| refuses(&error))?;
+    // The coinbase's address is in use from the first job on.
+    wallet.reveal_addresses_to(KeychainKind::External, 0).for_each(drop);
+    let mut why = "no node is configured".to_owned();
+    for node in nodes {
+        match birth_block(node, gate, birthday).await {
+            Ok(birth) if birth.height == 0 => return Ok(wallet),
+            Ok(birth) => {
+                let start = BlockId { height: 0, hash: genesis };
+                let chain = CheckPoint::from_block_ids([start, birth])
+                    .map_err(|_| refuses(&"heights out of order"))?;
+                let update = Update { chain: Some(chain), ..Update::default() };
+                wallet.apply_update(update).map_err(|error| refuses(&error))?;
+                return Ok(wallet);
+            }
+            Err(error) => why = error.to_string(),
+        }
+    }
+    Err(TreasuryError::Unreachable(format!(
+        "the new wallet needs a node once, to know where its history begins: {why}"
+    )))
+}
+
+/// Where a new wallet's history begins: at its birthday, or at the node's tip.
+async fn birth_block(
+    node: &mut Rpc,
+    gate: &ChainGate,
+    birthday: Option<u32>,
+) -> Result<BlockId, TreasuryError> {
+    gate.check(node).await.map_err(|error| TreasuryError::Unreachable(error.to_string()))?;
+    let tip: u32 = node.call("getblockcount", json!([])).await.map_err(unreachable)?;
+    let height = birthday.unwrap_or(tip).min(tip);
+    let hash: BlockHash = node.call("getblockhash", json!([height])).await.map_err(unreachable)?;
+    Ok(BlockId { height, hash })
+}
+
+async fn block_at(node: &mut Rpc, height: u32) -> Result<Block, TreasuryError> {
+    let hash: String = node.call("getblockhash", json!([height])).await.map_err(unreachable)?;
+    let hex: String = node.call("getblock", json!([hash, 0])).await.map_err(unreachable)?;
+    let wrong = || TreasuryError::Unreachable(format!("the node's block {height} cannot be read"));
+    let bytes = Vec::from_hex(&hex).map_err(|_| wrong())?;
+    let block: Block = deserialize(&bytes).map_err(|_| wrong())?;
+    if block.block_hash().to_string() == hash { Ok(block) } else { Err(wrong()) }
+}
