@@ -4,14 +4,18 @@ ADIT_CACHE ?= $(HOME)/.cache/adit
 export CARGO_TARGET_DIR ?= $(ADIT_CACHE)/target
 export ADIT_CACHE
 
-.PHONY: help build test fmt
+.PHONY: help demo build test fmt
 
 help: ## Lists what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
+demo: build ## Shows a pool at work: a chain, a pool and three miners (DEMO="--blocks 3 --exit" ends by itself)
+	@$(CARGO_TARGET_DIR)/release/adit demo $(DEMO)
+
 build: ## Builds the release binary
 	@scripts/deps.sh build
-	cargo build --release --workspace
+	cargo build --release --locked --package adit
+	@echo "built $(CARGO_TARGET_DIR)/release/adit"
 
 fmt: ## Formats the code
 	cargo fmt

@@ -146,7 +146,7 @@ impl Devnet {
         let purse = Purse::new();
         let coins = u32::try_from(count.div_ceil(PARTS_OF_A_COIN).max(1)).unwrap_or(u32::MAX);
         let mined = self.mine_to(&purse.script(), coins);
-        let nobody = ScriptBuf::from_bytes(vec![0x51]);
+        let nobody = crate::nobody();
         self.mine_to(&nobody, self.look(|chain| chain.params.coinbase_maturity));
         let coinbase =
             |hash: &BlockHash| self.look(|chain| Some(chain.entry(hash)?.block.txdata[0].clone()));

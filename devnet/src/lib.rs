@@ -30,3 +30,17 @@ pub mod template;
 pub use chain::Chain;
 pub use devnet::{Devnet, Options};
 pub use params::Params;
+
+/// A script that pays nobody in particular: for blocks that are only there to bury others.
+#[must_use]
+pub fn nobody() -> bitcoin::ScriptBuf {
+    bitcoin::ScriptBuf::from_bytes(vec![0x51])
+}
+
+/// A script as a regtest address; empty when it has none.
+#[must_use]
+pub fn address_of(script: &bitcoin::Script) -> String {
+    bitcoin::Address::from_script(script, bitcoin::Network::Regtest)
+        .map(|address| address.to_string())
+        .unwrap_or_default()
+}

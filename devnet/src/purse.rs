@@ -27,8 +27,17 @@ impl Purse {
     /// Always the same key: the money is worth nothing.
     #[must_use]
     pub fn new() -> Self {
+        Purse::of([0x42; 32])
+    }
+
+    /// The purse of another key.
+    ///
+    /// # Panics
+    /// When the number is no key: zero, or beyond the group's order.
+    #[must_use]
+    pub fn of(key: [u8; 32]) -> Self {
         let secp = Secp256k1::new();
-        let key = SecretKey::from_slice(&[0x42; 32]).expect("a number below the group order");
+        let key = SecretKey::from_slice(&key).expect("a number below the group order");
         let public = CompressedPublicKey(key.public_key(&secp));
         let script = ScriptBuf::new_p2wpkh(&public.wpubkey_hash());
         Purse { secp, key, public, script }

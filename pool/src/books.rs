@@ -217,6 +217,12 @@ impl Books {
         self.assets.iter().find(|(_, asset)| asset.name == name).map(|(id, _)| *id)
     }
 
+    /// The account of an identity, if it ever had an accepted share.
+    #[must_use]
+    pub fn account_of(&self, identity: &Identity) -> Option<AccountId> {
+        self.identities.get(identity).copied()
+    }
+
     /// The numbers of an account and one of its machines, both created on first use.
     pub fn enrol(
         &mut self,

@@ -26,6 +26,8 @@ pub struct CashierStatus {
     pub holdings: Option<Holdings>,
     /// Why nothing is paid; empty when nothing stops payouts.
     pub blockers: Vec<String>,
+    /// What the operator should know, though nothing stops for it.
+    pub warnings: Vec<String>,
     /// The last trouble with the treasury, if the last round had any.
     pub trouble: Option<String>,
     /// When the next run is due.
@@ -132,6 +134,7 @@ impl<T: Treasury> Cashier<T> {
         self.watch_payouts(round).await?;
         let blockers = self.blockers(&holdings).await?;
         let status = CashierStatus {
+            warnings: self.warnings(&holdings),
             holdings: Some(holdings),
             blockers: blockers.clone(),
             ..(**self.status.load()).clone()
@@ -216,6 +219,20 @@ impl<T: Treasury> Cashier<T> {
                 .for_each(|reason| tracing::error!(asset = self.asset.0, "no payouts: {reason}"));
         }
         Ok(blockers)
+    }
+
+    fn warnings(&self, holdings: &Holdings) -> Vec<String> {
+        let Some(cap) = self.rules.hot_wallet_cap.filter(|cap| holdings.spendable > *cap) else {
+            return Vec::new();
+        };
+        let held = holdings.spendable;
+        let text = format!(
+            "the wallet holds {held} smallest units, more than its cap of {cap}: move coins to a cold wallet"
+        );
+        if self.status.load().warnings.is_empty() {
+            tracing::warn!(asset = self.asset.0, "{text}");
+        }
+        vec![text]
     }
 
     /// Payouts that were reserved but not signed: before a crash, or waiting for an offline signer.

@@ -53,7 +53,9 @@ pub struct SourceConfig {
 /// What is handed to the job makers.
 #[derive(Debug, Clone)]
 pub enum Offer {
-    /// Nothing yet, or nothing any more, and why.
+    /// Nothing yet: the nodes are being asked for the first time.
+    Waiting,
+    /// Nothing any more, and why.
     None(String),
     /// Work.
     Template(Arc<Template>),
@@ -91,7 +93,7 @@ struct Report {
 #[must_use]
 pub fn start(config: SourceConfig, clock: Arc<dyn Clock>, cancel: CancellationToken) -> Source {
     let (knock, knocked) = watch::channel(0);
-    let (publish, offers) = watch::channel(Offer::None("the nodes have not answered yet".into()));
+    let (publish, offers) = watch::channel(Offer::Waiting);
     let (reports, inbox) = mpsc::channel(64);
     let several = config.nodes.len() > 1;
     let mut nodes = Vec::new();

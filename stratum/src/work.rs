@@ -59,6 +59,7 @@ pub async fn run(
                     "new job"
                 );
             }
+            Offer::Waiting => {}
             Offer::None(reason) => {
                 tracing::error!(reason, "no work is handed out");
                 maker.withdraw();

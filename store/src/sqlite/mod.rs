@@ -5,12 +5,14 @@
 
 mod apply;
 mod checkpoint;
+mod listing;
 mod load;
 mod log;
 mod reader;
 mod value;
 
-pub use reader::Reader;
+pub use listing::{PartRow, PayoutRow, RewardRow};
+pub use reader::{FoldDifference, Reader};
 
 use crate::book::Book;
 use crate::change::Change;

@@ -21,6 +21,8 @@ use std::sync::Arc;
 
 /// A change output smaller than this goes to the fee instead.
 const CHANGE_MIN: u64 = 1000;
+/// What lies so many blocks deep is not asked for again.
+const SETTLED_DEPTH: u32 = 1000;
 /// The note with the address that the coinbases pay.
 const ADDRESS: &str = "address";
 
@@ -113,17 +115,19 @@ impl NodeWallet {
 
     /// Learns of every transaction that spends the wallet's coins, those that left the chain included.
     async fn follow_spends(&mut self) -> Result<(), TreasuryError> {
-        // Reported again from ten times deeper than reorganisations go, as the wallet only tells of changes since a block.
+        // The wallet tells what changed since a block; it is asked from deeper than reorganisations go.
         let since = self.since.clone().unwrap_or_default();
-        let params = if since.is_empty() { json!([]) } else { json!([since, 1000, false, true]) };
-        let listed: Value = match self.rpc.call("listsinceblock", params).await {
+        let from = |hash: &str| json!([hash, SETTLED_DEPTH, false, true]);
+        let listed: Value = match self.rpc.call("listsinceblock", from(&since)).await {
             // The block is gone: from the beginning, then.
             Err(RpcError::Refused { code: -5, .. }) => {
-                self.rpc.call("listsinceblock", json!([])).await.map_err(wallet_said)?
+                self.rpc.call("listsinceblock", from("")).await.map_err(wallet_said)?
             }
             other => other.map_err(wallet_said)?,
         };
         let all = [&listed["transactions"], &listed["removed"]];
+        // The wallet lists each recipient by itself.
+        let mut seen: BTreeMap<[u8; 32], Vec<(Vec<u8>, Amount)>> = BTreeMap::new();
         for entry in all
             .into_iter()
             .filter_map(Value::as_array)
@@ -140,7 +144,13 @@ impl NodeWallet {
                 continue;
             }
             let fee = coins(-shown.fee);
-            let outputs = vec![(Vec::new(), coins(-entry["amount"].as_f64().unwrap_or(0.0)))];
+            let vout = entry["vout"].as_u64().and_then(|vout| usize::try_from(vout).ok());
+            let output =
+                vout.and_then(|vout| decode(&shown.hex).ok()?.output.into_iter().nth(vout));
+            let script = output.map(|output| output.script_pubkey.to_bytes()).unwrap_or_default();
+            let mut outputs = seen.remove(&id).unwrap_or_default();
+            outputs.push((script, coins(-entry["amount"].as_f64().unwrap_or(0.0))));
+            seen.insert(id, outputs.clone());
             let confirmations = u32::try_from(shown.confirmations).unwrap_or(u32::MAX);
             let out = coins(-shown.amount).add(fee);
             self.spends.insert(id, WalletSpend { txid: id, out, fee, outputs, confirmations });

@@ -1,0 +1,183 @@
+//! `adit audit`: every split again, by somebody who does not trust the first.
+//!
+//! Invariant: uses what is on disk and what the chain says, and nothing the running pool believes.
+
+use crate::cli::AuditArgs;
+use crate::config::{self, Settings};
+use accounting::audit::{Difference, check_reward, check_slice};
+use accounting::reward::{Reward, RewardState};
+use accounting::{RewardId, SliceNo};
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+use store::Reader;
+use stratum::rpc::{Endpoint, Rpc, RpcError};
+
+/// What was found about one block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// Everything recomputes.
+    Pass,
+    /// The first thing that does not.
+    Differs(String),
+}
+
+/// Runs the command; gives whether everything passed.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn run(args: &AuditArgs) -> anyhow::Result<bool> {
+    let settings = match args.store {
+        Some(_) => config::load(&args.config.config).ok(),
+        None => Some(config::load(&args.config.config)?),
+    };
+    let reader = match (&args.store, &settings) {
+        (Some(file), _) => Reader::open_file(file)?,
+        (None, Some(settings)) => Reader::open(&settings.data_dir)?,
+        (None, None) => bail!("no store"),
+    };
+    let blocks: Vec<RewardId> = match args.blocks.is_empty() {
+        true => reader.rewards(u64::from(u32::MAX))?.into_iter().map(|reward| reward.id).collect(),
+        false => args
+            .blocks
+            .iter()
+            .map(|text| text.parse().map_err(|_| anyhow::anyhow!("\"{text}\" is no block hash")))
+            .collect::<Result<_, _>>()?,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut all_pass = true;
+    for block in &blocks {
+        let Some((reward, state)) = reader.reward(*block)? else {
+            println!("{block}  FAIL  no reward of this block is in the store");
+            all_pass = false;
+            continue;
+        };
+        let mut finding = recompute(&reader, &reward)?;
+        let mut note = "";
+        if let (Finding::Pass, false, Some(settings)) = (&finding, args.offline, &settings) {
+            match runtime.block_on(chain_pays(settings, &reader, &reward)) {
+                Chain::Agrees => note = ", chain agrees",
+                Chain::Differs(text) if state != RewardState::Orphaned => {
+                    finding = Finding::Differs(text)
+                }
+                Chain::Differs(_) | Chain::Silent => note = ", not compared with the chain",
+            }
+        }
+        match finding {
+            Finding::Pass => {
+                let paid = reward.to_pool.add(reward.to_finder);
+                println!(
+                    "{block}  PASS  height {}, {paid} smallest units, {}{note}",
+                    reward.height,
+                    state.as_str()
+                );
+            }
+            Finding::Differs(text) => {
+                println!("{block}  FAIL  {text}");
+                all_pass = false;
+            }
+        }
+    }
+    let differences = reader.fold_differences()?;
+    for difference in &differences {
+        println!(
+            "balance {} of asset {}: kept {:?}, recomputed {:?}",
+            difference.kind, difference.asset, difference.cached, difference.folded
+        );
+    }
+    all_pass &= differences.is_empty();
+    println!(
+        "{}: {} blocks, {} balances differ",
+        if all_pass { "PASS" } else { "FAIL" },
+        blocks.len(),
+        differences.len()
+    );
+    Ok(all_pass)
+}
+
+/// Recomputes one reward from the store alone.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn recompute(reader: &Reader, reward: &Reward) -> anyhow::Result<Finding> {
+    if let Some(window) = &reward.window {
+        for no in window.from.0.max(1)..=window.through.0 {
+            if let Err(difference) = recompute_slice(reader, reward, SliceNo(no))? {
+                return Ok(Finding::Differs(difference.to_string()));
+            }
+        }
+    }
+    let cut = reader.cut_before(reward)?;
+    let mut slices = reader.slices(reward.pool, reward.as_of);
+    Ok(match check_reward(reward, cut, &mut slices)? {
+        Ok(()) => Finding::Pass,
+        Err(difference) => Finding::Differs(difference.to_string()),
+    })
+}
+
+fn recompute_slice(
+    reader: &Reader,
+    reward: &Reward,
+    no: SliceNo,
+) -> anyhow::Result<Result<(), Difference>> {
+    let found = reader.slice(reward.pool, no, reward.as_of)?;
+    let Some(found) = found else { return Ok(Err(Difference::Slice(no))) };
+    let before = match no.0 {
+        1 => None,
+        no => reader
+            .slice(reward.pool, SliceNo(no - 1), reward.as_of)?
+            .map(|before| (before.slice.no, before.slice.hash)),
+    };
+    let shares = reader.shares(found.slice.first, found.slice.last)?;
+    Ok(check_slice(&found.slice, before, shares))
+}
+
+enum Chain {
+    Agrees,
+    Differs(String),
+    /// No node could be asked, or it does not have the block.
+    Silent,
+}
+
+/// Does the block on the chain pay what was booked?
+async fn chain_pays(settings: &Settings, reader: &Reader, reward: &Reward) -> Chain {
+    let Ok(book) = reader.book() else { return Chain::Silent };
+    let name = book
+        .assets
+        .iter()
+        .find(|(_, (asset, _))| *asset == reward.asset)
+        .map(|(name, _)| name.clone());
+    let asset = settings.assets.iter().find(|asset| Some(&asset.config.name) == name.as_ref());
+    let Some(asset) = asset else { return Chain::Silent };
+    for node in &asset.source.nodes {
+        // A node that does not answer, or does not have the block, says nothing.
+        let Ok(Some((paid, height))) = coinbase_of(&node.endpoint, reward).await else { continue };
+        let booked = reward.to_pool.add(reward.to_finder).units();
+        if height != reward.height {
+            let booked = reward.height;
+            return Chain::Differs(format!(
+                "the chain has this block at height {height}, not {booked}"
+            ));
+        }
+        if paid != booked {
+            return Chain::Differs(format!(
+                "its coinbase pays {paid} on the chain, {booked} in the books"
+            ));
+        }
+        return Chain::Agrees;
+    }
+    Chain::Silent
+}
+
+/// What a block's coinbase pays altogether, and its height.
+async fn coinbase_of(node: &Endpoint, reward: &Reward) -> anyhow::Result<Option<(i128, u64)>> {
+    let mut rpc = Rpc::new(node.clone());
+    let block: Value = match rpc.call("getblock", json!([reward.id.to_string(), 2])).await {
+        Ok(block) => block,
+        Err(RpcError::Refused { code: -5, .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let outputs = block["tx"][0]["vout"].as_array().context("a block has a coinbase")?;
+    let value = |output: &Value| (output["value"].as_f64().unwrap_or(0.0) * 1e8).round() as i128;
+    let height = block["height"].as_u64().context("a block has a height")?;
+    Ok(Some((outputs.iter().map(value).sum(), height)))
+}

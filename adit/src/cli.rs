@@ -1,0 +1,378 @@
+//! The command line. Each help text is a small manual page.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// A mining pool server: shares that are durable before they are acknowledged, money that is exact, splits that anybody can
+/// recompute.
+#[derive(Debug, Parser)]
+#[command(
+    name = "adit",
+    version,
+    max_term_width = 100,
+    after_help = "Begin with `adit demo`, or with `adit init` and `adit check`."
+)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Where the configuration is.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigArg {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE", default_value = "adit.toml")]
+    pub config: PathBuf,
+}
+
+/// Commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Shows a whole pool at work: a chain, a pool and three miners, in one process
+    ///
+    /// Starts an embedded regtest chain, a pool on it, and three CPU miners of unequal speed that speak real Stratum over
+    /// loopback. The chain itself mines the filler blocks that mature the pool's blocks, and says so. Nothing leaves this
+    /// machine and nothing is kept, unless --data names a folder.
+    Demo(DemoArgs),
+    /// Asks a few questions and writes a commented configuration
+    ///
+    /// An existing file is not overwritten. For a hot wallet a new key is made beside it, readable by its owner only.
+    Init(InitArgs),
+    /// Says in words what is wrong with configuration, node, wallet, ports, clock and disk
+    ///
+    /// Changes nothing. The exit status is 0 when a pool could start, 1 when something must be mended first.
+    Check(ConfigArg),
+    /// Runs the pool until it is told to stop (SIGINT or SIGTERM)
+    ///
+    /// Found blocks that may not have reached the nodes are submitted again first. Stopping is safe at any moment, and so
+    /// is `kill -9`.
+    Run(ConfigArg),
+    /// Shows how a running pool is doing, as JSON
+    Status(ConfigArg),
+    /// Tells a running pool that there may be a new block, for a node's -blocknotify
+    ///
+    /// For example: bitcoind -blocknotify="adit knock --config /etc/adit.toml"
+    Knock(KnockArgs),
+    /// Lists, holds, releases, tries out and exports payouts
+    #[command(subcommand)]
+    Payouts(PayoutsCommand),
+    /// Recomputes splits from the kept shares and the chain: PASS, or the first difference
+    ///
+    /// For each block: every slice of its window is sealed again from the shares, the window is found again from the slices,
+    /// the split again from the window, and the coinbase is compared with the chain when a node of the configuration
+    /// answers. The exit status is 0 only if everything passes.
+    Audit(AuditArgs),
+    /// Takes back an accepted share: it no longer counts in windows that are not split yet
+    Revoke(RevokeArgs),
+    /// Copies the store of a running or stopped pool into a new file
+    Backup(BackupArgs),
+    /// Puts a backup in place of a store
+    ///
+    /// The pool must not run. What is there is moved aside, not deleted. Payouts stay held afterwards until every spend
+    /// that the wallet shows is known or matched, and until `adit payouts release all`.
+    Restore(BackupArgs),
+    /// Mines on a pool with this machine's CPU
+    ///
+    /// For trying a pool; it speaks plain Stratum V1 and knows nothing of the pool's inside.
+    Miner(MinerArgs),
+    /// Runs the embedded regtest chain alone, speaking bitcoind's JSON-RPC
+    Devnet(DevnetArgs),
+    /// Measures this pool on this machine
+    #[command(subcommand)]
+    Bench(BenchCommand),
+}
+
+/// `demo`
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Until so many pool blocks have matured and are paid
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub blocks: u64,
+    /// End then, with one JSON object as the last line; the exit status is 0 only if the books balance, every split
+    /// recomputes and every due payout is confirmed
+    #[arg(long)]
+    pub exit: bool,
+    /// How blocks are divided
+    #[arg(long, value_enum, default_value_t = DemoScheme::Pplns)]
+    pub scheme: DemoScheme,
+    /// Where the pool listens for miners of your own
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// Keep everything in this folder
+    #[arg(long, value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
+}
+
+/// Schemes of the demo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DemoScheme {
+    /// The finder takes all
+    Solo,
+    /// By the work since the last block
+    Prop,
+    /// By the last two blocks' worth of work
+    Pplns,
+    /// By the last eight blocks' worth of work
+    Tides,
+}
+
+/// `init`
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The file to write
+    #[arg(short, long, value_name = "FILE", default_value = "adit.toml")]
+    pub config: PathBuf,
+    /// Ask nothing: take the default of every question
+    #[arg(long)]
+    pub defaults: bool,
+}
+
+/// `knock`
+#[derive(Debug, Args)]
+pub struct KnockArgs {
+    /// Where the configuration is
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// Of this asset only
+    pub asset: Option<String>,
+}
+
+/// `payouts …`
+#[derive(Debug, Subcommand)]
+pub enum PayoutsCommand {
+    /// Shows payouts, what holds them, and spends nobody has explained
+    List {
+        /// Where the configuration is
+        #[command(flatten)]
+        config: ConfigArg,
+        /// At most so many payouts
+        #[arg(long, default_value_t = 20)]
+        limit: u64,
+    },
+    /// Shows who would be paid now, and why others would not; changes nothing
+    DryRun {
+        /// Where the configuration is
+        #[command(flatten)]
+        config: ConfigArg,
+        /// The asset
+        asset: String,
+    },
+    /// Writes every payout and its recipients as CSV
+    Export {
+        /// Where the configuration is
+        #[command(flatten)]
+        config: ConfigArg,
+        /// The file; standard output without it
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Pays whoever is due, without waiting for the schedule
+    PayNow {
+        /// Where the configuration is
+        #[command(flatten)]
+        config: ConfigArg,
+        /// The asset
+        asset: String,
+    },
+    /// Stops payouts; shares and blocks go on
+    Hold {
+        /// Where the configuration is
+        #[command(flatten)]
+        config: ConfigArg,
+        /// `all`, an asset's name, or a miner's address
+        scope: String,
+        /// Why, for those who ask later
+        #[arg(long)]
+        reason: String,
+    },
+    /// Lets held payouts go on
+    Release {
+        /// Where the configuration is
+        #[command(flatten)]
+        config: ConfigArg,
+        /// `all`, an asset's name, or a miner's address
+        scope: String,
+    },
+    /// Gives the debts of a payout back that is not signed yet
+    Cancel {
+        /// Where the configuration is
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Its number
+        payout: u64,
+    },
+    /// Says what a spend of the wallet was that the books do not know
+    Match {
+        /// Where the configuration is
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Its transaction
+        txid: String,
+        /// It paid miners what they were owed
+        #[arg(long, conflicts_with = "withdrawal", required_unless_present = "withdrawal")]
+        payout: bool,
+        /// It was the operator's own
+        #[arg(long)]
+        withdrawal: bool,
+    },
+    /// Books coins that were put into the wallet
+    Deposit {
+        /// Where the configuration is
+        #[command(flatten)]
+        config: ConfigArg,
+        /// The asset
+        asset: String,
+        /// How much, in whole coins
+        amount: String,
+        /// To buy shares with (PPS, FPPS); otherwise it is the pool's own, for fees
+        #[arg(long)]
+        bankroll: bool,
+    },
+    /// Pays a miner to another address, after the configured delay
+    Address {
+        /// Where the configuration is
+        #[command(flatten)]
+        config: ConfigArg,
+        /// The address they mine with
+        account: String,
+        /// The address to pay
+        to: String,
+    },
+    /// Sets a miner's own payout minimum and membership
+    Account {
+        /// Where the configuration is
+        #[command(flatten)]
+        config: ConfigArg,
+        /// The address they mine with
+        account: String,
+        /// In whole coins; the pool's own without it
+        #[arg(long)]
+        minimum: Option<String>,
+        /// Pays the members' fee
+        #[arg(long)]
+        member: bool,
+    },
+}
+
+/// `audit`
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// Where the configuration is
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// A store's file, such as a backup, instead of the configured pool's
+    #[arg(long, value_name = "FILE")]
+    pub store: Option<PathBuf>,
+    /// Blocks to audit; all of them without any
+    pub blocks: Vec<String>,
+    /// Do not ask a node
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// `revoke`
+#[derive(Debug, Args)]
+pub struct RevokeArgs {
+    /// Where the configuration is
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// The share's position in the log (`SELECT seq FROM shares`)
+    pub share: u64,
+    /// Why
+    #[arg(long)]
+    pub reason: String,
+}
+
+/// `backup`, `restore`
+#[derive(Debug, Args)]
+pub struct BackupArgs {
+    /// Where the configuration is
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// The backup's file
+    pub file: PathBuf,
+}
+
+/// `miner`
+#[derive(Debug, Args)]
+pub struct MinerArgs {
+    /// The pool: host and port
+    #[arg(long, value_name = "HOST:PORT")]
+    pub pool: String,
+    /// The user: usually an address, a dot, and this machine's name
+    #[arg(long)]
+    pub user: String,
+    /// The password, or options such as d=1000
+    #[arg(long, default_value = "x")]
+    pub password: String,
+    /// How headers are hashed
+    #[arg(long, value_enum, default_value_t = MinerAlgorithm::Sha256d)]
+    pub algorithm: MinerAlgorithm,
+    /// Threads that hash
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
+    /// At most so many hashes a second
+    #[arg(long, value_name = "HASHES")]
+    pub max_hashrate: Option<f64>,
+    /// Speak TLS, and trust this certificate (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub tls_certificate: Option<PathBuf>,
+    /// Ask for this difficulty
+    #[arg(long)]
+    pub difficulty: Option<f64>,
+}
+
+/// Algorithms of the miner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MinerAlgorithm {
+    /// Bitcoin
+    Sha256d,
+    /// Litecoin
+    Scrypt,
+}
+
+/// `devnet`
+#[derive(Debug, Args)]
+pub struct DevnetArgs {
+    /// Where the RPC listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:18443")]
+    pub listen: SocketAddr,
+    /// The RPC user
+    #[arg(long, default_value = "adit")]
+    pub user: String,
+    /// The RPC password
+    #[arg(long, default_value = "adit")]
+    pub password: String,
+    /// Keep the blocks in this file
+    #[arg(long, value_name = "FILE")]
+    pub blocks: Option<PathBuf>,
+    /// A block takes about so many hashes; by default 2, as on regtest
+    #[arg(long, value_name = "HASHES")]
+    pub hashes_per_block: Option<u64>,
+    /// Mine a block to nobody every so many milliseconds
+    #[arg(long, value_name = "MS")]
+    pub mine_every: Option<u64>,
+}
+
+/// `bench …`
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Measures the Stratum server: prints one JSON line
+    Stratum(BenchArgs),
+}
+
+/// `bench stratum`
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// Seconds of each load
+    #[arg(long, default_value_t = 5)]
+    pub seconds: u64,
+    /// Connections of the idle and fan-out measurements
+    #[arg(long, default_value_t = 10_000)]
+    pub idle: usize,
+    /// Where the pool keeps its store; a temporary folder without it
+    #[arg(long, value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
+}

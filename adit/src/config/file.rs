@@ -1,0 +1,446 @@
+//! The configuration file as it is written: one type for each table, one for each kind of value.
+//!
+//! Invariant: a value is checked where it is read, so that an error names its line and its key; a key that nothing reads
+//! is an error.
+
+use accounting::{Amount, BasisPoints};
+use pow::Difficulty;
+use serde::de::{Error, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use toml::Spanned;
+
+/// Decimals of every coin of the bitcoind family.
+const DECIMALS: u8 = 8;
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// What is logged.
+    #[serde(default)]
+    pub log: Log,
+    /// The kinds of money, by name.
+    pub assets: BTreeMap<String, Spanned<Asset>>,
+    /// The pots.
+    pub pools: Vec<Spanned<Pool>>,
+}
+
+/// What is logged.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// From which level on.
+    #[serde(default)]
+    pub level: Level,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// What needs somebody.
+    Error,
+    /// And what may.
+    Warn,
+    /// And what happens.
+    #[default]
+    Info,
+    /// And why.
+    Debug,
+    /// And every step.
+    Trace,
+}
+
+/// One kind of money.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asset {
+    /// Which coin.
+    pub coin: Coin,
+    /// Which of its networks.
+    pub network: Network,
+    /// The first block, on a private chain.
+    pub genesis: Option<BlockHash>,
+    /// Blocks the chain must contain.
+    #[serde(default)]
+    pub must_contain: Vec<Checkpoint>,
+    /// Coins that back the debts and are not in the wallet.
+    #[serde(default)]
+    pub assets_elsewhere: Coins,
+    /// Confirmations after which a reward can be paid out.
+    pub mature_after: Option<u32>,
+    /// Confirmations of another block at its height after which a reward is orphaned.
+    pub orphan_after: Option<u32>,
+    /// Confirmations after which nothing about a reward is asked again.
+    pub final_after: Option<u32>,
+    /// How often the template is renewed.
+    #[serde(default)]
+    pub refresh: Option<Span>,
+    /// How often income and payouts are looked at.
+    #[serde(default)]
+    pub look_every: Option<Span>,
+    /// The nodes, the preferred one first.
+    pub nodes: Vec<Node>,
+    /// The wallet.
+    pub wallet: Spanned<Wallet>,
+    /// How payouts are made.
+    #[serde(default)]
+    pub payouts: Payouts,
+    /// What transactions pay the network.
+    #[serde(default)]
+    pub fees: Fees,
+}
+
+/// Which coin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Coin {
+    /// sha256d.
+    Bitcoin,
+    /// scrypt.
+    Litecoin,
+}
+
+/// Which network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Network {
+    /// Real money.
+    Main,
+    /// The public test network.
+    Test,
+    /// Bitcoin's newer one.
+    Testnet4,
+    /// Bitcoin's signed one.
+    Signet,
+    /// A private chain.
+    Regtest,
+}
+
+/// A block the chain must contain.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoint {
+    /// Its height.
+    pub height: u64,
+    /// Its hash.
+    pub hash: BlockHash,
+}
+
+/// One node.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    /// Host and port of its RPC.
+    pub rpc: String,
+    /// The RPC user.
+    pub user: Option<String>,
+    /// The RPC password.
+    pub password: Option<String>,
+    /// The cookie file, instead of both.
+    pub cookie: Option<PathBuf>,
+    /// Its `zmqpubhashblock` address.
+    pub zmq: Option<String>,
+    /// How often it is asked for its tip.
+    pub poll: Option<Span>,
+}
+
+/// The wallet's keys and place.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wallet {
+    /// Which kind.
+    pub kind: WalletKind,
+    /// hot: the file with the key.
+    pub key_file: Option<PathBuf>,
+    /// watch: receiving addresses.
+    pub descriptor: Option<String>,
+    /// watch: change addresses.
+    pub change_descriptor: Option<String>,
+    /// watch: where transactions wait to be signed.
+    pub psbt_folder: Option<PathBuf>,
+    /// hot, watch: height at which the wallet's history begins.
+    pub birthday: Option<u32>,
+    /// node: the wallet's name in the first node.
+    pub name: Option<String>,
+    /// More than this in the wallet raises an alarm.
+    pub cap: Option<Coins>,
+}
+
+/// Kinds of wallet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WalletKind {
+    /// Ours, key in a file.
+    Hot,
+    /// Ours, key elsewhere.
+    Watch,
+    /// In the node.
+    Node,
+}
+
+/// Who pays a payout's transaction fee.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FeePayer {
+    /// The pool.
+    Pool,
+    /// Those who are paid.
+    Miners,
+}
+
+/// How payouts are made.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Payouts {
+    /// Least amount worth sending.
+    pub minimum: Option<Coins>,
+    /// How often.
+    pub interval: Option<Span>,
+    /// Most recipients of one transaction.
+    pub max_outputs: Option<usize>,
+    /// Who pays the network.
+    pub fee_payer: Option<FeePayer>,
+    /// Circuit breaker: in one run.
+    pub max_per_run: Option<Coins>,
+    /// Circuit breaker: in 24 hours.
+    pub max_per_day: Option<Coins>,
+    /// Circuit breaker: to one account in 24 hours.
+    pub max_per_account_per_day: Option<Coins>,
+    /// A changed payout address waits so long.
+    pub address_change_delay: Option<Span>,
+    /// Confirmations after which a payout is posted.
+    pub confirm_after: Option<u32>,
+    /// Confirmations of what makes it impossible, after which it is given up.
+    pub abandon_after: Option<u32>,
+    /// Confirmations after which it is not looked at again.
+    pub final_after: Option<u32>,
+    /// An unconfirmed payout gets a higher fee after so long.
+    pub bump_after: Option<Span>,
+}
+
+/// What transactions pay the network.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fees {
+    /// Wished for within so many blocks.
+    pub target_blocks: Option<u16>,
+    /// Smallest units per virtual byte when no node can say.
+    pub fallback_per_vbyte: Option<u64>,
+    /// Never more than this.
+    pub max_per_vbyte: Option<u64>,
+}
+
+/// One pot.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pool {
+    /// Its name.
+    pub name: String,
+    /// Its money.
+    pub asset: Spanned<String>,
+    /// How it divides income.
+    pub scheme: Scheme,
+    /// PPLNS: the window, in multiples of the network's work.
+    pub window: Option<Spanned<f64>>,
+    /// PPLNS: the window, in shares.
+    pub window_shares: Option<Spanned<u64>>,
+    /// SOLO: the pool keeps the coins for the finder.
+    #[serde(default)]
+    pub custodial: bool,
+    /// What the pool keeps.
+    #[serde(default)]
+    pub fee_percent: Percent,
+    /// Lower fees as the pool grows.
+    #[serde(default)]
+    pub fee_tiers: Vec<Tier>,
+    /// Taken off a member's fee.
+    #[serde(default)]
+    pub member_discount_percent: Percent,
+    /// The pool's mark in its blocks.
+    pub tag: Option<Spanned<String>>,
+    /// Bytes of extranonce2.
+    pub extranonce2_size: Option<Spanned<usize>>,
+    /// The longest a slice of the share log stays open.
+    pub slice_age: Option<Span>,
+    /// Where it listens.
+    pub ports: Vec<Port>,
+}
+
+/// How income is divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scheme {
+    /// The finder gets it.
+    Solo,
+    /// By the work since the last block.
+    Prop,
+    /// By the last N of work.
+    Pplns,
+    /// PPLNS of 8.
+    Tides,
+    /// Every share is bought: subsidy.
+    Pps,
+    /// Every share is bought: subsidy and fees.
+    Fpps,
+}
+
+/// A fee from so many accounts on.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tier {
+    /// Accounts with work in the window.
+    pub accounts: u64,
+    /// The fee.
+    pub fee_percent: Percent,
+}
+
+/// One listening port.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Port {
+    /// Address and port number.
+    pub listen: SocketAddr,
+    /// Where a connection starts.
+    pub start_difficulty: Option<Hardness>,
+    /// Never below.
+    pub min_difficulty: Option<Hardness>,
+    /// Never above.
+    pub max_difficulty: Option<Hardness>,
+    /// A share of a connection in so long is aimed at.
+    pub share_interval: Option<Span>,
+    /// Certificate chain (PEM), for miners that speak TLS on the same port.
+    pub tls_certificate: Option<PathBuf>,
+    /// Its key (PEM).
+    pub tls_key: Option<PathBuf>,
+    /// Every connection begins with a PROXY header.
+    #[serde(default)]
+    pub proxy_protocol: bool,
+    /// Most connections.
+    pub max_connections: Option<usize>,
+    /// Most connections of one address (IPv6: of one /64).
+    pub max_connections_per_address: Option<usize>,
+    /// Time to subscribe and authorise.
+    pub handshake_limit: Option<Span>,
+    /// Time to say anything.
+    pub silence_limit: Option<Span>,
+}
+
+/// An amount in whole coins, as a decimal in quotes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Coins(pub Amount);
+
+/// A share of a whole in hundredths of a percent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Percent(pub BasisPoints);
+
+/// A length of time: a number and one of `ms s m h d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+/// A share difficulty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hardness(pub Difficulty);
+
+/// A block hash, as explorers print it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockHash(pub String);
+
+impl Span {
+    /// In milliseconds.
+    #[must_use]
+    pub fn ms(self) -> u64 {
+        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl<'de> Deserialize<'de> for Coins {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Coins;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an amount in whole coins in quotes, such as \"0.01\"")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Coins, E> {
+                let amount = Amount::parse_decimal(text, DECIMALS).map_err(E::custom)?;
+                match amount < Amount::ZERO {
+                    true => Err(E::invalid_value(
+                        Unexpected::Str(text),
+                        &"an amount that is not negative",
+                    )),
+                    false => Ok(Coins(amount)),
+                }
+            }
+        }
+        from.deserialize_any(Text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Percent {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let percent = f64::deserialize(from)?;
+        let points = percent * 100.0;
+        if !(0.0..=10_000.0).contains(&points) || (points - points.round()).abs() > 1e-6 {
+            return Err(D::Error::custom(format!(
+                "{percent} is no percentage from 0 to 100 with at most two decimals"
+            )));
+        }
+        BasisPoints::new(points.round() as u16).map(Percent).map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let wrong = || {
+            D::Error::custom(format!(
+                "\"{text}\" is no length of time such as \"90s\", \"10m\", \"24h\" or \"7d\""
+            ))
+        };
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let number: u64 = number.parse().map_err(|_| wrong())?;
+        let ms = match unit.trim() {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60 * 1000,
+            "h" => 3600 * 1000,
+            "d" => 24 * 3600 * 1000,
+            _ => return Err(wrong()),
+        };
+        Ok(Span(Duration::from_millis(number.checked_mul(ms).ok_or_else(wrong)?)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Hardness {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let value = f64::deserialize(from)?;
+        let (least, most) = (Difficulty::MIN.as_f64(), Difficulty::MAX.as_f64());
+        if !(least..=most).contains(&value) {
+            return Err(D::Error::custom(format!(
+                "a difficulty is a number from {least} to {most}, not {value}"
+            )));
+        }
+        Ok(Hardness(Difficulty::nearest(value)))
+    }
+}
+
+impl<'de> Deserialize<'de> for BlockHash {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(D::Error::custom(format!(
+                "\"{text}\" is no block hash of 64 hexadecimal digits"
+            )));
+        }
+        Ok(BlockHash(text.to_lowercase()))
+    }
+}

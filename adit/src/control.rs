@@ -1,0 +1,533 @@
+//! How commands reach a pool: over a socket in its data folder when it runs, on its store when it does not.
+//!
+//! Invariant: every order is carried out by the writer and written before it is answered, whichever way it came. The
+//! socket is the owner's alone.
+
+use crate::config::Settings;
+use crate::run::{Counter, Running};
+use accounting::{
+    AccountId, Amount, AssetId, Identity, IdentityKind, PayoutId, RewardId, ShareSeq,
+};
+use anyhow::{Context, anyhow, bail};
+use pool::door::Answer;
+use pool::treasury::WalletSpend;
+use pool::view::RewardView;
+use pool::{Pool, Refused, SystemClock, writer};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use store::Sqlite;
+use stratum::coin::{Coin, address};
+use stratum::server::{Door, Floor};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+
+/// The longest command read.
+const COMMAND_MAX: u64 = 64 * 1024;
+/// Who is written into the log of acts.
+const OPERATOR: &str = "operator";
+
+/// An order or a question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Command {
+    /// How is it doing?
+    Status,
+    /// There may be a new block.
+    Knock {
+        /// Of one asset, or of all.
+        asset: Option<String>,
+    },
+    /// Who would be paid now?
+    DryRun {
+        /// The asset.
+        asset: String,
+    },
+    /// Pay whoever is due, now.
+    PayNow {
+        /// The asset.
+        asset: String,
+    },
+    /// Stop payouts.
+    Hold {
+        /// `all`, an asset, or an address.
+        scope: String,
+        /// Why.
+        reason: String,
+    },
+    /// Let payouts go on.
+    Release {
+        /// `all`, an asset, or an address.
+        scope: String,
+    },
+    /// Give the debts of an unsigned payout back.
+    Cancel {
+        /// Its number.
+        payout: u64,
+    },
+    /// Say what a spend was.
+    Match {
+        /// Its transaction.
+        txid: String,
+        /// It paid debts; otherwise the operator's own.
+        payout: bool,
+    },
+    /// Book coins that were put into the wallet.
+    Deposit {
+        /// The asset.
+        asset: String,
+        /// How much, in whole coins.
+        amount: String,
+        /// For buying shares (PPS, FPPS); otherwise the pool's own.
+        bankroll: bool,
+    },
+    /// Pay an account to another address.
+    Address {
+        /// The account's own address.
+        account: String,
+        /// Where to.
+        to: String,
+    },
+    /// An account's own payout minimum and membership.
+    Account {
+        /// Its address.
+        account: String,
+        /// In whole coins; none for the pool's.
+        minimum: Option<String>,
+        /// Pays the members' fee.
+        member: bool,
+    },
+    /// An accepted share no longer counts.
+    Revoke {
+        /// Its position in the log.
+        share: u64,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a command works on.
+struct Desk<'a> {
+    pool: &'a Pool,
+    settings: &'a Settings,
+    /// Empty when the pool does not run.
+    counters: &'a [Arc<Counter>],
+    doors: &'a [Arc<Door>],
+    connections: usize,
+}
+
+/// The socket's place.
+#[must_use]
+pub fn socket_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("control.sock")
+}
+
+/// Listens for commands for as long as the pool runs.
+///
+/// # Errors
+/// When the socket cannot be made.
+pub fn listen(running: &Running, floor: &Floor) -> anyhow::Result<()> {
+    let path = socket_path(&running.settings.data_dir);
+    // Whatever is there is of a process that has ended: the store is locked by us.
+    drop(std::fs::remove_file(&path));
+    let listener = UnixListener::bind(&path).with_context(|| path.display().to_string())?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    let live = Arc::new(Live {
+        pool: running.pool.clone(),
+        settings: running.settings.clone(),
+        counters: running.counters.clone(),
+        doors: running.doors.clone(),
+        floor: floor.clone(),
+    });
+    floor.tasks.spawn(async move {
+        loop {
+            let stream = tokio::select! {
+                () = live.floor.cancel.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match stream {
+                Ok((stream, _)) => drop(live.floor.tasks.spawn(serve(stream, live.clone()))),
+                Err(error) => tracing::warn!(%error, "a command could not be taken"),
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Takes the socket away.
+pub fn forget(data_dir: &Path) {
+    if let Err(error) = std::fs::remove_file(socket_path(data_dir)) {
+        tracing::debug!(%error, "the control socket was gone");
+    }
+}
+
+/// What a running pool's commands work on.
+struct Live {
+    pool: Pool,
+    settings: Settings,
+    counters: Vec<Arc<Counter>>,
+    doors: Vec<Arc<Door>>,
+    floor: Floor,
+}
+
+async fn serve(stream: UnixStream, live: Arc<Live>) {
+    let desk = Desk {
+        pool: &live.pool,
+        settings: &live.settings,
+        counters: &live.counters,
+        doors: &live.doors,
+        connections: live.floor.connections.count(),
+    };
+    if let Err(error) = answer(stream, &desk).await {
+        tracing::debug!(%error, "a command was cut off");
+    }
+}
+
+async fn answer(stream: UnixStream, desk: &Desk<'_>) -> anyhow::Result<()> {
+    let (reader, mut writer) = stream.into_split();
+    let mut line = String::new();
+    tokio::io::BufReader::new(reader.take(COMMAND_MAX)).read_line(&mut line).await?;
+    let outcome = match serde_json::from_str::<Command>(&line) {
+        Ok(command) => desk.execute(command).await,
+        Err(error) => Err(anyhow!("not a command of this version: {error}")),
+    };
+    let answer = match outcome {
+        Ok(value) => json!({ "ok": value }),
+        Err(error) => json!({ "error": format!("{error:#}") }),
+    };
+    writer.write_all(format!("{answer}\n").as_bytes()).await?;
+    Ok(())
+}
+
+/// Sends a command to the running pool; without one, carries it out on the store.
+///
+/// # Errors
+/// What the pool said.
+pub fn send(settings: &Settings, command: &Command) -> anyhow::Result<Value> {
+    match std::os::unix::net::UnixStream::connect(socket_path(&settings.data_dir)) {
+        Ok(mut stream) => {
+            stream.write_all(format!("{}\n", serde_json::to_string(command)?).as_bytes())?;
+            let mut line = String::new();
+            BufReader::new(stream).read_line(&mut line)?;
+            let mut answer: Value =
+                serde_json::from_str(&line).context("the pool did not answer; see its log")?;
+            match answer.get("error") {
+                Some(error) => bail!("{}", error.as_str().unwrap_or("refused")),
+                None => Ok(answer["ok"].take()),
+            }
+        }
+        Err(_) => on_store(settings, command.clone()),
+    }
+}
+
+/// Carries a command out with a writer of its own, while no pool runs.
+fn on_store(settings: &Settings, command: Command) -> anyhow::Result<Value> {
+    if matches!(
+        command,
+        Command::Status | Command::Knock { .. } | Command::PayNow { .. } | Command::Match { .. }
+    ) {
+        bail!(
+            "the pool does not run (no {}): start it with `adit run`",
+            socket_path(&settings.data_dir).display()
+        );
+    }
+    let store = Sqlite::open(&settings.data_dir)?;
+    let assets = settings.assets.iter().map(|asset| asset.config.clone()).collect();
+    let pools = settings.pools.iter().map(|pool| pool.config.clone()).collect();
+    let writer = writer::start(Box::new(store), assets, pools, SystemClock)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let outcome = runtime.block_on(async {
+        let desk = Desk { pool: &writer.pool, settings, counters: &[], doors: &[], connections: 0 };
+        let outcome = desk.execute(command).await;
+        writer.pool.stop().await;
+        outcome
+    });
+    writer.thread.join().map_err(|_| anyhow!("the writer panicked"))??;
+    outcome
+}
+
+impl Desk<'_> {
+    async fn execute(&self, command: Command) -> anyhow::Result<Value> {
+        match command {
+            Command::Status => Ok(self.status()),
+            Command::Knock { asset } => self.knock(asset.as_deref()),
+            Command::DryRun { asset } => self.dry_run(&asset).await,
+            Command::PayNow { asset } => {
+                self.counter(&asset)?.run_now();
+                Ok(json!({ "looking": asset }))
+            }
+            Command::Hold { scope, reason } => {
+                let scope = self.scope(&scope).await?;
+                let done = scope.clone();
+                self.order(move |books, now| {
+                    books.act(OPERATOR, format!("hold {scope}: {reason}"), now);
+                    books.hold(scope, reason, now);
+                    Ok(())
+                })
+                .await?;
+                Ok(json!({ "held": done }))
+            }
+            Command::Release { scope } => {
+                let scope = self.scope(&scope).await?;
+                let done = scope.clone();
+                self.order(move |books, now| {
+                    books.release(&scope)?;
+                    books.act(OPERATOR, format!("release {scope}"), now);
+                    Ok(())
+                })
+                .await?;
+                self.counters.iter().for_each(|counter| counter.look());
+                Ok(json!({ "released": done }))
+            }
+            Command::Cancel { payout } => {
+                self.order(move |books, now| {
+                    books.cancel_payout(PayoutId(payout), now)?;
+                    books.act(OPERATOR, format!("cancel payout {payout}"), now);
+                    Ok(())
+                })
+                .await?;
+                Ok(json!({ "cancelled": payout }))
+            }
+            Command::Match { txid, payout } => self.match_spend(&txid, payout).await,
+            Command::Deposit { asset, amount, bankroll } => {
+                self.deposit(&asset, &amount, bankroll).await
+            }
+            Command::Address { account, to } => self.address(&account, &to).await,
+            Command::Account { account, minimum, member } => {
+                self.account_settings(&account, minimum, member).await
+            }
+            Command::Revoke { share, reason } => {
+                self.pool.revoke(ShareSeq(share), reason).await?;
+                Ok(json!({ "revoked": share }))
+            }
+        }
+    }
+
+    /// An order that only needs the books and the time.
+    async fn order<T: Send + 'static>(
+        &self,
+        order: impl FnOnce(&mut pool::books::Books, accounting::UnixMs) -> Answer<T> + Send + 'static,
+    ) -> anyhow::Result<T> {
+        Ok(self.pool.order(move |books, _, now| order(books, now)).await?)
+    }
+
+    fn status(&self) -> Value {
+        let view = self.pool.view();
+        let counter = |counter: &Arc<Counter>| {
+            let status = counter.status.load();
+            let nodes: Vec<Value> = counter
+                .source
+                .nodes
+                .iter()
+                .map(|node| node.load())
+                .map(|node| json!({ "node": node.address, "height": node.height, "trouble": node.unfit.as_ref().map(|u| u.to_string()) }))
+                .collect();
+            json!({
+                "asset": counter.name,
+                "nodes": nodes,
+                "wallet": status.holdings.as_ref().map(|held| json!({
+                    "spendable": held.spendable.to_string(),
+                    "immature": held.immature.to_string(),
+                    "unconfirmed": held.unconfirmed.to_string(),
+                })),
+                "payouts_blocked_by": status.blockers,
+                "warnings": status.warnings,
+                "trouble": status.trouble,
+                "next_run_ms": status.next_run.0,
+            })
+        };
+        let pool = |door: &Arc<Door>| {
+            let seen = view.pools.iter().find(|pool| pool.id == door.pool_id);
+            let refused: serde_json::Map<String, Value> = door
+                .stats
+                .rejected_counts()
+                .into_iter()
+                .filter(|(_, count)| *count > 0)
+                .map(|(reject, count)| (reject.label().to_owned(), count.into()))
+                .collect();
+            json!({
+                "pool": seen.map(|pool| &pool.name),
+                "shares_accepted": door.stats.accepted_count(),
+                "shares_refused": refused,
+                "accounts_in_window": seen.map(|pool| pool.accounts),
+                "job": door.jobs.borrow().latest().map(|job| json!({ "height": job.template.height, "number": job.no })),
+            })
+        };
+        let reward = |reward: &RewardView| {
+            json!({
+                "block": reward.id.to_string(),
+                "height": reward.height,
+                "amount": reward.amount.to_string(),
+                "state": reward.state.as_str(),
+            })
+        };
+        json!({
+            "connections": self.connections,
+            "pools": self.doors.iter().map(pool).collect::<Vec<_>>(),
+            "rewards": view.rewards.iter().map(reward).collect::<Vec<_>>(),
+            "store_failing": view.store_failing,
+            "assets": self.counters.iter().map(counter).collect::<Vec<_>>(),
+            "holds": view.holds.iter().map(|(scope, reason)| json!({ "scope": scope, "reason": reason })).collect::<Vec<_>>(),
+            "unexplained_spends": view.unmatched_spends,
+        })
+    }
+
+    fn knock(&self, asset: Option<&str>) -> anyhow::Result<Value> {
+        match asset {
+            Some(asset) => self.counter(asset)?.knock(),
+            None => self.counters.iter().for_each(|counter| counter.knock()),
+        }
+        Ok(json!({}))
+    }
+
+    fn counter(&self, asset: &str) -> anyhow::Result<&Arc<Counter>> {
+        let found = self.counters.iter().find(|counter| counter.name == asset);
+        found.with_context(|| {
+            format!("no asset \"{asset}\" in this pool; there is {}", self.asset_names())
+        })
+    }
+
+    fn asset_names(&self) -> String {
+        let names: Vec<&str> =
+            self.settings.assets.iter().map(|asset| &*asset.config.name).collect();
+        names.join(", ")
+    }
+
+    async fn asset(&self, name: &str) -> anyhow::Result<AssetId> {
+        let wanted = name.to_owned();
+        let found = self.order(move |books, _| Ok(books.asset_named(&wanted))).await?;
+        found.with_context(|| format!("no asset \"{name}\"; there is {}", self.asset_names()))
+    }
+
+    /// The account of an address of any of our coins, with the asset it is paid in.
+    async fn account(
+        &self,
+        text: &str,
+    ) -> anyhow::Result<(AccountId, &crate::config::AssetSettings)> {
+        let mut why = anyhow!("\"{text}\" is no address");
+        for asset in &self.settings.assets {
+            match identity_of(text, asset.coin) {
+                Ok(identity) => {
+                    if let Some(account) =
+                        self.order(move |books, _| Ok(books.account_of(&identity))).await?
+                    {
+                        return Ok((account, asset));
+                    }
+                    why = anyhow!("no share of {text} was ever accepted here");
+                }
+                Err(error) if self.settings.assets.len() == 1 => return Err(error.into()),
+                Err(_) => {}
+            }
+        }
+        Err(why)
+    }
+
+    async fn scope(&self, text: &str) -> anyhow::Result<String> {
+        if text == "all" {
+            return Ok(text.to_owned());
+        }
+        if self.settings.assets.iter().any(|asset| asset.config.name == text) {
+            return Ok(format!("asset/{}", self.asset(text).await?));
+        }
+        let (account, _) = self
+            .account(text)
+            .await
+            .context("a scope is \"all\", an asset's name, or a miner's address")?;
+        Ok(format!("account/{account}"))
+    }
+
+    async fn dry_run(&self, asset: &str) -> anyhow::Result<Value> {
+        let id = self.asset(asset).await?;
+        let plan = self.order(move |books, now| Ok(books.plan_payout(id, now))).await?;
+        let due: Vec<Value> = plan
+            .due
+            .iter()
+            .map(|due| json!({ "account": due.account.0, "amount": due.amount.to_string() }))
+            .collect();
+        let skipped: Vec<Value> = plan
+            .skipped
+            .iter()
+            .map(|(account, skip)| json!({ "account": account.0, "reason": format!("{skip:?}") }))
+            .collect();
+        let blockers = match self.counters.iter().find(|counter| counter.name == asset) {
+            Some(counter) => json!(counter.status.load().blockers),
+            None => Value::Null,
+        };
+        Ok(
+            json!({ "due": due, "skipped": skipped, "total": plan.total().to_string(), "blocked_by": blockers }),
+        )
+    }
+
+    async fn match_spend(&self, txid: &str, as_payout: bool) -> anyhow::Result<Value> {
+        let id: RewardId = txid.parse().map_err(|_| anyhow!("\"{txid}\" is no transaction id"))?;
+        let found = self.counters.iter().find_map(|counter| {
+            let status = counter.status.load();
+            let spends = &status.holdings.as_ref()?.spends;
+            spends
+                .iter()
+                .find(|spend| spend.txid == id.0)
+                .cloned()
+                .map(|spend| (counter.clone(), spend))
+        });
+        let (counter, spend): (_, WalletSpend) =
+            found.with_context(|| format!("no wallet of this pool shows a spend {txid}"))?;
+        let asset = counter.id;
+        self.order(move |books, now| books.match_spend(asset, &spend, as_payout, now)).await?;
+        counter.look();
+        Ok(json!({ "matched": txid }))
+    }
+
+    async fn deposit(&self, asset: &str, amount: &str, bankroll: bool) -> anyhow::Result<Value> {
+        let id = self.asset(asset).await?;
+        let settings = self.settings.assets.iter().find(|known| known.config.name == asset);
+        let decimals = settings.map_or(8, |settings| settings.config.decimals);
+        let units = Amount::parse_decimal(amount, decimals)?;
+        self.order(move |books, now| books.deposit(id, units, bankroll, OPERATOR, now)).await?;
+        Ok(json!({ "booked": amount }))
+    }
+
+    async fn address(&self, account: &str, to: &str) -> anyhow::Result<Value> {
+        let (id, settings) = self.account(account).await?;
+        let script = address::script_of(to, settings.coin)?.to_bytes();
+        let asset = self.asset(&settings.config.name).await?;
+        let display = to.to_owned();
+        let said = format!("address of {account} becomes {to}");
+        let from = self
+            .order(move |books, now| {
+                let from = books.set_destination(id, script, display, asset, now)?;
+                books.act(OPERATOR, said, now);
+                Ok(from)
+            })
+            .await?;
+        Ok(json!({ "account": account, "to": to, "effective_from_ms": from.0 }))
+    }
+
+    async fn account_settings(
+        &self,
+        account: &str,
+        minimum: Option<String>,
+        member: bool,
+    ) -> anyhow::Result<Value> {
+        let (id, settings) = self.account(account).await?;
+        let decimals = settings.config.decimals;
+        let minimum = minimum.map(|text| Amount::parse_decimal(&text, decimals)).transpose()?;
+        let said = format!("account {account}: minimum {minimum:?}, member {member}");
+        self.order(move |books, now| {
+            books.set_settings(id, minimum, member);
+            books.act(OPERATOR, said, now);
+            Ok(())
+        })
+        .await?;
+        Ok(json!({ "account": account }))
+    }
+}
+
+/// An address as the identity of an account.
+fn identity_of(text: &str, coin: Coin) -> Result<Identity, Refused> {
+    let script =
+        address::script_of(text, coin).map_err(|error| Refused::Rule(error.to_string()))?;
+    Ok(Identity { kind: IdentityKind::Script, network: coin.to_string(), bytes: script.to_bytes() })
+}

@@ -1,0 +1,255 @@
+//! `adit init`: a few questions, and a configuration that explains itself.
+//!
+//! Invariant: nothing is overwritten; what is written is accepted by `adit check`'s reader.
+
+use crate::cli::InitArgs;
+use crate::config;
+use anyhow::{Context, bail};
+use std::io::{BufRead, Write};
+use std::path::Path;
+use stratum::coin::{Coin, Family, Network};
+use stratum::treasury::key;
+
+/// What was answered.
+struct Answers {
+    coin: String,
+    network: String,
+    rpc: String,
+    user: String,
+    password: String,
+    scheme: String,
+    fee: String,
+    listen: String,
+    data_dir: String,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the file exists or cannot be written, or an answer cannot be used.
+pub fn run(args: &InitArgs) -> anyhow::Result<()> {
+    if args.config.exists() {
+        bail!("{} exists; name another file with --config, or edit it", args.config.display());
+    }
+    let answers = ask_all(args.defaults)?;
+    let text = render(&answers);
+    let settings =
+        config::read(&text, &args.config).context("these answers do not make a configuration")?;
+    let mut file = std::fs::File::create_new(&args.config)
+        .with_context(|| args.config.display().to_string())?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    println!("\nwrote {}", args.config.display());
+    if answers.coin == "bitcoin" {
+        let coin = settings.assets.first().map(|asset| asset.coin);
+        make_key(&args.config, coin.unwrap_or(Coin::new(Family::Bitcoin, Network::Main)?))?;
+    }
+    println!(
+        "next: read it, then `adit check --config {0}` and `adit run --config {0}`",
+        args.config.display()
+    );
+    Ok(())
+}
+
+fn make_key(config: &Path, coin: Coin) -> anyhow::Result<()> {
+    let path = config.parent().unwrap_or(Path::new(".")).join("pool.key");
+    if path.exists() {
+        println!("{} is used as it is", path.display());
+        return Ok(());
+    }
+    key::create(&path, coin)?;
+    println!(
+        "wrote {}: it can spend all coins of the pool. Keep a copy where nobody else gets at it",
+        path.display()
+    );
+    Ok(())
+}
+
+fn ask_all(defaults: bool) -> anyhow::Result<Answers> {
+    let ask = |question: &str, choices: &str, default: &str| -> anyhow::Result<String> {
+        if defaults {
+            return Ok(default.to_owned());
+        }
+        let shown = if choices.is_empty() { String::new() } else { format!(" ({choices})") };
+        print!("{question}{shown} [{default}]: ");
+        std::io::stdout().flush()?;
+        let mut line = String::new();
+        if std::io::stdin().lock().read_line(&mut line)? == 0 {
+            bail!("no answer; `adit init --defaults` asks nothing");
+        }
+        let answer = line.trim();
+        if !choices.is_empty()
+            && !answer.is_empty()
+            && !choices.split(", ").any(|choice| choice == answer)
+        {
+            bail!("\"{answer}\" is none of {choices}");
+        }
+        Ok(if answer.is_empty() { default.to_owned() } else { answer.to_owned() })
+    };
+    let coin = ask("Which coin?", "bitcoin, litecoin", "bitcoin")?;
+    let networks = if coin == "litecoin" {
+        "main, test, regtest"
+    } else {
+        "main, test, testnet4, signet, regtest"
+    };
+    let network = ask("Which network?", networks, "main")?;
+    let usual = match (&*coin, &*network) {
+        ("bitcoin", "main") => "127.0.0.1:8332",
+        ("bitcoin", "test") => "127.0.0.1:18332",
+        ("bitcoin", "testnet4") => "127.0.0.1:48332",
+        ("bitcoin", "signet") => "127.0.0.1:38332",
+        ("litecoin", "main") => "127.0.0.1:9332",
+        ("litecoin", "test") => "127.0.0.1:19332",
+        ("litecoin", _) => "127.0.0.1:19443",
+        _ => "127.0.0.1:18443",
+    };
+    Ok(Answers {
+        rpc: ask("Where is the node's RPC?", "", usual)?,
+        user: ask("Its user?", "", "adit")?,
+        password: ask("Its password?", "", "change-me")?,
+        scheme: ask("How are blocks divided?", "solo, prop, pplns, tides, pps, fpps", "pplns")?,
+        fee: ask("The pool's fee, in percent?", "", "1.0")?,
+        listen: ask("Where do miners connect?", "", "0.0.0.0:3333")?,
+        data_dir: ask("Where is everything kept?", "", "data")?,
+        coin,
+        network,
+    })
+}
+
+/// TOML's basic strings want these escaped.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+fn render(answers: &Answers) -> String {
+    let Answers { coin, network, rpc, user, password, scheme, fee, listen, data_dir } = answers;
+    let wallet = match &**coin {
+        "bitcoin" => {
+            r#"# Where the coins are.
+#   hot:   our own wallet; its key in a file that only this user can read
+#   watch: our own wallet without its key: transactions wait in psbt_folder until you sign them elsewhere
+#          (descriptor, change_descriptor, psbt_folder)
+#   node:  a wallet inside the first node (name)
+[assets.coin.wallet]
+kind = "hot"
+key_file = "pool.key"
+# More than this raises an alarm: move the rest to a cold wallet and declare it in assets_elsewhere.
+cap = "10""#
+        }
+        _ => {
+            r#"# Where the coins are: in a wallet of the first node, made with `createwallet pool`.
+[assets.coin.wallet]
+kind = "node"
+name = "pool"
+# More than this raises an alarm: move the rest to a cold wallet and declare it in assets_elsewhere.
+cap = "500""#
+        }
+    };
+    let window = if scheme == "pplns" {
+        "\n# The window: so many times the network's work of one block. Or window_shares = a number of shares.\nwindow = 2.0"
+    } else {
+        ""
+    };
+    format!(
+        r#"# A pool's configuration. `adit check` says what is wrong with it; docs/operating.md tells more.
+# Amounts are whole coins in quotes, times are a number and ms, s, m, h or d.
+
+# The store, found blocks and the control socket.
+data_dir = {data_dir}
+
+[log]
+# error, warn, info, debug or trace
+level = "info"
+
+# The money. The name "coin" is yours to choose, once: it is kept in the store.
+[assets.coin]
+coin = {coin}
+network = {network}
+# Coins that back what is owed and are not in the wallet.
+assets_elsewhere = "0"
+
+# One or more nodes; the first is preferred, all are told of found blocks.
+[[assets.coin.nodes]]
+rpc = {rpc}
+user = {user}
+password = {password}
+# cookie = "/var/lib/bitcoind/.cookie"     # instead of user and password
+# zmq = "tcp://127.0.0.1:28332"            # the node's -zmqpubhashblock
+
+{wallet}
+
+[assets.coin.payouts]
+minimum = "0.01"
+interval = "1h"
+max_outputs = 500
+# Who pays the network: "miners", in proportion, or "pool".
+fee_payer = "miners"
+# Circuit breakers.
+max_per_run = "100"
+max_per_day = "500"
+max_per_account_per_day = "50"
+# A changed payout address waits so long.
+address_change_delay = "48h"
+# An unconfirmed payout gets a higher fee after so long.
+bump_after = "6h"
+
+[assets.coin.fees]
+target_blocks = 6
+max_per_vbyte = 200
+
+[[pools]]
+# The name is yours to choose, once: it is kept in the store.
+name = "main"
+asset = "coin"
+# solo, prop, pplns, tides, pps or fpps; docs/schemes.md says what each means.
+scheme = {scheme}{window}
+fee_percent = {fee}
+# Your mark in the blocks you find.
+tag = "/Adit/"
+
+# Ports differ in difficulty. Small devices need a low minimum, large farms a high start.
+[[pools.ports]]
+listen = {listen}
+start_difficulty = 1000
+min_difficulty = 0.001
+# tls_certificate = "cert.pem"             # TLS on the same port
+# tls_key = "key.pem"
+# proxy_protocol = true                    # behind a load balancer that speaks it
+"#,
+        data_dir = quoted(data_dir),
+        coin = quoted(coin),
+        network = quoted(network),
+        rpc = quoted(rpc),
+        user = quoted(user),
+        password = quoted(password),
+        scheme = quoted(scheme),
+        listen = quoted(listen),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_answered_becomes_a_configuration_that_is_read() {
+        for coin in ["bitcoin", "litecoin"] {
+            for scheme in ["solo", "prop", "pplns", "tides", "pps", "fpps"] {
+                let answers = Answers {
+                    coin: coin.into(),
+                    network: "regtest".into(),
+                    rpc: "127.0.0.1:1".into(),
+                    user: "a\"b\\c".into(),
+                    password: "p".into(),
+                    scheme: scheme.into(),
+                    fee: "1.5".into(),
+                    listen: "[::]:3333".into(),
+                    data_dir: "data".into(),
+                };
+                let text = render(&answers);
+                let read = config::read(&text, Path::new("adit.toml"));
+                assert!(read.is_ok(), "{coin} {scheme}: {}\n{text}", read.unwrap_err());
+            }
+        }
+    }
+}

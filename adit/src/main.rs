@@ -1,0 +1,133 @@
+//! `adit`: a mining-pool server. This crate is wiring: the command line, the configuration, and who is told what.
+//!
+//! Reading order: [`cli`], [`config`], [`run`] (the pool put together), [`control`] (how commands reach it), then one file a
+//! command.
+
+mod audit;
+mod backup;
+mod bench;
+mod check;
+mod cli;
+mod config;
+mod control;
+mod demo;
+mod init;
+mod mine;
+mod payouts;
+mod run;
+
+use clap::Parser;
+use cli::{BenchCommand, Cli, Command};
+use config::Settings;
+use config::file::Level;
+use std::path::Path;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::level_filters::LevelFilter;
+
+/// Something is not as it should be; the text before says what.
+const NOT_GOOD: u8 = 1;
+/// The command itself failed.
+const FAILED: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match carry_out(cli.command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(NOT_GOOD),
+        Err(error) => {
+            eprintln!("adit: {error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Carries a command out; false when it found something wrong.
+fn carry_out(command: Command) -> anyhow::Result<bool> {
+    match command {
+        Command::Run(args) => {
+            let settings = config::load(&args.config)?;
+            log_from(settings.level);
+            runtime()?.block_on(serve(settings)).map(|()| true)
+        }
+        Command::Demo(args) => {
+            log_from(Level::Error);
+            runtime()?.block_on(demo::run(args))
+        }
+        Command::Miner(args) => {
+            log_from(Level::Warn);
+            runtime()?.block_on(mine::mine(args)).map(|()| true)
+        }
+        Command::Devnet(args) => {
+            log_from(Level::Info);
+            runtime()?.block_on(mine::devnet(args)).map(|()| true)
+        }
+        Command::Bench(BenchCommand::Stratum(args)) => {
+            log_from(Level::Error);
+            bench::stratum(&args).map(|()| true)
+        }
+        Command::Init(args) => init::run(&args).map(|()| true),
+        Command::Check(args) => check::run(&args.config),
+        Command::Audit(args) => audit::run(&args),
+        Command::Payouts(command) => payouts::run(command).map(|()| true),
+        Command::Status(args) => order(&args.config, control::Command::Status),
+        Command::Knock(args) => {
+            order(&args.config.config, control::Command::Knock { asset: args.asset })
+        }
+        Command::Revoke(args) => order(
+            &args.config.config,
+            control::Command::Revoke { share: args.share, reason: args.reason },
+        ),
+        Command::Backup(args) => {
+            backup::backup(&config::load(&args.config.config)?, &args.file).map(|()| true)
+        }
+        Command::Restore(args) => {
+            backup::restore(&config::load(&args.config.config)?, &args.file).map(|()| true)
+        }
+    }
+}
+
+fn order(config: &Path, command: control::Command) -> anyhow::Result<bool> {
+    payouts::order(config, &command).map(|()| true)
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// Log lines go to standard error, from this level on.
+fn log_from(level: Level) {
+    let filter = match level {
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Trace => LevelFilter::TRACE,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+}
+
+/// The pool, until somebody stops it.
+async fn serve(settings: Settings) -> anyhow::Result<()> {
+    let cancel = CancellationToken::new();
+    let stop = cancel.clone();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        stop.cancel();
+    });
+    let running = run::start(settings, cancel).await?;
+    let ended = running.until_stopped().await;
+    running.stop().await?;
+    ended
+}
