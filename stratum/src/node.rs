@@ -60,13 +60,28 @@ pub struct HeaderInfo {
     /// Height.
     pub height: u64,
     /// Compact target.
-    pub bits: String,
+    #[serde(deserialize_with = "compact_target")]
+    pub bits: u32,
     /// Median time of the last eleven blocks.
     #[serde(default)]
     pub mediantime: u32,
     /// Work of the chain up to here.
     #[serde(default)]
     pub chainwork: String,
+}
+
+/// Hexadecimal digits as bitcoind writes it, or a number as bcoin does.
+fn compact_target<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Bits {
+        Number(u32),
+        Text(String),
+    }
+    match Bits::deserialize(from)? {
+        Bits::Number(bits) => Ok(bits),
+        Bits::Text(text) => u32::from_str_radix(&text, 16).map_err(serde::de::Error::custom),
+    }
 }
 
 impl HeaderInfo {
@@ -163,7 +178,7 @@ pub fn coinbase_only(
     if header.confirmations < 0 || !coin.keeps_bits(height) || extension_blocks {
         return None;
     }
-    let bits = u32::from_str_radix(&header.bits, 16).ok()?;
+    let bits = header.bits;
     let min_time = header.mediantime.checked_add(1)?;
     Some(Template {
         height,
@@ -231,6 +246,14 @@ pub fn agree(opinions: &[Sighting]) -> Sighting {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_compact_target_is_read_as_text_and_as_a_number() {
+        for bits in ["\"207fffff\"", "545259519"] {
+            let header = format!(r#"{{"confirmations":1,"height":2,"bits":{bits}}}"#);
+            assert_eq!(serde_json::from_str::<HeaderInfo>(&header).unwrap().bits, 0x207f_ffff);
+        }
+    }
 
     #[test]
     fn nodes_that_disagree_know_nothing() {

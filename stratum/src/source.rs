@@ -270,6 +270,9 @@ impl NodeWatcher {
 
     async fn report(&mut self, template: Arc<Template>, work: Work, by: &'static str) {
         let moved = self.last.as_ref().is_none_or(|last| last.prev_hash != template.prev_hash);
+        if moved {
+            tracing::debug!(height = template.height, by, "a new tip");
+        }
         let before = self.status.load();
         let heard_by = if moved { by } else { before.heard_by };
         let status =
