@@ -81,6 +81,7 @@ impl Blocks {
             if let Err(error) = write_file(&path, &file, &hex) {
                 tracing::error!(path = %path.display(), %error, "a found block could not be written to disk; it was sent to every node");
             }
+            crash_point("block-written");
         });
         self.report(report)
     }
@@ -96,7 +97,6 @@ impl Blocks {
         let (tell, answer) = oneshot::channel();
         let pool = self.pool.clone();
         tokio::spawn(async move {
-            crash_point("block-before-ledger");
             let mut outcome = pool.found(report.clone()).await;
             if tell.send(outcome.clone()).is_err() {
                 tracing::debug!("the finder did not wait");

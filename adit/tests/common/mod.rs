@@ -6,6 +6,8 @@
     reason = "each story uses its part of it, and one that fails has failed"
 )]
 
+pub mod load;
+
 use miner::{Config, Miner};
 use pow::Algorithm;
 use serde_json::Value;
@@ -237,6 +239,40 @@ impl Pool {
             patience: Duration::from_millis(500),
         })
         .unwrap()
+    }
+}
+
+/// A devnet on a runtime of its own, that nothing in a test can solve by accident.
+pub struct Chain {
+    _runtime: tokio::runtime::Runtime,
+    pub devnet: devnet::Devnet,
+    pub genesis: String,
+}
+
+impl Chain {
+    pub fn with_hashes_per_block(hashes: u64) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let options = devnet::Options {
+            params: devnet::Params::with_hashes_per_block(hashes),
+            listen: "127.0.0.1:0".parse().unwrap(),
+            user: "u".into(),
+            password: "p".into(),
+            blocks: None,
+        };
+        let devnet = runtime.block_on(devnet::Devnet::start(options)).unwrap();
+        let genesis = devnet.look(|chain| chain.hash_at(0)).unwrap().to_string();
+        Chain { _runtime: runtime, devnet, genesis }
+    }
+
+    /// A pool on it.
+    pub fn setup(&self) -> Setup {
+        let mut setup = Setup::bitcoin(self.devnet.address(), "u", "p");
+        setup.asset.insert_str(0, &format!("\ngenesis = \"{}\"", self.genesis));
+        setup
     }
 }
 
