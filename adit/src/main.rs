@@ -105,11 +105,12 @@ fn log_from(level: Level) {
         Level::Debug => LevelFilter::DEBUG,
         Level::Trace => LevelFilter::TRACE,
     };
-    tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt()
         .with_max_level(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .init();
+        .with_ansi(false);
+    // A log on a full disk must not stop the pool: saying so on standard error would panic.
+    lines.log_internal_errors(false).init();
 }
 
 /// The pool, until somebody stops it.

@@ -27,6 +27,8 @@ pub struct Pool {
     pub port: Port,
     pub process: Option<Process>,
     environment: Vec<(&'static str, String)>,
+    /// A program that starts the pool: its own words come first.
+    pub through: Vec<String>,
 }
 
 /// What a pool is configured with.
@@ -105,7 +107,7 @@ impl Pool {
         )
         .unwrap();
         stratum::treasury::key::create(&folder.path().join("pool.key"), coin).unwrap();
-        Pool { folder, port, process: None, environment: Vec::new() }
+        Pool { folder, port, process: None, environment: Vec::new(), through: Vec::new() }
     }
 
     pub fn config(&self) -> PathBuf {
@@ -127,9 +129,13 @@ impl Pool {
 
     /// Starts the process and does not wait.
     pub fn launch(&mut self) {
-        let arguments = ["run".into(), "--config".into(), self.config().display().to_string()];
+        let run =
+            [ADIT.into(), "run".into(), "--config".into(), self.config().display().to_string()];
+        let mut words = self.through.clone();
+        words.extend(run);
+        let (program, arguments) = words.split_first().unwrap();
         let log = self.folder.path().join("log");
-        self.process = Some(Process::start(Path::new(ADIT), &arguments, &self.environment, &log));
+        self.process = Some(Process::start(Path::new(program), arguments, &self.environment, &log));
     }
 
     /// Starts it and waits until it listens.
