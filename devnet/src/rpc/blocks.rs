@@ -103,7 +103,10 @@ pub(super) fn get_chain_tips(shared: &Shared) -> Outcome {
         };
         json!({ "height": entry.height, "hash": hash.to_string(), "branchlen": length, "status": status })
     };
-    done(tips.map(describe).collect())
+    let mut listed: Vec<Value> = tips.map(describe).collect();
+    // The highest first, and the active one before others of its height.
+    listed.sort_by_key(|tip| (std::cmp::Reverse(tip["height"].as_u64()), tip["branchlen"].as_u64(), tip["hash"].to_string()));
+    done(listed.into())
 }
 
 pub(super) fn get_deployment_info(shared: &Shared) -> Outcome {
