@@ -4,7 +4,7 @@
 //! socket is the owner's alone.
 
 use crate::config::Settings;
-use crate::run::{Counter, Running};
+use crate::run::{Counter, Live, Running};
 use accounting::{
     AccountId, Amount, AssetId, Identity, IdentityKind, PayoutId, RewardId, ShareSeq,
 };
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::Sqlite;
 use stratum::coin::{Coin, address};
-use stratum::server::{Door, Floor};
+use stratum::server::Door;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
@@ -129,27 +129,26 @@ pub fn socket_path(data_dir: &Path) -> PathBuf {
 ///
 /// # Errors
 /// When the socket cannot be made.
-pub fn listen(running: &Running, floor: &Floor) -> anyhow::Result<()> {
+pub fn listen(running: &Running) -> anyhow::Result<()> {
     let path = socket_path(&running.settings.data_dir);
     // Whatever is there is of a process that has ended: the store is locked by us.
     drop(std::fs::remove_file(&path));
     let listener = UnixListener::bind(&path).with_context(|| path.display().to_string())?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
-    let live = Arc::new(Live {
+    let open = Arc::new(Open {
         pool: running.pool.clone(),
         settings: running.settings.clone(),
-        counters: running.counters.clone(),
-        doors: running.doors.clone(),
-        floor: floor.clone(),
+        live: running.live.clone(),
     });
-    floor.tasks.spawn(async move {
+    running.live.spawn("the control socket", async move {
+        let floor = &open.live.floor;
         loop {
             let stream = tokio::select! {
-                () = live.floor.cancel.cancelled() => return,
+                () = floor.cancel.cancelled() => return,
                 accepted = listener.accept() => accepted,
             };
             match stream {
-                Ok((stream, _)) => drop(live.floor.tasks.spawn(serve(stream, live.clone()))),
+                Ok((stream, _)) => drop(floor.tasks.spawn(serve(stream, open.clone()))),
                 Err(error) => tracing::warn!(%error, "a command could not be taken"),
             }
         }
@@ -165,21 +164,20 @@ pub fn forget(data_dir: &Path) {
 }
 
 /// What a running pool's commands work on.
-struct Live {
+struct Open {
     pool: Pool,
     settings: Settings,
-    counters: Vec<Arc<Counter>>,
-    doors: Vec<Arc<Door>>,
-    floor: Floor,
+    live: Arc<Live>,
 }
 
-async fn serve(stream: UnixStream, live: Arc<Live>) {
+async fn serve(stream: UnixStream, open: Arc<Open>) {
+    let (counters, doors) = (open.live.counters(), open.live.doors());
     let desk = Desk {
-        pool: &live.pool,
-        settings: &live.settings,
-        counters: &live.counters,
-        doors: &live.doors,
-        connections: live.floor.connections.count(),
+        pool: &open.pool,
+        settings: &open.settings,
+        counters: &counters,
+        doors: &doors,
+        connections: open.live.floor.connections.count(),
     };
     if let Err(error) = answer(stream, &desk).await {
         tracing::debug!(%error, "a command was cut off");

@@ -130,7 +130,7 @@ async fn a_kill_right_after_a_block_is_found_loses_neither_the_block_nor_its_sha
     assert_eq!(rewards.len(), 1);
     let key = rewards[0].id.0;
     // On regtest a block is easier than a share: what solved it counts as one only if it met that target too.
-    let target = pow::Difficulty::nearest(0.000_000_002).target(Algorithm::Sha256d);
+    let target = pow::Difficulty::nearest(0.000_000_001).target(Algorithm::Sha256d);
     let counts = usize::from(target.is_met_by(&key));
     let times = |pool: &Pool| logged(pool).iter().filter(|share| **share == key).count();
     assert_eq!(times(&pool), counts, "the share that solved it counts once");

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use testkit::bitcoind::{NOBODY, PASSWORD, USER};
 use testkit::{Bcoin, Bitcoind, Litecoind, Rpc, bitcoind, litecoind};
 
-/// All rewards have come to rest: of two blocks at one height, one as orphaned.
+/// All rewards have come to rest: of blocks at one height, all but one as orphaned.
 fn all_rest(status: &Value) -> Option<()> {
     let rewards = status["rewards"].as_array()?;
     let matured = rewards.iter().any(|reward| reward["state"] == "matured");

@@ -43,6 +43,17 @@ impl Difficulty {
         Difficulty(raw).clamp(Self::MIN, Self::MAX)
     }
 
+    /// The largest difficulty whose target is not below this one, as far as the range goes.
+    #[must_use]
+    pub fn not_harder_than(target: Target, algorithm: Algorithm) -> Self {
+        let near = Self::nearest(Self::of_target(target, algorithm));
+        if near.target(algorithm).value() >= target.value() {
+            return near;
+        }
+        let step = if near.0 > ONE { ONE } else { 1 };
+        Difficulty(near.0 - step).max(Self::MIN)
+    }
+
     /// For rates and charts; never for deciding about a share.
     #[must_use]
     pub fn as_f64(self) -> f64 {

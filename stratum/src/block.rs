@@ -11,10 +11,11 @@ use pool::crash::crash_point;
 use pool::door::Answer;
 use pool::{BlockReport, Pool, Refused};
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -26,6 +27,13 @@ const RETRY_MAX: Duration = Duration::from_secs(60);
 const ATTEMPTS_MAX: u32 = 1500;
 /// How long one submission may take: a node checks the whole block.
 const SUBMIT: Duration = Duration::from_secs(60);
+
+/// Blocks remembered, so that none is taken twice.
+const RECENT_BLOCKS: usize = 1024;
+/// Parents remembered.
+const RECENT_PARENTS: usize = 32;
+/// Where blocks are easy, no more than this many on one parent are taken.
+const BLOCKS_ON_A_PARENT: u32 = 64;
 
 /// What a node makes of a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +53,10 @@ pub fn read_verdict(answer: &Result<Option<String>, RpcError>) -> Verdict {
         Ok(None) => Verdict::Accepted,
         Ok(Some(reason)) => match reason.trim_start_matches("rejected: ") {
             "duplicate" => Verdict::Accepted,
-            "inconclusive" | "duplicate-inconclusive" => Verdict::Unknown(reason.clone()),
+            // A node that has not got the parent yet, or whose clock is a little behind, will take it later.
+            "inconclusive" | "duplicate-inconclusive" | "prev-blk-not-found" | "time-too-new" => {
+                Verdict::Unknown(reason.clone())
+            }
             _ => Verdict::Rejected(reason.clone()),
         },
         Err(error) => Verdict::Unknown(error.to_string()),
@@ -58,13 +69,43 @@ pub struct Blocks {
     nodes: Vec<Endpoint>,
     pool: Pool,
     coin: String,
+    recent: Mutex<Recent>,
+}
+
+/// What was found lately: by hash, and how many on each parent.
+#[derive(Default)]
+struct Recent {
+    blocks: VecDeque<RewardId>,
+    parents: VecDeque<([u8; 32], u32)>,
 }
 
 impl Blocks {
     /// Blocks of one coin: a folder for their bytes, all its nodes, and the ledger.
     #[must_use]
     pub fn new(folder: PathBuf, nodes: Vec<Endpoint>, pool: Pool, coin: String) -> Arc<Self> {
-        Arc::new(Blocks { folder, nodes, pool, coin })
+        Arc::new(Blocks { folder, nodes, pool, coin, recent: Mutex::default() })
+    }
+
+    /// Is this block to be taken? Not a second time, and not without end on one parent: only one of them can stand.
+    #[must_use]
+    pub fn wants(&self, block: RewardId, parent: &[u8; 32]) -> bool {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if recent.blocks.contains(&block) {
+            return false;
+        }
+        match recent.parents.iter_mut().find(|(known, _)| known == parent) {
+            Some((_, count)) if *count >= BLOCKS_ON_A_PARENT => return false,
+            Some((_, count)) => *count += 1,
+            None => recent.parents.push_back((*parent, 1)),
+        }
+        recent.blocks.push_back(block);
+        if recent.blocks.len() > RECENT_BLOCKS {
+            recent.blocks.pop_front();
+        }
+        if recent.parents.len() > RECENT_PARENTS {
+            recent.parents.pop_front();
+        }
+        true
     }
 
     /// Writes, submits and reports a block, all at once. The answer comes when the ledger has it.
@@ -77,13 +118,9 @@ impl Blocks {
         let hex: Arc<str> = to_hex(&block).into();
         self.submit_everywhere(report.block, &hex);
         let (file, path) = (BlockFile::of(&report), self.path_of(report.height, report.block));
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = write_file(&path, &file, &hex) {
-                tracing::error!(path = %path.display(), %error, "a found block could not be written to disk; it was sent to every node");
-            }
-            crash_point("block-written");
-        });
-        self.report(report)
+        let answer = self.report(report);
+        tokio::spawn(write_until_done(path, Arc::new(file), hex));
+        answer
     }
 
     fn submit_everywhere(&self, block: RewardId, hex: &Arc<str>) {
@@ -113,12 +150,16 @@ impl Blocks {
         self.folder.join(format!("{height}-{block}.block"))
     }
 
-    /// After a start: everything in the folder is submitted and reported again, except blocks whose rewards rest.
+    /// After a start: everything of these pools in the folder is submitted and reported again, except blocks whose rewards rest.
     /// Gives the number of blocks.
     ///
     /// # Errors
     /// When the folder cannot be read. A file that cannot be is left in its place and told about.
-    pub fn recover(self: &Arc<Self>, rests: impl Fn(RewardId) -> bool) -> std::io::Result<usize> {
+    pub fn recover(
+        self: &Arc<Self>,
+        pools: &[PoolId],
+        rests: impl Fn(RewardId) -> bool,
+    ) -> std::io::Result<usize> {
         std::fs::create_dir_all(&self.folder)?;
         let mut count = 0;
         for entry in std::fs::read_dir(&self.folder)? {
@@ -128,6 +169,10 @@ impl Blocks {
             }
             match read_file(&path) {
                 Ok((report, _)) if rests(report.block) => std::fs::remove_file(&path)?,
+                Ok((report, _)) if !pools.contains(&report.pool) => {
+                    let pool = report.pool.0;
+                    tracing::error!(path = %path.display(), pool, "a found block of a pool that is not configured any more");
+                }
                 Ok((report, hex)) => {
                     self.submit_everywhere(report.block, &hex.into());
                     drop(self.report(report));
@@ -139,6 +184,28 @@ impl Blocks {
             }
         }
         Ok(count)
+    }
+}
+
+/// A disk that is full now may have room later; the block has been sent to every node anyway.
+async fn write_until_done(path: PathBuf, file: Arc<BlockFile>, hex: Arc<str>) {
+    for attempt in 1..=ATTEMPTS_MAX {
+        let (to, file, hex) = (path.clone(), file.clone(), hex.clone());
+        let written = tokio::task::spawn_blocking(move || {
+            let written = write_file(&to, &file, &hex);
+            if written.is_ok() {
+                crash_point("block-written");
+            }
+            written
+        });
+        match written.await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => {
+                tracing::error!(path = %path.display(), %error, attempt, "a found block cannot be written to disk; it was sent to every node");
+            }
+            Err(error) => return tracing::error!(%error, "writing a found block was cut off"),
+        }
+        tokio::time::sleep(RETRY_FIRST * attempt.min(40)).await;
     }
 }
 
@@ -273,7 +340,12 @@ mod tests {
         let said = |text: &str| read_verdict(&Ok(Some(text.to_owned())));
         assert_eq!(read_verdict(&Ok(None)), Verdict::Accepted);
         assert_eq!(said("duplicate"), Verdict::Accepted);
-        for text in ["inconclusive", "duplicate-inconclusive"] {
+        for text in [
+            "inconclusive",
+            "duplicate-inconclusive",
+            "rejected: prev-blk-not-found",
+            "time-too-new",
+        ] {
             assert!(matches!(said(text), Verdict::Unknown(_)), "{text}");
         }
         for text in

@@ -271,7 +271,8 @@ mod tests {
     fn devices() -> impl Iterator<Item = (Device, f64)> {
         (0..1000u32).map(|n| {
             let (rate, off) = (f64::from(n / 10) / 99.0, f64::from(n % 10) / 9.0);
-            let device = Device { hashrate: 10f64.powf(4.7 + 12.0 * rate), random: u64::from(n) + 1 };
+            let device =
+                Device { hashrate: 10f64.powf(4.7 + 12.0 * rate), random: u64::from(n) + 1 };
             (device, 10f64.powf(6.0 * off - 3.0))
         })
     }
@@ -294,7 +295,10 @@ mod tests {
             uneven += u32::from(!(300..1800).contains(&shares));
             restless += u32::from(changes > 12);
         }
-        assert!(far <= 10 && uneven <= 10 && restless <= 10, "{far}, {uneven}, {restless} of a thousand");
+        assert!(
+            far <= 10 && uneven <= 10 && restless <= 10,
+            "{far}, {uneven}, {restless} of a thousand"
+        );
     }
 
     proptest::proptest! {

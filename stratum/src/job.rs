@@ -10,8 +10,8 @@ use accounting::rate::Rate;
 use accounting::split::fee_of;
 use accounting::{Amount, BasisPoints, Scheme, UnixMs};
 use bytes::Bytes;
-use pow::Algorithm;
 use pow::sha256d::Midstate;
+use pow::{Algorithm, Difficulty};
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -77,6 +77,8 @@ pub struct Job {
     pub rate: Option<Rate>,
     /// When it was made.
     pub made_at: UnixMs,
+    /// No share of it is harder than this: a block is always a share, as far as difficulties go down.
+    pub hardest: Difficulty,
     midstate: Midstate,
     head_rest: Vec<u8>,
     /// The coinbase's end, where it is the same for everybody.
@@ -108,6 +110,7 @@ impl Job {
             version_mask,
             rate,
             made_at,
+            hardest: Difficulty::not_harder_than(template.target, rules.algorithm),
             midstate: Midstate::of(&[]).0,
             head_rest: Vec::new(),
             shared_tail: None,
@@ -300,15 +303,17 @@ fn end_part(template: &Template, version: u32) -> String {
 #[derive(Debug, Clone, Default)]
 pub struct Jobs {
     list: VecDeque<Arc<Job>>,
-    /// When the newest tip appeared.
+    /// When the newest tip appeared, or the work was withdrawn.
     pub tip_since: UnixMs,
+    /// No node can be believed now: nothing is handed out, and what was counts as stale. A solved block is still taken.
+    withdrawn: bool,
 }
 
 impl Jobs {
     /// The newest job; `None` while the pool has no work to give.
     #[must_use]
     pub fn latest(&self) -> Option<&Arc<Job>> {
-        self.list.back()
+        self.list.back().filter(|_| !self.withdrawn)
     }
 
     /// A job by its number.
@@ -327,7 +332,7 @@ impl Jobs {
     /// Does this job build on the newest tip?
     #[must_use]
     pub fn is_current(&self, job: &Job) -> bool {
-        self.latest().is_some_and(|latest| latest.tip == job.tip)
+        self.latest().is_some_and(|latest| latest.template.prev_hash == job.template.prev_hash)
     }
 }
 
@@ -369,6 +374,7 @@ impl JobMaker {
         now: UnixMs,
     ) -> Arc<Job> {
         let mut jobs = Jobs::clone(&self.jobs.borrow());
+        jobs.withdrawn = false;
         let same_tip =
             jobs.latest().is_some_and(|latest| latest.template.prev_hash == template.prev_hash);
         if !same_tip {
@@ -389,9 +395,11 @@ impl JobMaker {
         job
     }
 
-    /// Takes all work back: the node is on another chain, or syncing.
-    pub fn withdraw(&mut self) {
-        self.jobs.send_replace(Arc::new(Jobs::default()));
+    /// Takes all work back: the node is on another chain, or syncing. What miners go on hashing is stale, but a header
+    /// that solves is still a block.
+    pub fn withdraw(&mut self, now: UnixMs) {
+        let before = Jobs::clone(&self.jobs.borrow());
+        self.jobs.send_replace(Arc::new(Jobs { withdrawn: true, tip_since: now, ..before }));
         self.tip += 1;
     }
 }

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a port allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
     /// Connections of the whole pool.
     pub connections: usize,
@@ -18,6 +18,8 @@ pub struct Limits {
     pub handshake_ms: u64,
     /// A connection that sent nothing for so long is closed.
     pub silence_ms: u64,
+    /// Requests a second of one connection; beyond it (and a burst of twice as many) it is read no faster.
+    pub requests_per_s: f64,
 }
 
 impl Default for Limits {
@@ -27,6 +29,7 @@ impl Default for Limits {
             per_address: 10_000,
             handshake_ms: 60_000,
             silence_ms: 25 * 3600 * 1000,
+            requests_per_s: 5000.0,
         }
     }
 }

@@ -11,6 +11,9 @@ use pow::{Target, Work};
 use serde::Deserialize;
 use serde_json::json;
 
+/// A node may know so many headers whose blocks it has not got.
+const HEADERS_AHEAD: u64 = 6;
+
 /// Which chain the configuration means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChainGate {
@@ -107,7 +110,9 @@ impl ChainGate {
             }
         }
         let private = self.coin.network() == Network::Regtest;
-        if info.headers > info.blocks || (info.initialblockdownload && !private) {
+        // A header is known a moment before its block, at every block; and anybody can announce one and keep the block.
+        let behind = info.headers > info.blocks.saturating_add(HEADERS_AHEAD);
+        if behind || (info.initialblockdownload && !private) {
             let (blocks, headers) = (info.blocks, info.headers);
             return Err(Unfit::Syncing(format!(
                 "block {blocks} of {headers} (chain {})",
@@ -201,18 +206,15 @@ pub fn coinbase_only(
     })
 }
 
-/// What this node's best chain says about a block of ours.
+/// What this node's best chain says about a block of ours: it stands where the chain has it at its height. A node's word
+/// about the block itself is not enough, because bcoin counts confirmations for blocks beside the chain too.
 pub async fn sighting(rpc: &mut Rpc, block: RewardId, height: u64) -> Sighting {
-    match header(rpc, &block.to_string()).await {
-        Ok(found) if found.confirmations > 0 => Sighting::InChain(clamp(found.confirmations)),
-        // Known and beside the chain, or unknown (-5): what stands at its height?
-        Ok(_) | Err(RpcError::Refused { code: -5, .. }) => match standing_at(rpc, height).await {
-            Ok(Some((hash, confirmations))) if hash != block.to_string() => {
-                Sighting::Replaced(confirmations)
-            }
-            _ => Sighting::Unknown,
-        },
-        Err(_) => Sighting::Unknown,
+    match standing_at(rpc, height).await {
+        Ok(Some((hash, confirmations))) if hash == block.to_string() => {
+            Sighting::InChain(confirmations)
+        }
+        Ok(Some((_, confirmations))) => Sighting::Replaced(confirmations),
+        Ok(None) | Err(_) => Sighting::Unknown,
     }
 }
 

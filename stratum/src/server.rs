@@ -260,7 +260,7 @@ where
         session.notify("client.reconnect", "[]");
     }
     // Whatever is left to say is said if it can be without waiting long.
-    let last_words = std::mem::take(&mut session.out);
+    let last_words = session.unsaid();
     session.park();
     if closing != Closing::Gone && !last_words.is_empty() {
         let saying = async {

@@ -7,6 +7,7 @@ use crate::coin::address;
 use crate::difficulty::{Policy, Vardiff};
 use crate::extranonce::{Parked, token_from_text, token_to_text};
 use crate::job::{EXTRANONCE1_SIZE, Job, Jobs, Pays};
+use crate::limits::Limits;
 use crate::reject::Reject;
 use crate::server::{Door, Port};
 use crate::template::{push_as_hex, to_hex};
@@ -18,19 +19,25 @@ use accounting::{
 use pool::door::{Answer, Recording};
 use pool::{BlockReport, Refused};
 use pow::Difficulty;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::{Sleep, timeout};
 
 /// Workers of one connection (farm proxies carry thousands).
 const WORKERS_MAX: usize = 10_000;
 /// Failed authorisations before the connection is closed.
 const AUTH_FAILURES_MAX: u8 = 10;
-/// Answers waiting for the disk before reading stops.
-const PENDING_MAX: usize = 64;
+/// Answers that may wait for the disk; beyond it shares are refused, and only blocks are still taken.
+const PENDING_MAX: usize = 1024;
+/// Longest user name; some firmware truncates much shorter ones.
+const USER_MAX: usize = 256;
+/// How long a connection waits for the writer before its shares are refused.
+const WRITER_PATIENCE: Duration = Duration::from_secs(3);
 /// Bytes waiting for a slow reader before the connection is closed.
 pub const OUT_MAX: usize = 256 * 1024;
 /// A streak of bad shares without a good one: work again, then reconnect, then drop.
@@ -102,6 +109,82 @@ struct Worker {
     ids: Option<(AccountId, WorkerId)>,
 }
 
+/// The authorised workers, in the order they came.
+#[derive(Default)]
+struct Workers {
+    list: Vec<Worker>,
+    /// By user name, once there are many.
+    by_user: HashMap<Box<str>, usize>,
+}
+
+impl Workers {
+    /// Fewer than this are looked through faster than looked up.
+    const FEW: usize = 8;
+
+    fn find(&self, user: &str) -> Option<usize> {
+        match self.list.len() {
+            0..Self::FEW => self.list.iter().position(|worker| *worker.user == *user),
+            _ => self.by_user.get(user).copied(),
+        }
+    }
+
+    fn push(&mut self, worker: Worker) {
+        self.list.push(worker);
+        if self.list.len() >= Self::FEW {
+            let unnamed = self.list.iter().enumerate().skip(self.by_user.len());
+            self.by_user.extend(unnamed.map(|(at, worker)| (worker.user.clone(), at)));
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    fn first(&self) -> Option<&Worker> {
+        self.list.first()
+    }
+
+    fn get(&self, at: usize) -> Option<&Worker> {
+        self.list.get(at)
+    }
+
+    fn get_mut(&mut self, at: usize) -> Option<&mut Worker> {
+        self.list.get_mut(at)
+    }
+}
+
+/// How many requests a connection may still make: refilled as time passes, so that a flood is read no faster than it is
+/// allowed, and nothing of it is lost.
+#[derive(Debug, Clone, Copy)]
+struct Budget {
+    left: f64,
+    at: u64,
+}
+
+impl Budget {
+    fn new(limits: &Limits, now: u64) -> Self {
+        Budget { left: limits.requests_per_s * 2.0, at: now }
+    }
+
+    fn spend(&mut self, requests: f64) {
+        self.left -= requests;
+    }
+
+    /// How long to pause, if too much was spent.
+    fn overdrawn(&mut self, now: u64, limits: &Limits) -> Option<Duration> {
+        let passed = now.saturating_sub(self.at) as f64 / 1000.0;
+        self.at = now;
+        self.left = (self.left + passed * limits.requests_per_s).min(limits.requests_per_s * 2.0);
+        (self.left < 0.0).then(|| {
+            Duration::from_secs_f64((-self.left / limits.requests_per_s).clamp(0.001, 60.0))
+        })
+    }
+}
+
 /// Work that a connection can have once it subscribed.
 struct Channel {
     extranonce1: [u8; 4],
@@ -158,13 +241,20 @@ pub struct Session {
     port: Arc<Port>,
     jobs: Arc<Jobs>,
     channel: Option<Channel>,
-    workers: Vec<Worker>,
+    workers: Workers,
     vardiff: Vardiff,
     printed: Option<Difficulty>,
     /// Negotiated by `mining.configure`; 0 without.
     version_mask: u32,
     extranonce_subscribed: bool,
     auth_failures: u8,
+    /// The wish it named last: naming it again changes nothing.
+    last_wish: Option<Difficulty>,
+    /// The job whose transactions it was given.
+    transactions_of: u32,
+    budget: Budget,
+    /// Reading goes on after this.
+    pause: Option<Pin<Box<Sleep>>>,
     last_tip: u64,
     /// The end of the coinbase last sent, where each finder has their own.
     own_tail: Option<(u32, Arc<[u8]>)>,
@@ -193,17 +283,22 @@ impl Session {
     pub fn new(door: Arc<Door>, port: Arc<Port>, jobs: Arc<Jobs>) -> Self {
         let now = door.clock.now().0;
         let vardiff = Vardiff::new(&port.policy, now);
+        let budget = Budget::new(&port.limits, now);
         Session {
             door,
             port,
             jobs,
             channel: None,
-            workers: Vec::new(),
+            workers: Workers::default(),
             vardiff,
             printed: None,
             version_mask: 0,
             extranonce_subscribed: false,
             auth_failures: 0,
+            last_wish: None,
+            transactions_of: 0,
+            budget,
+            pause: None,
             last_tip: 0,
             own_tail: None,
             told: None,
@@ -241,6 +336,10 @@ impl Session {
         while let Some(at) = rest.iter().position(|byte| *byte == b'\n') {
             let (line, after) = (&rest[..at], &rest[at + 1..]);
             rest = after;
+            self.budget.spend(1.0);
+            if self.out.len() - self.written > OUT_MAX {
+                return Err(Closing::TooSlow);
+            }
             if self.carry.is_empty() {
                 self.line(line, now)?;
             } else {
@@ -253,6 +352,10 @@ impl Session {
             return Err(Closing::Malformed);
         }
         self.carry.extend_from_slice(rest);
+        if let Some(wait) = self.budget.overdrawn(now, &self.port.limits) {
+            self.keep_its_limits(now)?;
+            self.pause = Some(Box::pin(tokio::time::sleep(wait)));
+        }
         if self.work_due {
             self.send_work(now);
         }
@@ -279,7 +382,7 @@ impl Session {
                     &malformed.to_string(),
                     &mut self.out,
                 );
-                Ok(())
+                self.bad_share(Reject::Malformed, self.now_ms())
             }
         }
     }
@@ -300,16 +403,14 @@ impl Session {
                 return self.authorize(&id, &user, &password, now);
             }
             Request::SuggestDifficulty(wish) => {
-                v1::write_true(&id, &mut self.out);
-                self.work_due |=
-                    self.vardiff.suggest(Difficulty::nearest(wish), &self.policy(), now);
+                self.say_true_if_asked(&id);
+                self.wish(Difficulty::nearest(wish), now);
             }
             Request::SuggestTarget(target) => {
-                v1::write_true(&id, &mut self.out);
+                self.say_true_if_asked(&id);
                 let target = pow::Target::from_be_bytes(target);
                 let wish = Difficulty::of_target(target, self.door.rules.algorithm);
-                self.work_due |=
-                    self.vardiff.suggest(Difficulty::nearest(wish), &self.policy(), now);
+                self.wish(Difficulty::nearest(wish), now);
             }
             Request::ExtranonceSubscribe => {
                 self.extranonce_subscribed = true;
@@ -317,7 +418,7 @@ impl Session {
             }
             Request::GetTransactions { job } => self.get_transactions(&id, &job),
             Request::Ping => v1::write_result(&id, "\"pong\"", &mut self.out),
-            Request::Harmless => v1::write_true(&id, &mut self.out),
+            Request::Harmless => self.say_true_if_asked(&id),
             Request::Answer => {}
             Request::Unknown(method) => {
                 let message = format!("Method not found: {method}");
@@ -325,6 +426,20 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// What came without an id is not answered: bfgminer takes the first line after its subscribe for the reply to that.
+    fn say_true_if_asked(&mut self, id: &Id) {
+        if !id.is_null() {
+            v1::write_true(id, &mut self.out);
+        }
+    }
+
+    /// A wish counts when it is new: some firmware repeats it as a sign of life, long after vardiff knew better.
+    fn wish(&mut self, wish: Difficulty, now: u64) {
+        if self.last_wish.replace(wish) != Some(wish) {
+            self.work_due |= self.vardiff.suggest(wish, &self.policy(), now);
+        }
     }
 
     /// BIP310: an answer for every extension asked for, `false` for those we do not know.
@@ -389,17 +504,19 @@ impl Session {
 
     fn authorize(&mut self, id: &Id, user: &str, password: &str, now: u64) -> Result<(), Closing> {
         let refused = match self.worker(user) {
-            Ok(worker) if self.workers.len() < WORKERS_MAX => {
-                if !self.workers.iter().any(|known| known.user == worker.user) {
-                    self.workers.push(worker);
-                }
+            _ if self.workers.find(user).is_some() => None,
+            Ok(_) if self.workers.len() >= WORKERS_MAX => {
+                Some(format!("at most {WORKERS_MAX} workers on one connection"))
+            }
+            Ok(worker) => {
+                self.workers.push(worker);
                 None
             }
-            Ok(_) => Some(format!("at most {WORKERS_MAX} workers on one connection")),
             Err(reason) => Some(reason),
         };
         if let Some(reason) = refused {
-            self.auth_failures += 1;
+            // One mistyped worker among a proxy's thousands does not end the others' connection.
+            self.auth_failures += u8::from(self.workers.is_empty());
             v1::write_error(id, "false", Reject::Unauthorized.code(), &reason, &mut self.out);
             return if self.auth_failures < AUTH_FAILURES_MAX {
                 Ok(())
@@ -415,6 +532,9 @@ impl Session {
 
     /// `address[.worker]` in the spellings miners use.
     fn worker(&self, user: &str) -> Result<Worker, String> {
+        if user.len() > USER_MAX {
+            return Err(format!("a user name has at most {USER_MAX} characters"));
+        }
         let text = percent_decoded(user.trim().trim_start_matches(['.', '/']));
         let (wallet, name) = match text.find(['.', '/', '+', '#', ':', '@']) {
             Some(at) => {
@@ -458,7 +578,9 @@ impl Session {
                 "md" => self.vardiff.set_floor(wish, &policy, now),
                 // Terahashes a second: difficulty for the port's share interval.
                 "th" => {
-                    let shares = value * 1e12 * policy.interval_s / 4_294_967_296.0;
+                    let one = Difficulty::nearest(1.0).target(self.door.rules.algorithm).work();
+                    let hashes = one.as_u64().map_or(f64::MAX, |hashes| hashes as f64);
+                    let shares = value * 1e12 * policy.interval_s / hashes;
                     self.vardiff.suggest(Difficulty::nearest(shares), &policy, now)
                 }
                 _ => false,
@@ -471,6 +593,10 @@ impl Session {
         let Some(job) = self.jobs.find(no).filter(|_| !self.workers.is_empty()) else {
             return v1::write_error(id, "null", 21, Reject::UnknownJob.message(), &mut self.out);
         };
+        if self.transactions_of == job.no {
+            return v1::write_error(id, "null", 20, "given already", &mut self.out);
+        }
+        self.transactions_of = job.no;
         let template = &job.template;
         // The whole list of a full template would fill any buffer: it is given when it fits.
         if template.transactions.len() * 2 > OUT_MAX / 2 {
@@ -516,7 +642,8 @@ impl Session {
             self.work_due = true;
             return;
         }
-        let difficulty = self.vardiff.difficulty();
+        // Never harder than a block: what solves must be sent.
+        let difficulty = self.vardiff.difficulty().min(job.hardest);
         let Some(variant) = channel.epochs.next_variant(job.no) else { return };
         let target = difficulty.target(job.rules.algorithm);
         let Some(weight) = target.work().as_u64().and_then(Weight::new) else { return };
@@ -554,7 +681,7 @@ impl Session {
     ) -> Result<(usize, Verified, Arc<Job>), Reject> {
         let channel = self.channel.as_mut().ok_or(Reject::NotSubscribed)?;
         let job = self.jobs.find(submission.job.no).ok_or(Reject::UnknownJob)?.clone();
-        let worker = self.workers.iter().position(|worker| worker.user == submission.user);
+        let worker = self.workers.find(&submission.user);
         let payee = self.workers.first().map_or(&[][..], |first| first.identity.bytes.as_slice());
         let tail = match &self.own_tail {
             Some((no, tail)) if *no == job.no => tail.clone(),
@@ -581,10 +708,18 @@ impl Session {
         job: &Arc<Job>,
         now: u64,
     ) -> Result<(), Closing> {
-        if verified.solves {
+        let parent = &job.template.prev_hash;
+        if verified.solves && self.door.blocks.wants(accounting::RewardId(verified.hash), parent) {
             return self.take_block(id, submission, worker, verified, job, now);
         }
         match verified.verdict {
+            Ok(_) if self.pending.len() >= PENDING_MAX => {
+                // The disk hangs: reading goes on for the sake of blocks.
+                if let Some(channel) = &mut self.channel {
+                    channel.seen.forget(job.no, &verified.hash);
+                }
+                self.refuse(&id, Reject::NotRecorded, now)
+            }
             Ok(weight) => {
                 let rate = job.rate.as_ref().map(accounting::rate::Rate::id).unwrap_or_default();
                 self.accepted.push(Accepted {
@@ -728,9 +863,11 @@ impl Session {
     pub async fn record(&mut self) {
         while !self.hand_over() {
             if let Some((shares, batch)) = self.stuck.take() {
-                match self.door.pool.record(shares).await {
-                    Ok(recording) => self.pending.push_back(Pending::Shares { recording, batch }),
-                    Err(_) => self.not_recorded(&batch),
+                match timeout(WRITER_PATIENCE, self.door.pool.record(shares)).await {
+                    Ok(Ok(recording)) => {
+                        self.pending.push_back(Pending::Shares { recording, batch });
+                    }
+                    Ok(Err(_)) | Err(_) => self.not_recorded(&batch),
                 }
                 continue;
             }
@@ -747,7 +884,8 @@ impl Session {
         let Some(who) = self.workers.get(worker) else { return Err(Refused::Stopping) };
         let (identity, display, name) =
             ((*who.identity).clone(), who.display.to_string(), who.name.to_string());
-        let ids = self.door.pool.enrol(identity, display, name).await?;
+        let enrolling = timeout(WRITER_PATIENCE, self.door.pool.enrol(identity, display, name));
+        let ids = enrolling.await.unwrap_or(Err(Refused::StoreFailing))?;
         if let Some(who) = self.workers.get_mut(worker) {
             who.ids = Some(ids);
         }
@@ -845,14 +983,7 @@ impl Session {
             self.told = Some(message);
         }
         let now = self.now_ms();
-        let limits = &self.port.limits;
-        let is_ready = self.channel.is_some() && !self.workers.is_empty();
-        if !is_ready && now.saturating_sub(self.connected_at) > limits.handshake_ms {
-            return Err(Closing::Silent);
-        }
-        if now.saturating_sub(self.heard_at) > limits.silence_ms {
-            return Err(Closing::Silent);
-        }
+        self.keep_its_limits(now)?;
         let policy = self.policy();
         if self.printed.is_some() && self.vardiff.time_passed(&policy, now) {
             self.send_work(now);
@@ -863,6 +994,20 @@ impl Session {
         Ok(())
     }
 
+    fn keep_its_limits(&self, now: u64) -> Result<(), Closing> {
+        let limits = &self.port.limits;
+        let is_ready = self.channel.is_some() && !self.workers.is_empty();
+        let dawdles = !is_ready && now.saturating_sub(self.connected_at) > limits.handshake_ms;
+        let is_silent = now.saturating_sub(self.heard_at) > limits.silence_ms;
+        if dawdles || is_silent { Err(Closing::Silent) } else { Ok(()) }
+    }
+
+    /// What is not written yet.
+    pub fn unsaid(&mut self) -> Vec<u8> {
+        let out = std::mem::take(&mut self.out);
+        out.get(std::mem::take(&mut self.written)..).unwrap_or_default().to_vec()
+    }
+
     /// Tells the miner something, or to connect again.
     pub fn notify(&mut self, method: &str, params: &str) {
         v1::write_notification(method, params, &mut self.out);
@@ -871,7 +1016,9 @@ impl Session {
     /// What is left for who resumes this connection.
     pub fn park(self) {
         let now = self.door.clock.now().0;
-        if let Some(Channel { extranonce1, token, epochs, seen }) = self.channel {
+        if let Some(Channel { extranonce1, token, epochs, mut seen }) = self.channel {
+            // What was not handed over may be sent again.
+            self.accepted.iter().for_each(|share| seen.forget(share.job, &share.hash));
             self.door.extranonces.park(
                 token,
                 Parked { extranonce1, epochs, seen, vardiff: self.vardiff },
@@ -892,9 +1039,13 @@ impl Session {
                 self.send_work(self.now_ms());
                 flushed = self.poll_write(stream, cx)?;
             }
-            if self.pending.len() >= PENDING_MAX || (!flushed && self.out.len() > OUT_MAX / 4) {
-                // Reading goes on when the disk or the reader has caught up; both wake this task.
+            if !flushed && self.out.len() > OUT_MAX / 4 {
+                // Reading goes on when the reader has caught up, which wakes this task.
                 return Poll::Pending;
+            }
+            if let Some(pause) = &mut self.pause {
+                std::task::ready!(pause.as_mut().poll(cx));
+                self.pause = None;
             }
             std::task::ready!(self.poll_read(stream, cx))?;
             if !self.hand_over() {

@@ -15,6 +15,7 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use zeromq::{Socket, SocketRecv, SubSocket};
@@ -82,6 +83,8 @@ pub struct Source {
     pub nodes: Vec<Arc<ArcSwap<NodeStatus>>>,
     /// Tells every node's task that there may be a new block (`blocknotify`).
     pub knock: watch::Sender<u64>,
+    /// What watches: none of these ends before it is told to.
+    pub tasks: Vec<JoinHandle<()>>,
 }
 
 struct Report {
@@ -96,7 +99,7 @@ pub fn start(config: SourceConfig, clock: Arc<dyn Clock>, cancel: CancellationTo
     let (publish, offers) = watch::channel(Offer::Waiting);
     let (reports, inbox) = mpsc::channel(64);
     let several = config.nodes.len() > 1;
-    let mut nodes = Vec::new();
+    let (mut nodes, mut tasks) = (Vec::new(), Vec::new());
     for (at, node) in config.nodes.iter().enumerate() {
         let status = Arc::new(ArcSwap::from_pointee(NodeStatus {
             address: node.endpoint.address.clone(),
@@ -117,10 +120,10 @@ pub fn start(config: SourceConfig, clock: Arc<dyn Clock>, cancel: CancellationTo
             clock: clock.clone(),
             last: None,
         };
-        tokio::spawn(watcher.run(knocked.clone(), cancel.clone()));
+        tasks.push(tokio::spawn(watcher.run(knocked.clone(), cancel.clone())));
     }
-    tokio::spawn(coordinate(inbox, publish, nodes.clone(), cancel));
-    Source { offers, nodes, knock }
+    tasks.push(tokio::spawn(coordinate(inbox, publish, nodes.clone(), cancel)));
+    Source { offers, nodes, knock, tasks }
 }
 
 /// A sign that there may be a new block.
@@ -178,6 +181,8 @@ impl NodeWatcher {
         loop {
             let outcome = tokio::select! {
                 signal = inbox.recv() => match signal {
+                    // One that was asked for before the tip moved again is not believed.
+                    Some(Signal::Template(template)) if self.is_behind(&template) => self.look_at_tip("long poll").await,
                     Some(Signal::Template(template)) => self.hand_over(*template, "long poll").await,
                     Some(Signal::Tip(by)) => self.look_at_tip(by).await,
                     None => Ok(false),
@@ -234,6 +239,13 @@ impl NodeWatcher {
                 }
             }
         })))
+    }
+
+    fn is_behind(&self, template: &Template) -> bool {
+        let last = self.last.as_ref();
+        last.is_some_and(|last| {
+            template.height <= last.height && template.prev_hash != last.prev_hash
+        })
     }
 
     /// Has the tip moved? Then a coinbase-only job at once, and the full template as soon as it is there.

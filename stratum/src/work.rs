@@ -62,7 +62,7 @@ pub async fn run(
             Offer::Waiting => {}
             Offer::None(reason) => {
                 tracing::error!(reason, "no work is handed out");
-                maker.withdraw();
+                maker.withdraw(clock.now());
             }
         }
         tokio::select! {

@@ -166,7 +166,7 @@ level = "error"
 coin = "bitcoin"
 network = "regtest"
 genesis = "{genesis}"
-refresh = "1h"
+refresh = "50s"
 nodes = [{{ rpc = "{node}", user = "bench", password = "bench" }}]
 wallet = {{ kind = "hot", key_file = "pool.key", birthday = 0 }}
 [[pools]]
@@ -179,6 +179,7 @@ start_difficulty = 0.000000001
 min_difficulty = 0.000000001
 max_difficulty = 0.000000001
 max_connections_per_address = 100000
+max_requests_per_second = 1000000
 "#
     ))
 }

@@ -331,6 +331,8 @@ pub struct Port {
     pub handshake_limit: Option<Span>,
     /// Time to say anything.
     pub silence_limit: Option<Span>,
+    /// Requests a second of one connection; beyond it, it is read no faster.
+    pub max_requests_per_second: Option<u32>,
 }
 
 /// An amount in whole coins, as a decimal in quotes.

@@ -30,6 +30,8 @@ use toml::Spanned;
 const COINBASE_MATURITY: u32 = 101;
 /// Outputs smaller than this are not relayed, whatever kind they are.
 const DUST: i128 = 546;
+/// Devices that hear nothing for a minute connect elsewhere.
+const REFRESH_MAX: Duration = Duration::from_secs(55);
 /// A limit that nobody set.
 const UNLIMITED: Amount = Amount::from_units(i64::MAX as i128);
 
@@ -225,6 +227,13 @@ impl Reader<'_> {
             wallet: self.wallet(asset.wallet, &name, coin, &nodes)?,
         };
         let refresh = asset.refresh.map_or(Duration::from_secs(30), |span| span.0);
+        if refresh.is_zero() || refresh > REFRESH_MAX {
+            let text = format!(
+                "assets.{name}.refresh: more than nothing and at most {} s, or small devices take the pool for dead",
+                REFRESH_MAX.as_secs()
+            );
+            return Err(wrong(&span, text));
+        }
         let source = SourceConfig { gate, nodes, refresh };
         let look_every = asset.look_every.map_or(Duration::from_secs(30), |span| span.0);
         Ok(AssetSettings { config, coin, source, treasury, look_every })
@@ -414,6 +423,9 @@ impl Reader<'_> {
             per_address: port.max_connections_per_address.unwrap_or(usual.per_address),
             handshake_ms: port.handshake_limit.map_or(usual.handshake_ms, file::Span::ms),
             silence_ms: port.silence_limit.map_or(usual.silence_ms, file::Span::ms),
+            requests_per_s: port
+                .max_requests_per_second
+                .map_or(usual.requests_per_s, |limit| f64::from(limit.max(1))),
         };
         let policy = Policy { start, min, max, interval_s: interval.as_secs_f64() };
         Ok(PortSettings {

@@ -150,7 +150,8 @@ struct Demo {
 
 impl Demo {
     fn start_miners(&mut self) -> anyhow::Result<()> {
-        let pool = self.running.addresses.first().context("the pool listens")?;
+        let addresses = self.running.live.addresses();
+        let pool = addresses.first().context("the pool listens")?;
         for (n, (name, rate)) in MINERS.iter().enumerate() {
             let seed = [u8::try_from(n + 1)?; 32];
             let address = bitcoin_address(&Purse::of(seed));

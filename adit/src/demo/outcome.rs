@@ -31,7 +31,7 @@ impl Outcome {
     /// # Errors
     /// When the store cannot be read.
     pub async fn of(demo: &Demo) -> anyhow::Result<Self> {
-        let (stats, view) = (&demo.running.doors, demo.running.pool.view());
+        let (stats, view) = (demo.running.live.doors(), demo.running.pool.view());
         let reader = Reader::open(&demo.running.settings.data_dir)?;
         let rewards = reader.rewards(u64::from(u32::MAX))?;
         let payouts = reader.payouts(u64::from(u32::MAX))?;

@@ -49,7 +49,8 @@ impl Screen {
 
     fn line(&self, demo: &Demo) -> String {
         let view = demo.running.pool.view();
-        let shares: u64 = demo.running.doors.iter().map(|door| door.stats.accepted_count()).sum();
+        let shares: u64 =
+            demo.running.live.doors().iter().map(|door| door.stats.accepted_count()).sum();
         let matured =
             view.rewards.iter().filter(|reward| reward.state == RewardState::Matured).count();
         let (_, height) = demo.chain.tip();
@@ -71,7 +72,8 @@ impl Screen {
     fn write_page(&self, demo: &Demo, page: &mut String) -> std::fmt::Result {
         let view = demo.running.pool.view();
         let (_, height) = demo.chain.tip();
-        let listening = demo.running.addresses.first().map(ToString::to_string).unwrap_or_default();
+        let listening =
+            demo.running.live.addresses().first().map(ToString::to_string).unwrap_or_default();
         writeln!(
             page,
             "Adit demo: a pool, its chain and three miners in one process    {} s",

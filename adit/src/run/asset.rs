@@ -1,6 +1,6 @@
 //! One asset's counter: watches income and makes payouts, as often as there is something to see.
 
-use super::Floor;
+use super::Live;
 use crate::config::AssetSettings;
 use accounting::AssetId;
 use anyhow::{Context, bail};
@@ -88,7 +88,7 @@ pub async fn open(
     source: Source,
     pool: &Pool,
     folder: &Path,
-    floor: &Floor,
+    live: &Live,
 ) -> anyhow::Result<Arc<Counter>> {
     let name = asset.config.name.clone();
     let wanted = name.clone();
@@ -118,13 +118,9 @@ pub async fn open(
         wake: Notify::new(),
         run_now: std::sync::atomic::AtomicBool::new(false),
     });
-    floor.tasks.spawn(keep_looking(
-        cashier,
-        counter.clone(),
-        offers,
-        asset.look_every,
-        floor.cancel.clone(),
-    ));
+    let looking =
+        keep_looking(cashier, counter.clone(), offers, asset.look_every, live.floor.cancel.clone());
+    live.spawn(format!("the cashier of {}", asset.config.name), looking);
     Ok(counter)
 }
 
@@ -151,8 +147,11 @@ async fn keep_looking(
                 () = &mut later => break,
                 () = counter.wake.notified() => break,
                 changed = offers.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
                     let Offer::Template(template) = offers.borrow_and_update().clone() else { continue };
-                    if changed.is_err() || tip.replace(template.prev_hash) != Some(template.prev_hash) {
+                    if tip.replace(template.prev_hash) != Some(template.prev_hash) {
                         break;
                     }
                 }

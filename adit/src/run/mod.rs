@@ -9,15 +9,15 @@ mod port;
 pub use asset::Counter;
 pub use port::acceptor;
 
-use crate::config::{PoolSettings, Settings};
+use crate::config::{AssetSettings, PoolSettings, Settings};
 use crate::control;
 use accounting::{RewardId, Scheme};
 use anyhow::{Context, anyhow};
 use pool::{Clock, Pool, SystemClock, writer};
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use store::{Reader, Sqlite, Store, StoreError};
@@ -28,6 +28,7 @@ use stratum::job::{JobMaker, JobRules, Pays};
 use stratum::server::{self, Door, Floor, Stats};
 use stratum::source;
 use stratum::work;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -38,17 +39,56 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 pub struct Running {
     /// The writer's door.
     pub pool: Pool,
-    /// One for each asset.
-    pub counters: Vec<Arc<Counter>>,
-    /// One for each pool.
-    pub doors: Vec<Arc<Door>>,
-    /// Where each port of each pool listens.
-    pub addresses: Vec<SocketAddr>,
     /// What the configuration said.
     pub settings: Settings,
-    floor: Floor,
-    cancel: CancellationToken,
+    /// What runs so far.
+    pub live: Arc<Live>,
     writer: JoinHandle<Result<(), StoreError>>,
+}
+
+/// What runs so far: an asset whose node is away joins later.
+pub struct Live {
+    /// One for each asset.
+    pub counters: RwLock<Vec<Arc<Counter>>>,
+    /// One for each pool.
+    pub doors: RwLock<Vec<Arc<Door>>>,
+    /// Where each port of each pool listens.
+    pub addresses: RwLock<Vec<SocketAddr>>,
+    /// What connections share.
+    pub floor: Floor,
+    core: Mutex<Vec<(String, tokio::task::JoinHandle<()>)>>,
+}
+
+impl Live {
+    /// The counters so far.
+    pub fn counters(&self) -> Vec<Arc<Counter>> {
+        self.counters.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The doors so far.
+    pub fn doors(&self) -> Vec<Arc<Door>> {
+        self.doors.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The addresses so far.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.addresses.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Starts a task that the pool is nothing without: its end is the process's.
+    pub fn spawn(&self, name: impl Into<String>, task: impl Future<Output = ()> + Send + 'static) {
+        self.keep(name, self.floor.tasks.spawn(task));
+    }
+
+    fn keep(&self, name: impl Into<String>, task: tokio::task::JoinHandle<()>) {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner).push((name.into(), task));
+    }
+
+    /// A core task that has ended, by name.
+    fn ended(&self) -> Option<String> {
+        let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        core.iter().find(|(_, task)| task.is_finished()).map(|(name, _)| name.clone())
+    }
 }
 
 /// Starts everything.
@@ -57,48 +97,78 @@ pub struct Running {
 /// When the store, a wallet or a port cannot be used; the text says what to do.
 pub async fn start(settings: Settings, cancel: CancellationToken) -> anyhow::Result<Running> {
     raise_file_limit();
-    let folder = settings.data_dir.clone();
-    let mut store = Sqlite::open(&folder)?;
+    let mut store = Sqlite::open(&settings.data_dir)?;
     // One number for each pool: no two pools ever hand out the same coinbase.
     let boots: Vec<u32> =
         settings.pools.iter().map(|_| store.count_boot()).collect::<Result<_, _>>()?;
     let assets = settings.assets.iter().map(|asset| asset.config.clone()).collect();
     let pools = settings.pools.iter().map(|pool| pool.config.clone()).collect();
     let writer = writer::start(Box::new(store), assets, pools, SystemClock)?;
-    let pool = writer.pool.clone();
     let (floor, beat) = Floor::new(TaskTracker::new(), cancel.clone());
-    floor.tasks.spawn(server::keep_beating(beat, cancel.clone()));
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let mut running = Running {
-        pool: pool.clone(),
-        counters: Vec::new(),
-        doors: Vec::new(),
-        addresses: Vec::new(),
-        settings: settings.clone(),
-        floor: floor.clone(),
-        cancel: cancel.clone(),
-        writer: writer.thread,
-    };
-    for asset in &settings.assets {
-        let nodes = asset.source.nodes.iter().map(|node| node.endpoint.clone()).collect();
-        let blocks_folder = folder.join("blocks").join(&asset.config.name);
-        let blocks = Blocks::new(blocks_folder, nodes, pool.clone(), asset.coin.to_string());
-        recover(&blocks, &pool, &folder, &asset.config.name).await?;
-        let treasury = asset::open_treasury(asset, &pool, &clock, &cancel).await?;
-        let script = treasury.script().to_bytes();
-        let source = source::start(asset.source.clone(), clock.clone(), cancel.clone());
-        let offers = source.offers.clone();
-        let counter = asset::open(asset, treasury, source, &pool, &folder, &floor).await?;
-        running.counters.push(counter);
-        let own_pools = settings
+    let live = Arc::new(Live {
+        counters: RwLock::default(),
+        doors: RwLock::default(),
+        addresses: RwLock::default(),
+        floor,
+        core: Mutex::default(),
+    });
+    live.spawn("the beat", server::keep_beating(beat, cancel));
+    let running =
+        Running { pool: writer.pool.clone(), settings, live: live.clone(), writer: writer.thread };
+    control::listen(&running)?;
+    // Found blocks first: their nodes may be there though another asset's are not.
+    let mut starting = JoinSet::new();
+    for asset in &running.settings.assets {
+        let own = running
+            .settings
             .pools
             .iter()
             .zip(&boots)
             .filter(|(pool, _)| pool.config.asset == asset.config.name);
-        for (own, boot) in own_pools {
-            let rules = job_rules(own, asset.coin, *boot, &script);
-            let maker = JobMaker::new(rules, clock.now());
-            let pool_id = pool_number(&pool, &own.config.name).await?;
+        let start = AssetStart {
+            asset: asset.clone(),
+            pools: own.map(|(pool, boot)| (pool.clone(), *boot)).collect(),
+            blocks: recovered(&running, asset).await?,
+            pool: running.pool.clone(),
+            folder: running.settings.data_dir.clone(),
+            live: live.clone(),
+        };
+        starting.spawn(start.run());
+    }
+    while let Some(started) = starting.join_next().await {
+        started??;
+    }
+    Ok(running)
+}
+
+/// One asset and its pools, on their way up.
+struct AssetStart {
+    asset: AssetSettings,
+    pools: Vec<(PoolSettings, u32)>,
+    blocks: Arc<Blocks>,
+    pool: Pool,
+    folder: PathBuf,
+    live: Arc<Live>,
+}
+
+impl AssetStart {
+    /// Waits for the wallet's node as long as it takes, then opens the asset's counter and its pools' ports.
+    async fn run(self) -> anyhow::Result<()> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let (asset, pool, live) = (&self.asset, &self.pool, &self.live);
+        let cancel = live.floor.cancel.clone();
+        let treasury = asset::open_treasury(asset, pool, &clock, &cancel).await?;
+        let script = treasury.script().to_bytes();
+        let mut source = source::start(asset.source.clone(), clock.clone(), cancel.clone());
+        for task in source.tasks.drain(..) {
+            live.keep(format!("the node watch of {}", asset.config.name), task);
+        }
+        let offers = source.offers.clone();
+        let counter = asset::open(asset, treasury, source, pool, &self.folder, live).await?;
+        live.counters.write().unwrap_or_else(PoisonError::into_inner).push(counter);
+        for (own, boot) in &self.pools {
+            let maker = JobMaker::new(job_rules(own, asset.coin, *boot, &script), clock.now());
+            let pool_id = pool_number(pool, &own.config.name).await?;
             let door = Arc::new(Door {
                 pool: pool.clone(),
                 pool_id,
@@ -106,43 +176,44 @@ pub async fn start(settings: Settings, cancel: CancellationToken) -> anyhow::Res
                 rules: maker.rules().clone(),
                 jobs: maker.subscribe(),
                 extranonces: Arc::new(Extranonces::default()),
-                blocks: blocks.clone(),
+                blocks: self.blocks.clone(),
                 clock: clock.clone(),
                 stats: Stats::default(),
             });
-            let making = work::run(
-                maker,
-                offers.clone(),
-                pool.clone(),
-                pool_id,
-                clock.clone(),
-                cancel.clone(),
-            );
-            floor.tasks.spawn(making);
+            let (offers, clock, cancel) = (offers.clone(), clock.clone(), cancel.clone());
+            let making = work::run(maker, offers, pool.clone(), pool_id, clock, cancel);
+            live.spawn(format!("the work of pool {}", own.config.name), making);
             for port in &own.ports {
-                running.addresses.push(port::open(port, &door, &floor)?);
+                let address = port::open(port, &door, live)?;
+                live.addresses.write().unwrap_or_else(PoisonError::into_inner).push(address);
             }
-            running.doors.push(door);
+            live.doors.write().unwrap_or_else(PoisonError::into_inner).push(door);
         }
+        Ok(())
     }
-    control::listen(&running, &floor)?;
-    Ok(running)
 }
 
 impl Running {
-    /// Waits until it was told to stop, or its writer ended.
+    /// Waits until it was told to stop, or a core task ended.
     ///
     /// # Errors
-    /// What ended the writer.
+    /// What ended.
     pub async fn until_stopped(&self) -> anyhow::Result<()> {
+        let cancel = &self.live.floor.cancel;
         loop {
             tokio::select! {
-                () = self.cancel.cancelled() => return Ok(()),
-                () = tokio::time::sleep(Duration::from_millis(200)) => {
-                    if self.writer.is_finished() {
-                        return Err(anyhow!("the writer ended; see the log. Every fact acknowledged so far is on disk"));
-                    }
-                }
+                () = cancel.cancelled() => return Ok(()),
+                () = tokio::time::sleep(Duration::from_millis(200)) => {}
+            }
+            if self.writer.is_finished() {
+                return Err(anyhow!(
+                    "the writer ended; see the log. Every fact acknowledged so far is on disk"
+                ));
+            }
+            if let Some(name) = self.live.ended().filter(|_| !cancel.is_cancelled()) {
+                return Err(anyhow!(
+                    "{name} ended, which never happens in a healthy pool; see the log, and start again"
+                ));
             }
         }
     }
@@ -152,9 +223,10 @@ impl Running {
     /// # Errors
     /// What the store said last.
     pub async fn stop(self) -> anyhow::Result<()> {
-        self.cancel.cancel();
-        self.floor.tasks.close();
-        if tokio::time::timeout(STOP_LIMIT, self.floor.tasks.wait()).await.is_err() {
+        let floor = &self.live.floor;
+        floor.cancel.cancel();
+        floor.tasks.close();
+        if tokio::time::timeout(STOP_LIMIT, floor.tasks.wait()).await.is_err() {
             tracing::warn!("some connections did not end in time");
         }
         self.pool.stop().await;
@@ -167,32 +239,33 @@ impl Running {
     }
 }
 
-/// Blocks of the last run whose rewards may still change are sent and booked again.
-async fn recover(
-    blocks: &Arc<Blocks>,
-    pool: &Pool,
-    folder: &Path,
-    asset: &str,
-) -> anyhow::Result<()> {
-    let name = asset.to_owned();
+/// Where an asset's found blocks go; those of the last run whose rewards may still change are sent and booked again.
+async fn recovered(running: &Running, asset: &AssetSettings) -> anyhow::Result<Arc<Blocks>> {
+    let (pool, folder, name) = (&running.pool, &running.settings.data_dir, &asset.config.name);
+    let nodes = asset.source.nodes.iter().map(|node| node.endpoint.clone()).collect();
+    let blocks =
+        Blocks::new(folder.join("blocks").join(name), nodes, pool.clone(), asset.coin.to_string());
+    let wanted = name.clone();
     let open: HashSet<RewardId> = pool
         .order(move |books, _, _| {
-            let asset = books.asset_named(&name);
-            Ok(asset
+            let open = books
+                .asset_named(&wanted)
                 .map(|asset| books.open_rewards(asset))
-                .unwrap_or_default()
-                .into_iter()
-                .map(|(id, _)| id)
-                .collect())
+                .unwrap_or_default();
+            Ok(open.into_iter().map(|(id, _)| id).collect())
         })
         .await?;
+    let mut pools = Vec::new();
+    for own in running.settings.pools.iter().filter(|pool| pool.config.asset == *name) {
+        pools.push(pool_number(pool, &own.config.name).await?);
+    }
     let reader = Reader::open(folder)?;
     let rests = |id: RewardId| !open.contains(&id) && matches!(reader.reward(id), Ok(Some(_)));
-    let count = blocks.recover(rests).context("the folder of found blocks")?;
+    let count = blocks.recover(&pools, rests).context("the folder of found blocks")?;
     if count > 0 {
-        tracing::info!(count, asset, "found blocks of the last run are submitted again");
+        tracing::info!(count, asset = name, "found blocks of the last run are submitted again");
     }
-    Ok(())
+    Ok(blocks)
 }
 
 async fn pool_number(pool: &Pool, name: &str) -> anyhow::Result<accounting::PoolId> {

@@ -1,11 +1,12 @@
 //! A listening port: its socket, its certificate, its rules.
 
+use super::Live;
 use crate::config::PortSettings;
 use anyhow::{Context, bail};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use stratum::server::{self, Door, Floor, Port};
+use stratum::server::{self, Door, Port};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -15,11 +16,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 ///
 /// # Errors
 /// When the address is taken or not ours, or the certificate cannot be used.
-pub fn open(
-    settings: &PortSettings,
-    door: &Arc<Door>,
-    floor: &Floor,
-) -> anyhow::Result<SocketAddr> {
+pub fn open(settings: &PortSettings, door: &Arc<Door>, live: &Live) -> anyhow::Result<SocketAddr> {
     let tls = match &settings.tls {
         Some((certificate, key)) => Some(acceptor(certificate, key)?),
         None => None,
@@ -39,7 +36,8 @@ pub fn open(
         proxy_protocol: settings.proxy_protocol,
     };
     tracing::info!(%address, pool = door.pool_id.0, "listening");
-    floor.tasks.spawn(server::listen(listener, door.clone(), Arc::new(port), floor.clone()));
+    let listening = server::listen(listener, door.clone(), Arc::new(port), live.floor.clone());
+    live.spawn(format!("port {address}"), listening);
     Ok(address)
 }
 

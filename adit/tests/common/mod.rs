@@ -286,7 +286,9 @@ impl Drop for Pool {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let log = self.log();
-            let lines: Vec<&str> = log.lines().collect();
+            // Jobs and tips are most of it and say least.
+            let dull = |line: &&str| !line.contains("new job") && !line.contains("a new tip");
+            let lines: Vec<&str> = log.lines().filter(dull).collect();
             eprintln!(
                 "the pool's log ends:\n{}",
                 lines[lines.len().saturating_sub(60)..].join("\n")

@@ -105,7 +105,13 @@ pub(super) fn get_chain_tips(shared: &Shared) -> Outcome {
     };
     let mut listed: Vec<Value> = tips.map(describe).collect();
     // The highest first, and the active one before others of its height.
-    listed.sort_by_key(|tip| (std::cmp::Reverse(tip["height"].as_u64()), tip["branchlen"].as_u64(), tip["hash"].to_string()));
+    listed.sort_by_key(|tip| {
+        (
+            std::cmp::Reverse(tip["height"].as_u64()),
+            tip["branchlen"].as_u64(),
+            tip["hash"].to_string(),
+        )
+    });
     done(listed.into())
 }
 

@@ -8,6 +8,9 @@ use bitcoin::bech32::{
 };
 use bitcoin::{PubkeyHash, ScriptBuf, ScriptHash, WitnessProgram, WitnessVersion, base58};
 
+/// The longest text that is read as an address; MWEB's have some 110 characters.
+const ADDRESS_MAX: usize = 128;
+
 /// Why a text is no address to pay to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadAddress {
@@ -56,6 +59,10 @@ const fn prefixes(coin: Coin) -> Prefixes {
 /// See [`BadAddress`].
 pub fn script_of(text: &str, coin: Coin) -> Result<ScriptBuf, BadAddress> {
     let mistyped = || BadAddress::Mistyped(text.chars().take(100).collect());
+    // Reading base58 takes the square of its length: nothing longer than an address is tried.
+    if text.len() > ADDRESS_MAX {
+        return Err(mistyped());
+    }
     let prefixes = prefixes(coin);
     if let Ok(segwit) = SegwitHrpstring::new(text) {
         let expected = Hrp::parse(prefixes.bech32).expect("our own prefixes are valid");

@@ -26,6 +26,14 @@ pub enum Id {
     Text(Box<str>),
 }
 
+impl Id {
+    /// Was no id given?
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        matches!(self, Id::Text(text) if **text == *"null")
+    }
+}
+
 /// What a client asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Request {
