@@ -491,7 +491,13 @@ impl Ledger {
         }
         for (kind, change) in change {
             let after = self.balance(set.asset, kind).available().add(change);
-            let has_limit = matches!(kind, Kind::Account(_) | Kind::Fees | Kind::Bankroll);
+            // What was accepted must be paid: shares that turn out dearer than the bankroll leave it in debt.
+            let is_bought = matches!(set.key, SetKey::Slice { .. });
+            let has_limit = match kind {
+                Kind::Account(_) | Kind::Fees => true,
+                Kind::Bankroll => !is_bought,
+                _ => false,
+            };
             if has_limit && after < Amount::ZERO && change < Amount::ZERO {
                 let missing = Amount::ZERO.sub(after);
                 return Err(Refusal::Overdrawn { set: set.key.clone(), kind, missing });
@@ -578,6 +584,16 @@ mod tests {
         );
         assert_eq!(available(&ledger), 20, "a refusal changes nothing");
         assert_eq!(ledger.state(&SetKey::Act(3)), None);
+    }
+
+    #[test]
+    fn shares_that_were_bought_are_paid_even_where_the_bankroll_falls_into_debt() {
+        let mut ledger = Ledger::default();
+        let mut bought = set(0, &[(Kind::Bankroll, ALICE, 7)]);
+        bought.key = SetKey::Slice { pool: crate::PoolId(1), no: crate::SliceNo(1) };
+        assert_eq!(ledger.apply(&Posting::Enter(bought)), Ok(Applied::Now));
+        let other = set(1, &[(Kind::Bankroll, ALICE, 1)]);
+        assert!(matches!(ledger.apply(&Posting::Enter(other)), Err(Refusal::Overdrawn { .. })));
     }
 
     #[test]

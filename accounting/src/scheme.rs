@@ -64,9 +64,8 @@ impl Scheme {
     #[must_use]
     pub fn window_length(self, network_work: WeightSum) -> Option<WindowLength> {
         let of_work = |millifactor: u64| {
-            let thousandths = network_work
-                .checked_mul(millifactor.into())
-                .expect("works and factors stay below 2^128");
+            // A node may claim any target; a window that is longer than all work there ever was holds everything.
+            let thousandths = network_work.saturating_mul(millifactor.into());
             WindowLength::Work((thousandths / 1000).max(1))
         };
         match self {

@@ -194,7 +194,9 @@ pub fn pay_slice(
         let carry_before = carry(account);
         let value: u128 = rows
             .iter()
-            .map(|row| fractional_value(row.tally.weight, rate_of(rates, row.rate), fee_bps))
+            // Shares without a rate were not bought: the pool had another scheme when they came.
+            .filter_map(|row| Some((row.tally.weight, rates.get(&row.rate)?)))
+            .map(|(weight, rate)| fractional_value(weight, rate, fee_bps))
             .fold(carry_before.0.into(), |sum: u128, value| {
                 sum.checked_add(value).expect("a slice is worth less than 2^64 units")
             });
@@ -215,10 +217,6 @@ pub fn exposure(weight: WeightSum, rate: &Rate) -> Amount {
     let units = mul_div_floor(weight, rate.value.unsigned(), rate.network_work)
         .expect("worth less than 2^127 units");
     Amount::from_units(i128::try_from(units).expect("worth less than 2^127 units")).add(Amount::ONE)
-}
-
-fn rate_of(rates: &BTreeMap<RateId, Rate>, id: RateId) -> &Rate {
-    rates.get(&id).expect("the rates of a slice are stored before its shares are")
 }
 
 /// `weight × value / network_work × (1 − fee)` in 2^-64 units, rounded down.

@@ -4,6 +4,7 @@
 //! stay in line until the store has taken them, and nobody is told before.
 
 use crate::config::{AssetConfig, PoolConfig};
+use crate::door::Refused;
 use accounting::ledger::{Applied, Kind, Ledger, Posting, Refusal};
 use accounting::payout::Payout;
 use accounting::rate::Rate;
@@ -50,6 +51,7 @@ pub struct Books {
     pub(crate) unmatched_spends: BTreeMap<(AssetId, [u8; 32]), String>,
     pub(crate) matched_spends: HashSet<(AssetId, [u8; 32])>,
     pub(crate) notes: BTreeMap<(String, String), Vec<u8>>,
+    revoked: HashSet<ShareSeq>,
     pub(crate) folded: ShareSeq,
     changes: Vec<Change>,
     touched: HashSet<(AssetId, Kind)>,
@@ -75,6 +77,8 @@ pub struct PoolBook {
     pub(crate) network_work: u128,
     /// Work waiting in the open slice, by rate: what the bankroll already owes for it.
     bought: BTreeMap<RateId, u128>,
+    /// Work of the batch that is being written, by rate.
+    admitted: BTreeMap<RateId, u128>,
     /// Shares counted since start, for the view.
     pub(crate) shares: u64,
     /// Work counted since start, for the view.
@@ -113,7 +117,9 @@ impl Books {
         let pools = name_pools(&mut book, pools, &mut changes)?;
         let mut books = Books::from_book(book, assets, pools);
         books.changes = changes;
+        let log_end = books.folded;
         books.fold_tail(store, now)?;
+        books.folded = log_end.max(books.folded);
         books.warm_windows(store)?;
         Ok(books)
     }
@@ -159,7 +165,8 @@ impl Books {
                 .collect(),
             matched_spends: book.matched_spends,
             notes: book.notes,
-            folded: ShareSeq(0),
+            revoked: book.revoked,
+            folded: book.log_end,
             changes: Vec::new(),
             touched: HashSet::new(),
         }
@@ -188,6 +195,11 @@ impl Books {
             };
             if closed.get(&pool).is_none_or(|last| seq > *last) {
                 self.fold(store, seq, &entry, now)?;
+            }
+            if matches!(entry, LogEntry::Revoke { .. }) {
+                // A block further on looks for it in the store.
+                store.apply(self.folded, self.unwritten())?;
+                self.written();
             }
         }
         Ok(())
@@ -283,24 +295,58 @@ impl Books {
     #[must_use]
     pub fn can_carry(&mut self, shares: &[Share]) -> bool {
         let Some(first) = shares.first() else { return true };
-        let Some(pool) = self.pools.get_mut(&first.pool) else { return false };
+        let Some(pool) = self.pools.get(&first.pool) else { return false };
         if !pool.config.scheme.pays_per_share() {
             return true;
         }
-        let mut bought = pool.bought.clone();
+        let asset = pool.asset;
+        let mut wanted = pool.admitted.clone();
         for share in shares {
-            *bought.entry(share.rate).or_default() += u128::from(share.weight.get());
+            *wanted.entry(share.rate).or_default() += u128::from(share.weight.get());
         }
-        let mut cost = Amount::ZERO;
-        for (id, work) in &bought {
-            let Some(rate) = self.rates.get(id) else { return false };
-            cost = cost.add(split::exposure(*work, rate));
+        // The bankroll is the asset's: it owes for the open slices of all its pools.
+        let mut cost = self.cost_of(&wanted);
+        for (id, own) in self.pools.iter().filter(|(_, own)| own.asset == asset) {
+            cost = cost.and_then(|cost| Some(cost.add(self.cost_of(&own.bought)?)));
+            if *id != first.pool {
+                cost = cost.and_then(|cost| Some(cost.add(self.cost_of(&own.admitted)?)));
+            }
         }
-        let can = self.ledger.balance(pool.asset, Kind::Bankroll).available() >= cost;
-        if can {
-            pool.bought = bought;
+        let available = self.ledger.balance(asset, Kind::Bankroll).available();
+        let can = cost.is_some_and(|cost| available >= cost);
+        if let Some(pool) = self.pools.get_mut(&first.pool).filter(|_| can) {
+            pool.admitted = wanted;
         }
         can
+    }
+
+    /// What so much work costs at most, by rate; `None` when a rate is unknown.
+    fn cost_of(&self, work: &BTreeMap<RateId, u128>) -> Option<Amount> {
+        let each = |(id, work): (&RateId, &u128)| Some(split::exposure(*work, self.rates.get(id)?));
+        work.iter().map(each).sum()
+    }
+
+    /// What was admitted has been counted, or was not written after all.
+    pub fn batch_ended(&mut self) {
+        self.pools.values_mut().for_each(|pool| pool.admitted.clear());
+    }
+
+    /// May this share be revoked?
+    ///
+    /// # Errors
+    /// When no such share was ever recorded, or it is revoked already.
+    pub fn check_revocation(
+        &self,
+        store: &mut dyn Store,
+        share: ShareSeq,
+    ) -> Result<bool, Refused> {
+        if self.revoked.contains(&share) {
+            return Ok(false);
+        }
+        match store.share(share).map_err(|_| Refused::StoreFailing)? {
+            Some(_) => Ok(true),
+            None => Err(Refused::Rule(format!("there is no share {share} in the log"))),
+        }
     }
 
     /// Was this block recorded already?
@@ -335,6 +381,9 @@ impl Books {
             return;
         };
         pool.open.count(seq, share);
+        if pool.config.scheme.pays_per_share() {
+            *pool.bought.entry(share.rate).or_default() += u128::from(share.weight.get());
+        }
         pool.shares += 1;
         pool.work += u128::from(share.weight.get());
     }
@@ -380,6 +429,7 @@ impl Books {
         seq: ShareSeq,
         at: ShareSeq,
     ) -> Result<(), StoreError> {
+        self.revoked.insert(at);
         let Some(share) = store.share(at)? else { return Ok(()) };
         self.close_slice(share.pool, share.found_at);
         let Some(pool) = self.pools.get_mut(&share.pool) else { return Ok(()) };
@@ -544,6 +594,7 @@ impl PoolBook {
             carries: stored.carries.clone(),
             network_work: stored.last_network_work.unwrap_or(0),
             bought: BTreeMap::new(),
+            admitted: BTreeMap::new(),
             shares: 0,
             work: 0,
         }

@@ -10,7 +10,7 @@ use crate::crash::crash_point;
 use crate::door::{Answer, Pool, Refused};
 use crate::payouts::Plan;
 use crate::treasury::{Holdings, PayoutOrder, Signing, Treasury, TreasuryError};
-use accounting::payout::{Payout, PayoutState, PayoutStep, PayoutVersion};
+use accounting::payout::{Fate, Payout, PayoutState, PayoutStep, PayoutVersion};
 use accounting::reward::RewardStep;
 use accounting::{Amount, AssetId, PayoutId, UnixMs};
 use arc_swap::ArcSwap;
@@ -131,7 +131,7 @@ impl<T: Treasury> Cashier<T> {
                 "the wallet was spent by transactions that the books do not know: payouts stop"
             );
         }
-        self.watch_payouts(round).await?;
+        let mut watched = first_of(Ok(()), self.watch_payouts(round).await)?;
         let blockers = self.blockers(&holdings).await?;
         let status = CashierStatus {
             warnings: self.warnings(&holdings),
@@ -141,10 +141,11 @@ impl<T: Treasury> Cashier<T> {
         };
         self.status.store(Arc::new(status));
         if blockers.is_empty() {
-            self.finish_queued(round).await?;
-            self.run_if_due(round).await?;
+            let queued = self.finish_queued(round).await;
+            watched = first_of(watched, queued)?;
+            watched = first_of(watched, self.run_if_due(round).await)?;
         }
-        Ok(())
+        watched
     }
 
     /// Asks the chain about every reward that may still change.
@@ -168,37 +169,53 @@ impl<T: Treasury> Cashier<T> {
         Ok(())
     }
 
-    /// Asks the network about every payout that was signed, and completes the step that follows.
+    /// Asks the network about every payout that was signed, and completes the step that follows. One payout's trouble is
+    /// not another's: the first is told at the end.
     async fn watch_payouts(&mut self, round: &mut Round) -> Result<(), Trouble> {
+        let mut trouble = Ok(());
         for OpenPayout { payout, .. } in self.open_payouts().await? {
-            if payout.state == PayoutState::Queued {
-                continue;
-            }
-            let fate = self.treasury.fate(&payout.versions).await;
-            let id = payout.id;
-            let step = self
-                .pool
-                .order(move |books, store, now| books.payout_fated(store, id, fate, now))
-                .await?;
-            if let Some(step) = step {
-                tracing::info!(payout = id.0, ?step, "payout moved");
-                round.payouts.push((id, step));
-            }
-            match step {
-                Some(PayoutStep::Broadcast | PayoutStep::Reopen) => self.broadcast(&payout).await?,
-                None if self.wants_bump(&payout) => self.sign_and_send(&payout).await?,
-                _ => {}
+            if payout.state != PayoutState::Queued {
+                trouble = first_of(trouble, self.watch_payout(&payout, round).await)?;
             }
         }
-        Ok(())
+        trouble
+    }
+
+    async fn watch_payout(&mut self, payout: &Payout, round: &mut Round) -> Result<(), Trouble> {
+        let fate = self.treasury.fate(&payout.versions).await;
+        let id = payout.id;
+        let step = self
+            .pool
+            .order(move |books, store, now| books.payout_fated(store, id, fate, now))
+            .await?;
+        if let Some(step) = step {
+            tracing::info!(payout = id.0, ?step, "payout moved");
+            round.payouts.push((id, step));
+        }
+        let under_way = matches!(payout.state, PayoutState::Signed | PayoutState::Broadcast);
+        let waits = matches!(fate, Fate::InMempool | Fate::Absent);
+        match step {
+            Some(PayoutStep::Reopen) => self.broadcast(payout).await,
+            Some(PayoutStep::Broadcast | PayoutStep::Seen) | None if under_way => {
+                // The same bytes again are always safe, whoever does not answer.
+                if matches!(fate, Fate::Absent | Fate::Unknown) {
+                    self.broadcast(payout).await?;
+                }
+                if waits && self.wants_bump(payout) {
+                    self.sign_and_send(payout).await
+                } else {
+                    Ok(())
+                }
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Has a payout waited so long that a higher fee is worth it?
     fn wants_bump(&self, payout: &Payout) -> bool {
         let Some(after) = self.rules.bump_after_ms else { return false };
         let signed = payout.versions.last().map_or(UnixMs(u64::MAX), |version| version.signed_at);
-        payout.state == PayoutState::Broadcast
-            && self.clock.now().0.saturating_sub(signed.0) >= after
+        self.clock.now().0.saturating_sub(signed.0) >= after
     }
 
     async fn blockers(&self, holdings: &Holdings) -> Result<Vec<String>, Trouble> {
@@ -237,13 +254,14 @@ impl<T: Treasury> Cashier<T> {
 
     /// Payouts that were reserved but not signed: before a crash, or waiting for an offline signer.
     async fn finish_queued(&mut self, round: &mut Round) -> Result<(), Trouble> {
+        let mut trouble = Ok(());
         for OpenPayout { payout, .. } in self.open_payouts().await? {
             if payout.state == PayoutState::Queued {
-                self.sign_and_send(&payout).await?;
+                trouble = first_of(trouble, self.sign_and_send(&payout).await)?;
                 round.made.push(payout.id);
             }
         }
-        Ok(())
+        trouble
     }
 
     async fn run_if_due(&mut self, round: &mut Round) -> Result<(), Trouble> {
@@ -320,7 +338,8 @@ impl<T: Treasury> Cashier<T> {
         let before =
             payout.versions.iter().map(|version| version.fee).max().unwrap_or(Amount::ZERO);
         // A replacement must pay more than what it replaces and for its own relay (BIP-125 rules 3 and 4).
-        let least = if before.is_positive() { before.add(before) } else { charged };
+        let half = Amount::from_units(before.units() / 2 + 1);
+        let least = if before.is_positive() { before.add(half) } else { charged };
         Ok(estimate.max(least))
     }
 
@@ -342,6 +361,18 @@ impl<T: Treasury> Cashier<T> {
     async fn open_payouts(&self) -> Result<Vec<OpenPayout>, Trouble> {
         let asset = self.asset;
         Ok(self.pool.order(move |books, _, _| Ok(books.open_payouts(asset))).await?)
+    }
+}
+
+/// The first trouble with the treasury is kept while the work goes on; trouble with the pool itself ends the round.
+fn first_of(
+    kept: Result<(), Trouble>,
+    next: Result<(), Trouble>,
+) -> Result<Result<(), Trouble>, Trouble> {
+    match (kept, next) {
+        (_, Err(Trouble::Pool(refused))) => Err(Trouble::Pool(refused)),
+        (Err(first), _) => Ok(Err(first)),
+        (Ok(()), next) => Ok(next),
     }
 }
 

@@ -343,6 +343,11 @@ impl Books {
                 "payout {id} was signed with less fee than its parts were charged for it"
             )));
         }
+        if !matches!(self.round_in_force(&payout), Some((_, SetState::Pending))) {
+            return Err(Refused::Rule(format!(
+                "payout {id} is booked as paid; it is sent again, and never signed again"
+            )));
+        }
         let round = payout.round + 1;
         let next = payout.debits(version.fee, round);
         self.check_payout_fits(&payout, &next)?;

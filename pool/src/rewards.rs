@@ -12,7 +12,7 @@ use accounting::slice::Slice;
 use accounting::split::{self, SliceCredit, Split};
 use accounting::window::WindowTable;
 use accounting::{
-    AccountId, AssetId, BasisPoints, BlockFound, PoolId, RewardId, Scheme, ShareSeq, UnixMs,
+    AccountId, Amount, AssetId, BasisPoints, BlockFound, PoolId, RewardId, Scheme, ShareSeq, UnixMs,
 };
 use store::book::StoredReward;
 use store::{Change, Store, StoreError};
@@ -135,6 +135,14 @@ impl Books {
             let set =
                 TransferSet { key: SetKey::Slice { pool: id, no: slice.no }, asset, transfers };
             self.must_post(Posting::Enter(set), now);
+            let left = self.ledger.balance(asset, Kind::Bankroll).available();
+            if left < Amount::ZERO {
+                tracing::error!(
+                    asset = asset.0,
+                    bankroll = %left,
+                    "shares cost more than the bankroll held: put coins into the wallet and book them with `adit payouts deposit --bankroll`"
+                );
+            }
         }
         credits
     }

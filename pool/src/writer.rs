@@ -115,6 +115,14 @@ struct Facts {
     waiting: Vec<Waiting>,
 }
 
+impl Facts {
+    fn revokes(&self, share: ShareSeq) -> bool {
+        self.entries
+            .iter()
+            .any(|entry| matches!(entry, LogEntry::Revoke { share: own, .. } if *own == share))
+    }
+}
+
 enum Waiting {
     /// So many entries before this sender's first.
     Shares(usize, oneshot::Sender<Answer<ShareSeq>>),
@@ -166,8 +174,17 @@ impl Desk {
                     self.admit_block(&report, reply, &mut facts, now)
                 }
                 Command::Revoke { share, reason, reply } => {
-                    facts.entries.push(LogEntry::Revoke { share, reason });
-                    facts.waiting.push(Waiting::Fact(reply));
+                    match self.books.check_revocation(self.store.as_mut(), share) {
+                        Err(refused) => tell(reply, Err(refused)),
+                        Ok(false) => tell(reply, Ok(())),
+                        Ok(true) if facts.revokes(share) => {
+                            facts.waiting.push(Waiting::Fact(reply))
+                        }
+                        Ok(true) => {
+                            facts.entries.push(LogEntry::Revoke { share, reason });
+                            facts.waiting.push(Waiting::Fact(reply));
+                        }
+                    }
                 }
                 Command::Enrol { identity, display, worker, reply } => {
                     enrolled.push((self.books.enrol(&identity, &display, &worker, now), reply));
@@ -218,8 +235,15 @@ impl Desk {
         let in_line = |entry: &LogEntry| matches!(entry, LogEntry::BlockFound(found) if found.block == report.block);
         let waiting = self.to_fold.iter().any(|(_, entry)| in_line(entry))
             || facts.entries.iter().any(in_line);
-        if self.books.knows_block(report.block) || waiting {
+        if self.books.knows_block(report.block) {
             return tell(reply, Ok(()));
+        }
+        if waiting {
+            return facts.waiting.push(Waiting::Fact(reply));
+        }
+        // A block file may name a rate that a restored store has never heard of.
+        if let Some((_, Some(rate))) = &report.share {
+            self.books.declare(*rate);
         }
         let (finder, worker) =
             self.books.enrol(&report.finder, &report.display, &report.worker, now);
@@ -229,7 +253,18 @@ impl Desk {
 
     /// Appends and answers; then draws the consequences.
     fn write_facts(&mut self, facts: Facts, now: UnixMs) -> Result<(), StoreError> {
+        let written = self.write_and_answer(facts, now);
+        self.books.batch_ended();
+        written
+    }
+
+    fn write_and_answer(&mut self, facts: Facts, now: UnixMs) -> Result<(), StoreError> {
         if facts.entries.is_empty() {
+            facts.waiting.into_iter().for_each(|waiting| {
+                if let Waiting::Fact(reply) = waiting {
+                    tell(reply, Err(Refused::StoreFailing));
+                }
+            });
             return Ok(());
         }
         // What the entries name (accounts, rates) is on disk before they are.

@@ -18,6 +18,8 @@ pub struct Book {
     pub watermark: ShareSeq,
     /// The last position of the log.
     pub log_end: ShareSeq,
+    /// Shares that were revoked.
+    pub revoked: HashSet<ShareSeq>,
     /// Kinds of money, by name.
     pub assets: BTreeMap<String, (AssetId, u8)>,
     /// Pools, by name.

@@ -28,8 +28,13 @@ use toml::Spanned;
 
 /// Confirmations at which a coinbase can be spent, in every coin here.
 const COINBASE_MATURITY: u32 = 101;
-/// Outputs smaller than this are not relayed, whatever kind they are.
-const DUST: i128 = 546;
+/// Outputs smaller than this are not relayed, whatever kind they are; Litecoin's nodes want ten times Bitcoin's.
+const fn dust(family: Family) -> i128 {
+    match family {
+        Family::Bitcoin => 546,
+        Family::Litecoin => 5460,
+    }
+}
 /// Devices that hear nothing for a minute connect elsewhere.
 const REFRESH_MAX: Duration = Duration::from_secs(55);
 /// A limit that nobody set.
@@ -216,7 +221,7 @@ impl Reader<'_> {
             name: name.clone(),
             decimals: coin.decimals(),
             depths,
-            payouts: payout_rules(&asset.payouts, cap),
+            payouts: payout_rules(&asset.payouts, cap, coin.family()),
             assets_elsewhere: asset.assets_elsewhere.0,
         };
         let treasury = TreasuryConfig {
@@ -493,14 +498,14 @@ fn scheme_of(pool: &file::Pool, span: &Spanned<()>) -> Result<Scheme, Wrong> {
     })
 }
 
-fn payout_rules(payouts: &file::Payouts, cap: Option<Amount>) -> PayoutRules {
+fn payout_rules(payouts: &file::Payouts, cap: Option<Amount>, family: Family) -> PayoutRules {
     let coins = |given: Option<file::Coins>, usual: Amount| given.map_or(usual, |coins| coins.0);
     let ms = |given: Option<file::Span>, usual: u64| given.map_or(usual, file::Span::ms);
     let confirm = payouts.confirm_after.unwrap_or(6).max(1);
     let abandon = payouts.abandon_after.unwrap_or(100).max(1);
     PayoutRules {
         minimum: coins(payouts.minimum, Amount::from_units(1_000_000)),
-        dust: Amount::from_units(DUST),
+        dust: Amount::from_units(dust(family)),
         max_outputs: payouts.max_outputs.unwrap_or(500).clamp(1, 2500),
         fee_payer: match payouts.fee_payer.unwrap_or(file::FeePayer::Miners) {
             file::FeePayer::Pool => FeePayer::Pool,

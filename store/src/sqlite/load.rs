@@ -32,6 +32,10 @@ pub(super) fn load(db: &Connection) -> Result<Book, StoreError> {
         last_act: maximum(db, "SELECT max(no) FROM acts")?,
         ..Book::default()
     };
+    each(db, "SELECT share FROM revocations", |row| {
+        book.revoked.insert(ShareSeq(uint(row, 0)?));
+        Ok(())
+    })?;
     load_names(db, &mut book)?;
     load_accounts(db, &mut book)?;
     book.rates = rates(db)?;

@@ -11,11 +11,11 @@ use crate::rpc::{Rpc, RpcError};
 use accounting::payout::{Fate, PayoutVersion};
 use accounting::{Amount, UnixMs};
 use bdk_wallet::chain::{BlockId, CheckPoint, Merge};
-use bdk_wallet::coin_selection::OldestFirstCoinSelection;
+use bdk_wallet::coin_selection::LargestFirstCoinSelection;
 use bdk_wallet::descriptor::IntoWalletDescriptor;
 use bdk_wallet::error::CreateTxError;
 use bdk_wallet::signer::SignersContainer;
-use bdk_wallet::{ChangeSet, KeychainKind, SignOptions, TxOrdering, Update, Wallet};
+use bdk_wallet::{ChangeSet, KeychainKind, LocalOutput, SignOptions, TxOrdering, Update, Wallet};
 use bitcoin::consensus::{deserialize, serialize};
 use bitcoin::hashes::Hash;
 use bitcoin::hex::FromHex;
@@ -31,6 +31,8 @@ use std::sync::Arc;
 const LOOKAHEAD: u32 = 100;
 /// Blocks that go by before a change of nothing but the tip is kept.
 const KEEP_TIP_EVERY: u32 = 100;
+/// Virtual bytes that spending a coin takes; twice that must be worth it.
+const COST_OF_COIN: u64 = 2 * 68;
 /// Blocks followed in one look; the next look goes on.
 const BLOCKS_A_LOOK: u32 = 5000;
 
@@ -45,6 +47,8 @@ pub struct DescriptorWallet {
     outbox: Option<Outbox>,
     /// Coins in transactions that were built and are not in the books yet, by payout.
     reserved: BTreeMap<u64, Vec<OutPoint>>,
+    /// What the wallet has learnt and nobody has kept yet.
+    unsaved: ChangeSet,
     next_note: u64,
     kept_tip: u32,
 }
@@ -94,6 +98,7 @@ impl DescriptorWallet {
             signers,
             outbox,
             reserved: BTreeMap::new(),
+            unsaved: ChangeSet::default(),
             next_note,
             kept_tip,
         };
@@ -253,7 +258,7 @@ impl DescriptorWallet {
     /// The transaction of an order: with the fee it names, or more where its inputs ask for more at this rate.
     fn build(&mut self, order: &PayoutOrder, rate: u64) -> Result<Psbt, TreasuryError> {
         let mut fee = satoshi(order.fee)?;
-        let mut psbt = self.build_with(order, fee)?;
+        let mut psbt = self.build_with(order, fee, rate)?;
         // More inputs than expected make it larger: a transaction below the rate would be stuck. Twice is enough, because
         // the fee is small beside the coins.
         for _ in 0..2 {
@@ -262,7 +267,7 @@ impl DescriptorWallet {
                 break;
             }
             fee = needed;
-            psbt = self.build_with(order, fee)?;
+            psbt = self.build_with(order, fee, rate)?;
         }
         let inputs = psbt.unsigned_tx.input.iter().map(|input| input.previous_output).collect();
         self.reserved.insert(order.id, inputs);
@@ -273,6 +278,7 @@ impl DescriptorWallet {
         &mut self,
         order: &PayoutOrder,
         fee: bitcoin::Amount,
+        rate: u64,
     ) -> Result<Psbt, TreasuryError> {
         if let Some(last) = order.versions.last() {
             self.learn(&order.versions);
@@ -298,7 +304,11 @@ impl DescriptorWallet {
             .iter()
             .map(|part| Ok((ScriptBuf::from_bytes(part.destination.clone()), satoshi(part.sent)?)))
             .collect();
-        let mut builder = self.wallet.build_tx().coin_selection(OldestFirstCoinSelection);
+        // Coins that cost more to spend than they are worth are left alone: strangers may have sent them.
+        let worthless =
+            |coin: &LocalOutput| units(coin.txout.value) < super::fee::amount(rate, COST_OF_COIN);
+        taken.extend(self.wallet.list_unspent().filter(worthless).map(|coin| coin.outpoint));
+        let mut builder = self.wallet.build_tx().coin_selection(LargestFirstCoinSelection);
         builder.ordering(TxOrdering::Untouched).set_recipients(recipients?).fee_absolute(fee);
         builder.exclude_unconfirmed().unspendable(taken);
         builder.finish().map_err(cannot_build)
@@ -392,29 +402,25 @@ impl DescriptorWallet {
     /// Keeps what the wallet has learnt: at once when it concerns money, now and then when only the tip moved.
     async fn keep(&mut self, at_once: bool) -> Result<(), TreasuryError> {
         let tip = self.wallet.latest_checkpoint().height();
-        let matters = self.wallet.staged().is_some_and(|changes| {
-            changes.descriptor.is_some()
-                || !changes.tx_graph.is_empty()
-                || !changes.indexer.is_empty()
-        });
-        if !matters && !at_once && tip.abs_diff(self.kept_tip) < KEEP_TIP_EVERY {
+        if let Some(changes) = self.wallet.take_staged() {
+            self.unsaved.merge(changes);
+        }
+        let unsaved = &self.unsaved;
+        let matters = unsaved.descriptor.is_some()
+            || !unsaved.tx_graph.is_empty()
+            || !unsaved.indexer.is_empty();
+        let tip_is_old = tip.abs_diff(self.kept_tip) >= KEEP_TIP_EVERY;
+        if unsaved.is_empty() || !(matters || at_once || tip_is_old) {
             return Ok(());
         }
-        let Some(changes) = self.wallet.take_staged() else { return Ok(()) };
-        let written = match serde_json::to_vec(&changes) {
-            Ok(bytes) => self.notes.keep(&format!("{:08}", self.next_note), Some(bytes)).await,
-            Err(error) => Err(TreasuryError::Refuses(format!(
-                "the wallet's state cannot be written: {error}"
-            ))),
-        };
-        if let Err(error) = written {
-            // Not lost: it is kept next time.
-            if let Some(staged) = self.wallet.staged_mut() {
-                staged.merge(changes);
-            }
-            return Err(error);
-        }
+        let bytes = serde_json::to_vec(unsaved).map_err(|error| {
+            TreasuryError::Refuses(format!("the wallet's state cannot be written: {error}"))
+        })?;
+        let name = format!("{:08}", self.next_note);
+        // A write that failed may still be made later, under its own name: what is merged twice is the same as once.
         self.next_note += 1;
+        self.notes.keep(&name, Some(bytes)).await?;
+        self.unsaved = ChangeSet::default();
         self.kept_tip = tip;
         Ok(())
     }

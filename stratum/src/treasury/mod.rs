@@ -27,6 +27,9 @@ use pool::{Clock, Pool};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// Transactions heavier than this are not relayed.
+const STANDARD_WEIGHT: u64 = 400_000;
+
 /// Which wallet holds the coins.
 #[derive(Debug, Clone)]
 pub enum WalletConfig {
@@ -129,6 +132,33 @@ impl CoinTreasury {
         Err(TreasuryError::Unreachable(why))
     }
 
+    /// Higher fees for a payout that waits end at the operator's limit; a first version below what is relayed is not sent.
+    fn check_fee(&self, order: &PayoutOrder, version: &PayoutVersion) -> Result<(), TreasuryError> {
+        let refuses = |text: String| TreasuryError::Refuses(format!("payout {}: {text}", order.id));
+        let tx: bitcoin::Transaction = bitcoin::consensus::deserialize(&version.raw)
+            .map_err(|error| refuses(format!("the signed transaction cannot be read: {error}")))?;
+        let size = tx.vsize() as u64;
+        let most = fee::amount(self.fees.max_rate, size);
+        if version.fee > most && !order.versions.is_empty() {
+            return Err(refuses(format!(
+                "a fee of {} is beyond the limit of {most} (max_per_vbyte)",
+                version.fee
+            )));
+        }
+        if version.fee < fee::amount(fee::MIN_RATE, size) {
+            return Err(refuses(format!(
+                "a fee of {} for {size} virtual bytes is not relayed by anybody",
+                version.fee
+            )));
+        }
+        if tx.weight().to_wu() > STANDARD_WEIGHT {
+            return Err(refuses(format!(
+                "{size} virtual bytes are not relayed: lower max_outputs, or consolidate small coins"
+            )));
+        }
+        Ok(())
+    }
+
     /// Does any node hold one of these in its mempool? `None` when nobody could be asked, or an answer is missing.
     async fn in_a_mempool(&mut self, versions: &[PayoutVersion]) -> Option<bool> {
         let mut all_answered = !self.nodes.is_empty();
@@ -178,10 +208,15 @@ impl Treasury for CoinTreasury {
 
     async fn sign(&mut self, order: &PayoutOrder) -> Result<Signing, TreasuryError> {
         let rate = self.fees.rate(&mut self.nodes).await;
-        match &mut self.wallet {
-            Wallet::Own(wallet) => wallet.sign(order, rate).await,
-            Wallet::Node(wallet) => wallet.sign(order, rate).await,
+        let signing = match &mut self.wallet {
+            Wallet::Own(wallet) => wallet.sign(order, rate).await?,
+            Wallet::Node(wallet) => wallet.sign(order, rate).await?,
+        };
+        if let Signing::Signed(version) = &signing {
+            check_outputs(order, version)?;
+            self.check_fee(order, version)?;
         }
+        Ok(signing)
     }
 
     async fn broadcast(&mut self, version: &PayoutVersion) -> Result<(), TreasuryError> {
@@ -217,6 +252,38 @@ impl Treasury for CoinTreasury {
             Some(fate) => fate,
             None => Fate::Unknown,
         }
+    }
+}
+
+/// Does a signed transaction pay each part what was ordered, and nobody else but the change? Whoever built or signed it is
+/// not believed.
+fn check_outputs(order: &PayoutOrder, version: &PayoutVersion) -> Result<(), TreasuryError> {
+    let refuses = |text: String| TreasuryError::Refuses(format!("payout {}: {text}", order.id));
+    let tx: bitcoin::Transaction = bitcoin::consensus::deserialize(&version.raw)
+        .map_err(|error| refuses(format!("the signed transaction cannot be read: {error}")))?;
+    let mut left: Vec<(&[u8], Amount)> = tx
+        .output
+        .iter()
+        .map(|output| (output.script_pubkey.as_bytes(), units(output.value)))
+        .collect();
+    for part in &order.parts {
+        let paid = left
+            .iter()
+            .position(|(script, amount)| *script == part.destination && *amount == part.sent);
+        let Some(at) = paid else {
+            return Err(refuses(format!(
+                "the signed transaction does not pay account {} its {}",
+                part.account, part.sent
+            )));
+        };
+        left.swap_remove(at);
+    }
+    match left.len() {
+        0 | 1 => Ok(()),
+        more => Err(refuses(format!(
+            "the signed transaction has {} outputs that nobody ordered",
+            more - 1
+        ))),
     }
 }
 

@@ -19,8 +19,10 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A change output smaller than this goes to the fee instead.
-const CHANGE_MIN: u64 = 1000;
+/// A change output smaller than this goes to the fee instead: Litecoin's nodes do not relay less than 2940.
+const CHANGE_MIN: u64 = 3000;
+/// Virtual bytes of an input's signature and key at most, which are not there before it is signed.
+const SIGNATURE: u64 = 108;
 /// What lies so many blocks deep is not asked for again.
 const SETTLED_DEPTH: u32 = 1000;
 /// The note with the address that the coinbases pay.
@@ -242,7 +244,10 @@ impl NodeWallet {
         let mut tx = decode(&funded.hex)?;
         let spent = self.outputs_spent(&tx).await?;
         let change = usize::try_from(funded.changepos).ok();
-        set_fee(&mut tx, &spent, change, satoshi(order.fee)?)?;
+        // More coins than expected make it larger: then the pool pays what the size asks for.
+        let size = tx.vsize() as u64 + SIGNATURE * tx.input.len() as u64;
+        let fee = order.fee.max(super::fee::amount(rate, size));
+        set_fee(&mut tx, &spent, change, satoshi(fee)?)?;
         Ok(tx)
     }
 
