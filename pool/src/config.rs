@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub struct AssetConfig {
     /// Its name in the configuration, for ever.
     pub name: String,
+    /// The network of its identities, such as `bitcoin/main`.
+    pub network: String,
     /// Decimals of a whole coin.
     pub decimals: u8,
     /// When rewards mature, die and rest.

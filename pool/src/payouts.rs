@@ -578,10 +578,19 @@ impl Books {
         as_payout: bool,
         now: UnixMs,
     ) -> Result<(), Refused> {
+        let waits = self.unmatched_spends.contains_key(&(asset, spend.txid));
+        if waits && spend.confirmations == 0 {
+            let text =
+                "this spend is not confirmed yet: wait for its block, it may still be replaced";
+            return Err(Refused::Rule(text.into()));
+        }
         if self.unmatched_spends.remove(&(asset, spend.txid)).is_none() {
             let txid = accounting::RewardId(spend.txid);
             return Err(Refused::Rule(format!("no unexplained spend {txid} is waiting")));
         }
+        let mut given_back =
+            if as_payout { self.give_back_queued(asset, spend, now) } else { Vec::new() };
+        let mut fee = spend.fee;
         let mut transfers: Vec<Transfer> = Vec::new();
         let mut take = |debit: Kind, amount: Amount| {
             if amount.is_positive() {
@@ -591,23 +600,29 @@ impl Books {
         let mut taken: HashMap<AccountId, Amount> = HashMap::new();
         let mut withdrawn = Amount::ZERO;
         for (destination, amount) in &spend.outputs {
-            let paid = if as_payout { self.account_at(destination, now) } else { None };
+            let paid = if as_payout { self.account_at(asset, destination) } else { None };
             let Some(account) = paid else {
                 withdrawn = withdrawn.add(*amount);
                 continue;
             };
+            // The part of a payout that waited for just this was charged for the network's fee as well.
+            let same = |part: &PayoutPart| part.destination == *destination && part.sent == *amount;
+            let part = given_back.iter().position(same).map(|at| given_back.swap_remove(at));
+            let charged = part.map_or(Amount::ZERO, |part| part.debit.sub(part.sent)).min(fee);
+            fee = fee.sub(charged);
+            let owed = amount.add(charged);
             let before = taken.entry(account).or_default();
             let there = self.ledger.balance(asset, Kind::Account(account)).available().sub(*before);
-            let there = there.max(Amount::ZERO).min(*amount);
+            let there = there.max(Amount::ZERO).min(owed);
             *before = before.add(there);
             take(Kind::Account(account), there);
-            take(Kind::Loss, amount.sub(there));
+            take(Kind::Loss, owed.sub(there));
         }
         let earned =
             self.ledger.balance(asset, Kind::Fees).available().max(Amount::ZERO).min(withdrawn);
         take(Kind::Fees, earned);
         take(Kind::Loss, withdrawn.sub(earned));
-        take(Kind::NetworkFee, spend.fee);
+        take(Kind::NetworkFee, fee);
         let matched = if as_payout { "payout" } else { "withdrawal" };
         let act = self.act(
             "operator",
@@ -625,9 +640,41 @@ impl Books {
         Ok(())
     }
 
-    fn account_at(&self, destination: &[u8], now: UnixMs) -> Option<AccountId> {
-        let paid = |account: &&AccountId| self.destination_of(**account, now) == destination;
-        self.script_of.keys().find(paid).copied()
+    /// Payouts that are not signed and would pay what this spend paid are given up: their debts are free to be booked. Gives
+    /// their parts.
+    fn give_back_queued(
+        &mut self,
+        asset: AssetId,
+        spend: &WalletSpend,
+        now: UnixMs,
+    ) -> Vec<PayoutPart> {
+        let pays = |open: &&OpenPayout| {
+            let paid =
+                |part: &PayoutPart| spend.outputs.iter().any(|(to, _)| *to == part.destination);
+            open.payout.asset == asset
+                && open.payout.state == PayoutState::Queued
+                && open.payout.parts.iter().any(paid)
+        };
+        let waiting: Vec<Payout> =
+            self.payouts.values().filter(pays).map(|open| open.payout.clone()).collect();
+        for payout in &waiting {
+            if let Err(refused) = self.cancel_payout(payout.id, now) {
+                tracing::error!(payout = payout.id.0, %refused, "a waiting payout could not be given up");
+            }
+        }
+        waiting.into_iter().flat_map(|payout| payout.parts).collect()
+    }
+
+    /// The account of this asset's network that is, or ever was, paid at a destination.
+    fn account_at(&self, asset: AssetId, destination: &[u8]) -> Option<AccountId> {
+        let network = self.assets.get(&asset).map(|config| config.network.as_str());
+        let own = |(who, account): (&accounting::Identity, &AccountId)| {
+            (Some(who.network.as_str()) == network && who.bytes == destination).then_some(*account)
+        };
+        let chosen = |(account, list): (&AccountId, &Vec<store::book::StoredDestination>)| {
+            list.iter().any(|chosen| chosen.destination == destination).then_some(*account)
+        };
+        self.destinations.iter().find_map(chosen).or_else(|| self.identities.iter().find_map(own))
     }
 
     /// Books coins the operator put into the wallet: as the pool's own, or as bankroll for paying per share.

@@ -67,6 +67,7 @@ fn writer_in(folder: &Path) -> Writer {
     };
     let asset = AssetConfig {
         name: "coin".into(),
+        network: "bitcoin/regtest".into(),
         decimals: 8,
         depths: Depths { mature: 101, orphan: 6, last_look: 300 },
         payouts,

@@ -219,6 +219,7 @@ impl Reader<'_> {
         let cap = asset.wallet.get_ref().cap.map(|coins| coins.0);
         let config = AssetConfig {
             name: name.clone(),
+            network: coin.to_string(),
             decimals: coin.decimals(),
             depths,
             payouts: payout_rules(&asset.payouts, cap, coin.family()),

@@ -60,6 +60,7 @@ pub fn rules() -> PayoutRules {
 pub fn asset() -> AssetConfig {
     AssetConfig {
         name: "btc".into(),
+        network: "bitcoin/regtest".into(),
         decimals: 8,
         depths: Depths { mature: 101, orphan: 6, last_look: 300 },
         payouts: rules(),

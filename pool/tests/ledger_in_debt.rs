@@ -1,0 +1,179 @@
+//! What was once mended: bankrolls in debt, revocations asked for twice or forgotten, spends that the books learn of late.
+
+#![allow(clippy::unwrap_used, reason = "a test that finds an error has failed")]
+
+mod common;
+
+use accounting::ledger::Kind;
+use accounting::rate::Rate;
+use accounting::reward::Sighting;
+use accounting::{Amount, AssetId, RewardId, Scheme, ShareSeq};
+use common::{
+    COIN, FakeTreasury, PPLNS, TestClock, asset, available, block, cashier, enrol, found, pool_of,
+    record, share, start, stop,
+};
+use pool::Refused;
+use pool::treasury::WalletSpend;
+use store::Reader;
+
+fn bankroll(folder: &std::path::Path) -> i128 {
+    Reader::open(folder).unwrap().balance(AssetId(1), Kind::Bankroll).unwrap().posted().units()
+}
+
+const RATE: Rate = Rate { network_work: 1000, value: Amount::from_units(50 * COIN) };
+
+#[tokio::test]
+async fn a_block_found_at_an_empty_bankroll_is_booked_and_its_share_is_paid_as_a_debt_of_the_pool()
+{
+    let folder = tempfile::tempdir().unwrap();
+    let clock = TestClock::default();
+    let writer = start(folder.path(), asset(), pool_of(Scheme::Pps, 200), &clock);
+    let who = enrol(&writer.pool, 1).await;
+    // The rate comes with the report, as from a block file of before a restore.
+    let mut report = block(9, 1, 100, Scheme::Pps);
+    report.share = Some((accounting::Weight::new(10).unwrap(), Some(RATE)));
+    found(&writer.pool, report).await;
+    let paid = COIN / 2 * 98 / 100;
+    assert_eq!((available(folder.path(), who.0), bankroll(folder.path())), (paid, -paid));
+    stop(writer).await;
+    // Every start after it, too.
+    let writer = start(folder.path(), asset(), pool_of(Scheme::Pps, 200), &clock);
+    let more = accounting::Share { rate: RATE.id(), ..share(who, 10, 1) };
+    let refused = writer.pool.record(vec![more]).await.unwrap().durable().await;
+    assert_eq!(refused, Err(Refused::BankrollExhausted), "in debt it buys nothing more");
+    stop(writer).await;
+}
+
+#[tokio::test]
+async fn after_a_restart_the_bankroll_still_owes_for_the_open_slice() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = TestClock::default();
+    let writer = start(folder.path(), asset(), pool_of(Scheme::Pps, 0), &clock);
+    let deposit = Amount::from_units(COIN);
+    writer
+        .pool
+        .order(move |books, _, now| books.deposit(AssetId(1), deposit, true, "op", now))
+        .await
+        .unwrap();
+    writer.pool.declare(RATE).await.unwrap();
+    let who = enrol(&writer.pool, 1).await;
+    let bought = |key| accounting::Share { rate: RATE.id(), ..share(who, 10, key) };
+    record(&writer.pool, vec![bought(1)]).await;
+    stop(writer).await;
+    let writer = start(folder.path(), asset(), pool_of(Scheme::Pps, 0), &clock);
+    let refused = writer.pool.record(vec![bought(2)]).await.unwrap().durable().await;
+    assert_eq!(
+        refused,
+        Err(Refused::BankrollExhausted),
+        "half is owed already, and a unit kept aside"
+    );
+    stop(writer).await;
+}
+
+#[tokio::test]
+async fn a_share_is_revoked_once_however_often_it_is_asked_for_and_one_that_is_not_there_never() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = TestClock::default();
+    let writer = start(folder.path(), asset(), pool_of(PPLNS, 0), &clock);
+    let who = enrol(&writer.pool, 1).await;
+    record(&writer.pool, vec![share(who, 10, 1), share(who, 10, 2)]).await;
+    for _ in 0..2 {
+        writer.pool.revoke(ShareSeq(1), "fraud".into()).await.unwrap();
+    }
+    let refused = writer.pool.revoke(ShareSeq(77), "typo".into()).await;
+    assert!(matches!(refused, Err(Refused::Rule(text)) if text.contains("no share 77")));
+    stop(writer).await;
+    let writer = start(folder.path(), asset(), pool_of(PPLNS, 0), &clock);
+    writer.pool.revoke(ShareSeq(1), "again".into()).await.unwrap();
+    record(&writer.pool, vec![share(who, 10, 3)]).await;
+    stop(writer).await;
+}
+
+#[tokio::test]
+async fn what_was_revoked_stays_revoked_over_a_quiet_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = TestClock::default();
+    let writer = start(folder.path(), asset(), pool_of(PPLNS, 0), &clock);
+    let (one, two) = (enrol(&writer.pool, 1).await, enrol(&writer.pool, 2).await);
+    record(&writer.pool, vec![share(one, 10, 1)]).await;
+    record(&writer.pool, vec![share(two, 10, 2)]).await;
+    writer.pool.revoke(ShareSeq(1), "fraud".into()).await.unwrap();
+    // A slice of its own, closed, and nothing behind it.
+    record(&writer.pool, vec![share(two, 10, 3)]).await;
+    clock.advance(11 * 60 * 1000);
+    writer.pool.revoke(ShareSeq(4), "cut".into()).await.unwrap();
+    stop(writer).await;
+    let writer = start(folder.path(), asset(), pool_of(PPLNS, 0), &clock);
+    let mut report = block(9, 2, 100, PPLNS);
+    report.share = None;
+    found(&writer.pool, report).await;
+    let (reward, _) =
+        Reader::open(folder.path()).unwrap().reward(RewardId([9; 32])).unwrap().unwrap();
+    let paid: Vec<_> = reward.split.unwrap().rows.iter().map(|row| row.account).collect();
+    assert_eq!(paid, vec![two.0], "the first account's only share was revoked");
+    stop(writer).await;
+}
+
+#[tokio::test]
+async fn a_spend_that_pays_what_a_waiting_payout_would_is_that_payout_and_nobody_is_paid_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clock, treasury) = (TestClock::default(), FakeTreasury::default());
+    let writer = start(folder.path(), asset(), pool_of(PPLNS, 0), &clock);
+    let mut cashier = cashier(&writer, folder.path(), &clock, &treasury);
+    let who = enrol(&writer.pool, 1).await;
+    record(&writer.pool, vec![share(who, 10, 1)]).await;
+    found(&writer.pool, block(9, 1, 100, PPLNS)).await;
+    treasury.world(|w| {
+        w.spendable = 50 * COIN;
+        w.sightings.insert(RewardId([9; 32]), Sighting::InChain(101));
+    });
+    // The backup is of the moment when the payout was chosen and not yet signed.
+    writer
+        .pool
+        .order(|books, _, now| {
+            books.hold("all".into(), "backup".into(), now);
+            Ok(())
+        })
+        .await
+        .unwrap();
+    cashier.round().await.unwrap();
+    let plan =
+        writer.pool.order(|books, _, now| Ok(books.plan_payout(AssetId(1), now))).await.unwrap();
+    let fee = Amount::from_units(131);
+    let payout = writer
+        .pool
+        .order(move |books, _, now| books.reserve_payout(AssetId(1), &plan, fee, now))
+        .await
+        .unwrap();
+    // After it, the payout was signed and confirmed; the restored books see only a spend.
+    let sent = payout.sent();
+    let spend = WalletSpend {
+        txid: [0xcc; 32],
+        out: sent.add(fee),
+        fee,
+        outputs: vec![(payout.parts[0].destination.clone(), sent)],
+        confirmations: 10,
+    };
+    treasury.world(|w| w.foreign_spends.push(spend.clone()));
+    cashier.round().await.unwrap();
+    writer
+        .pool
+        .order(move |books, _, now| books.match_spend(AssetId(1), &spend, true, now))
+        .await
+        .unwrap();
+    writer.pool.order(|books, _, _| books.release("all")).await.unwrap();
+    for _ in 0..3 {
+        clock.advance(2000);
+        cashier.round().await.unwrap();
+    }
+    assert_eq!(treasury.world(|w| w.sent.len()), 0, "nothing is sent again");
+    assert_eq!(available(folder.path(), who.0), 0);
+    let reader = Reader::open(folder.path()).unwrap();
+    assert_eq!(
+        reader.balance(AssetId(1), Kind::Loss).unwrap().debits_posted,
+        Amount::ZERO,
+        "and nothing is lost"
+    );
+    assert_eq!(reader.fold_differences().unwrap(), vec![]);
+    stop(writer).await;
+}
