@@ -7,6 +7,7 @@
 
 pub mod bcoin;
 pub mod bitcoind;
+pub mod fuzz;
 pub mod litecoind;
 pub mod peer;
 pub mod port;

@@ -625,4 +625,14 @@ start_difficulty = 0.5
         let said = load(Path::new("/nowhere/adit.toml")).unwrap_err().to_string();
         assert!(said.contains("adit init"), "{said}");
     }
+
+    #[test]
+    fn fuzz_the_configuration() {
+        let other = GOOD.replace("pplns", "solo").replace("window = 2.5", "custodial = true");
+        testkit::fuzz::fuzz(&[GOOD.as_bytes(), other.as_bytes()], |bytes| {
+            if let Err(error) = read(&String::from_utf8_lossy(bytes), Path::new("adit.toml")) {
+                assert!(error.to_string().starts_with("adit.toml:"), "{error}");
+            }
+        });
+    }
 }
