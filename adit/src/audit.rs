@@ -100,6 +100,19 @@ pub fn run(args: &AuditArgs) -> anyhow::Result<bool> {
 /// When the store cannot be read.
 pub fn recompute(reader: &Reader, reward: &Reward) -> anyhow::Result<Finding> {
     if let Some(window) = &reward.window {
+        // The window reaches up to the block: no slice of its shares was left out at the young end, none put in.
+        let slice = |no: u64| reader.slice(reward.pool, SliceNo(no), reward.as_of);
+        let left_out =
+            slice(window.through.0 + 1)?.is_some_and(|next| next.slice.first <= reward.window_end);
+        let put_in =
+            slice(window.through.0)?.is_some_and(|last| last.slice.last > reward.window_end);
+        if left_out || put_in {
+            let text = format!(
+                "the window should end with the last share before the block, not with slice {}",
+                window.through
+            );
+            return Ok(Finding::Differs(text));
+        }
         for no in window.from.0.max(1)..=window.through.0 {
             if let Err(difference) = recompute_slice(reader, reward, SliceNo(no))? {
                 return Ok(Finding::Differs(difference.to_string()));

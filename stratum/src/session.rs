@@ -737,6 +737,23 @@ impl Session {
         }
     }
 
+    /// Who found a block: the worker, or the connection's first; the pool itself where a resumed connection sent it before
+    /// it said who it is.
+    fn finder(&self, worker: usize) -> (Identity, String, String) {
+        if let Some(known) = self.workers.get(worker).or(self.workers.first()) {
+            return ((*known.identity).clone(), known.display.to_string(), known.name.to_string());
+        }
+        let (Pays::Pool { script } | Pays::Finder { fee_script: script, .. }) =
+            &self.door.rules.pays;
+        let network = self.door.coin.to_string();
+        let display = address::address_of(script, self.door.coin).unwrap_or_default();
+        (
+            Identity { kind: IdentityKind::Script, network, bytes: script.clone() },
+            display,
+            "unknown".into(),
+        )
+    }
+
     /// To the disk and to every node at once, before and whatever the ledger says.
     fn take_block(
         &mut self,
@@ -747,11 +764,10 @@ impl Session {
         job: &Arc<Job>,
         now: u64,
     ) -> Result<(), Closing> {
-        let (Some(channel), Some(finder)) =
-            (&self.channel, self.workers.get(worker).or(self.workers.first()))
-        else {
-            return self.refuse(&id, Reject::Unauthorized, now);
+        let Some(channel) = &self.channel else {
+            return self.refuse(&id, Reject::NotSubscribed, now);
         };
+        let (identity, display, name) = self.finder(worker);
         let extranonce2 = submission
             .extranonce2
             .sized(job.rules.extranonce2_size)
@@ -767,9 +783,9 @@ impl Session {
         let (to_pool, to_finder) = job.payments();
         let report = BlockReport {
             pool: self.door.pool_id,
-            finder: (*finder.identity).clone(),
-            display: finder.display.to_string(),
-            worker: finder.name.to_string(),
+            finder: identity,
+            display,
+            worker: name,
             block: accounting::RewardId(verified.hash),
             height: job.template.height,
             to_pool,

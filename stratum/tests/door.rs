@@ -500,6 +500,27 @@ async fn a_stale_share_is_refused_after_its_grace_and_is_still_a_block_if_it_sol
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_block_sent_before_the_user_is_named_is_taken() {
+    let world = World::new(64).await;
+    let mut client = world.connect();
+    let token = client.subscribe(None).await;
+    client.authorize(1).await;
+    client.work().await;
+    let (job, prefix) = (client.job.clone().unwrap(), client.extranonce1.clone());
+    let block = client.find(&job, Kind::Block, 0);
+    drop(client);
+    let mut again = loop {
+        let mut again = world.connect();
+        again.subscribe(Some(&token)).await;
+        if again.extranonce1 == prefix {
+            break again;
+        }
+    };
+    assert_eq!(code(&again.submit(1, &block).await), 24);
+    testkit::wait_for("the block", || (world.blocks_found() == 1).then_some(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn long_lines_deep_json_bad_text_and_dawdlers_are_ended_and_nobody_else_is_touched() {
     let world = World::new(1 << 40).await;
     let mut good = world.miner(1).await;
