@@ -75,7 +75,7 @@ pub struct TreasuryConfig {
 
 enum Wallet {
     Own(Box<DescriptorWallet>),
-    Node(NodeWallet),
+    Node(Box<NodeWallet>),
 }
 
 /// The treasury of one asset.
@@ -100,7 +100,7 @@ impl CoinTreasury {
         let notes = Notes { pool, prefix: format!("wallet/{}", config.asset) };
         let wallet = match config.wallet {
             WalletConfig::Node { endpoint } => {
-                Wallet::Node(NodeWallet::open(endpoint, notes, clock).await?)
+                Wallet::Node(Box::new(NodeWallet::open(endpoint, notes, clock).await?))
             }
             own => {
                 let opened =

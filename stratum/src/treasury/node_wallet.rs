@@ -34,6 +34,8 @@ pub struct NodeWallet {
     clock: Arc<dyn Clock>,
     script: ScriptBuf,
     spends: BTreeMap<[u8; 32], WalletSpend>,
+    /// What was signed last for each payout, until the books have it.
+    signed: BTreeMap<u64, PayoutVersion>,
     /// The last block whose wallet transactions are settled in `spends`.
     since: Option<String>,
 }
@@ -93,7 +95,14 @@ impl NodeWallet {
         let script = shown["scriptPubKey"].as_str().and_then(|hex| Vec::from_hex(hex).ok());
         let script = script
             .ok_or_else(|| TreasuryError::Refuses(format!("the node cannot read {address}")))?;
-        Ok(NodeWallet { rpc, clock, script: script.into(), spends: BTreeMap::new(), since: None })
+        Ok(NodeWallet {
+            rpc,
+            clock,
+            script: script.into(),
+            spends: BTreeMap::new(),
+            signed: BTreeMap::new(),
+            since: None,
+        })
     }
 
     /// The script that the coinbases pay.
@@ -179,6 +188,12 @@ impl NodeWallet {
         order: &PayoutOrder,
         rate: u64,
     ) -> Result<Signing, TreasuryError> {
+        // A version that the books did not take gives its coins back before others are chosen.
+        if let Some(refused) = self.signed.remove(&order.id)
+            && order.versions.iter().all(|known| known.txid != refused.txid)
+        {
+            self.lock(&[refused], false).await;
+        }
         let unsigned = match order.versions.last() {
             Some(last) => self.with_higher_fee(last, order).await?,
             None => self.fund(order, rate).await?,
@@ -204,7 +219,7 @@ impl NodeWallet {
             ));
         }
         let signed = decode(&signed.hex)?;
-        Ok(Signing::Signed(PayoutVersion {
+        let version = PayoutVersion {
             txid: signed.compute_txid().to_byte_array(),
             raw: serialize(&signed),
             fee: units(fee),
@@ -214,7 +229,11 @@ impl NodeWallet {
                 .map(|i| (i.previous_output.txid.to_byte_array(), i.previous_output.vout))
                 .collect(),
             signed_at: self.clock.now(),
-        }))
+        };
+        // Locked once it is signed: the next payout chooses other coins.
+        self.lock(std::slice::from_ref(&version), true).await;
+        self.signed.insert(order.id, version.clone());
+        Ok(Signing::Signed(version))
     }
 
     /// Lets the wallet choose coins and lock them, then sets the fee exactly by the change output.
@@ -232,7 +251,7 @@ impl NodeWallet {
             output: outputs,
         };
         let options = json!({
-            "lockUnspents": true,
+            "lockUnspents": false,
             "replaceable": true,
             "changePosition": count,
             "change_type": "bech32",
