@@ -4,7 +4,7 @@
 //! used with is forgotten. What a connection leaves behind can be taken up again by who knows its token.
 
 use crate::difficulty::Vardiff;
-use crate::session::Epochs;
+use crate::epochs::Epochs;
 use crate::verify::Seen;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};

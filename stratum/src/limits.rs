@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// What a port allows.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,6 +32,34 @@ impl Default for Limits {
             silence_ms: 25 * 3600 * 1000,
             requests_per_s: 5000.0,
         }
+    }
+}
+
+/// How many requests a connection may still make: refilled as time passes, so that a flood is read no faster than it is
+/// allowed, and nothing of it is lost.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Budget {
+    left: f64,
+    at: u64,
+}
+
+impl Budget {
+    pub(crate) fn new(limits: &Limits, now: u64) -> Self {
+        Budget { left: limits.requests_per_s * 2.0, at: now }
+    }
+
+    pub(crate) fn spend(&mut self, requests: f64) {
+        self.left -= requests;
+    }
+
+    /// How long to pause, if too much was spent.
+    pub(crate) fn overdrawn(&mut self, now: u64, limits: &Limits) -> Option<Duration> {
+        let passed = now.saturating_sub(self.at) as f64 / 1000.0;
+        self.at = now;
+        self.left = (self.left + passed * limits.requests_per_s).min(limits.requests_per_s * 2.0);
+        (self.left < 0.0).then(|| {
+            Duration::from_secs_f64((-self.left / limits.requests_per_s).clamp(0.001, 60.0))
+        })
     }
 }
 

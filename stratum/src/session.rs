@@ -5,21 +5,23 @@
 
 use crate::coin::address;
 use crate::difficulty::{Policy, Vardiff};
+use crate::epochs::Epochs;
 use crate::extranonce::{Parked, token_from_text, token_to_text};
-use crate::job::{EXTRANONCE1_SIZE, Job, Jobs, Pays};
-use crate::limits::Limits;
+use crate::job::{Job, Jobs, Pays};
+use crate::limits::Budget;
 use crate::reject::Reject;
 use crate::server::{Door, Port};
 use crate::template::{push_as_hex, to_hex};
 use crate::verify::{Assignment, Given, Seen, Verified, verify};
 use crate::wire::v1::{self, Configure, Id, JobRef, Request, Submission};
+use crate::worker::{Worker, Workers, percent_decoded};
 use accounting::{
     AccountId, Identity, IdentityKind, RateId, Share, ShareKey, ShareSeq, UnixMs, Weight, WorkerId,
 };
 use pool::door::{Answer, Recording};
 use pool::{BlockReport, Refused};
 use pow::Difficulty;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -42,148 +44,6 @@ const WRITER_PATIENCE: Duration = Duration::from_secs(3);
 pub const OUT_MAX: usize = 256 * 1024;
 /// A streak of bad shares without a good one: work again, then reconnect, then drop.
 const STREAK_MS: [u64; 3] = [60_000, 120_000, 180_000];
-/// What we call ourselves.
-pub const SERVER_NAME: &str = concat!("Adit/", env!("CARGO_PKG_VERSION"));
-
-/// What a connection was sent at which difficulty: ranges of jobs, and the variants made by changes within a job.
-#[derive(Debug, Default)]
-pub struct Epochs {
-    ranges: Vec<(u32, Assignment)>,
-    variants: Vec<(JobRef, Assignment)>,
-    last_no: u32,
-}
-
-impl Epochs {
-    fn assign(&mut self, job: JobRef, assignment: Assignment) {
-        if job.variant > 0 {
-            self.variants.push((job, assignment));
-            return;
-        }
-        self.last_no = job.no;
-        if self.ranges.last().is_none_or(|(_, last)| *last != assignment) {
-            self.ranges.push((job.no, assignment));
-        }
-    }
-
-    fn find(&self, job: JobRef) -> Option<Assignment> {
-        if job.variant > 0 {
-            return self
-                .variants
-                .iter()
-                .find(|(sent, _)| *sent == job)
-                .map(|(_, assignment)| *assignment);
-        }
-        let sent = self.ranges.iter().rev().find(|(from, _)| *from <= job.no);
-        sent.filter(|_| job.no <= self.last_no).map(|(_, assignment)| *assignment)
-    }
-
-    /// The variant that the next sending of this job needs; `None` when there are no more.
-    fn next_variant(&self, no: u32) -> Option<u8> {
-        if self.ranges.is_empty() || no > self.last_no {
-            return Some(0);
-        }
-        let used = self
-            .variants
-            .iter()
-            .filter(|(sent, _)| sent.no == no)
-            .map(|(sent, _)| sent.variant)
-            .max();
-        used.unwrap_or(0).checked_add(1)
-    }
-
-    fn drop_before(&mut self, oldest: u32) {
-        self.variants.retain(|(sent, _)| sent.no >= oldest);
-        while self.ranges.get(1).is_some_and(|(from, _)| *from <= oldest) {
-            self.ranges.remove(0);
-        }
-    }
-}
-
-/// One authorised user name.
-struct Worker {
-    user: Box<str>,
-    identity: Arc<Identity>,
-    display: Box<str>,
-    name: Box<str>,
-    /// Known once a share of it was accepted: nobody is written down for asking.
-    ids: Option<(AccountId, WorkerId)>,
-}
-
-/// The authorised workers, in the order they came.
-#[derive(Default)]
-struct Workers {
-    list: Vec<Worker>,
-    /// By user name, once there are many.
-    by_user: HashMap<Box<str>, usize>,
-}
-
-impl Workers {
-    /// Fewer than this are looked through faster than looked up.
-    const FEW: usize = 8;
-
-    fn find(&self, user: &str) -> Option<usize> {
-        match self.list.len() {
-            0..Self::FEW => self.list.iter().position(|worker| *worker.user == *user),
-            _ => self.by_user.get(user).copied(),
-        }
-    }
-
-    fn push(&mut self, worker: Worker) {
-        self.list.push(worker);
-        if self.list.len() >= Self::FEW {
-            let unnamed = self.list.iter().enumerate().skip(self.by_user.len());
-            self.by_user.extend(unnamed.map(|(at, worker)| (worker.user.clone(), at)));
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.list.len()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
-    fn first(&self) -> Option<&Worker> {
-        self.list.first()
-    }
-
-    fn get(&self, at: usize) -> Option<&Worker> {
-        self.list.get(at)
-    }
-
-    fn get_mut(&mut self, at: usize) -> Option<&mut Worker> {
-        self.list.get_mut(at)
-    }
-}
-
-/// How many requests a connection may still make: refilled as time passes, so that a flood is read no faster than it is
-/// allowed, and nothing of it is lost.
-#[derive(Debug, Clone, Copy)]
-struct Budget {
-    left: f64,
-    at: u64,
-}
-
-impl Budget {
-    fn new(limits: &Limits, now: u64) -> Self {
-        Budget { left: limits.requests_per_s * 2.0, at: now }
-    }
-
-    fn spend(&mut self, requests: f64) {
-        self.left -= requests;
-    }
-
-    /// How long to pause, if too much was spent.
-    fn overdrawn(&mut self, now: u64, limits: &Limits) -> Option<Duration> {
-        let passed = now.saturating_sub(self.at) as f64 / 1000.0;
-        self.at = now;
-        self.left = (self.left + passed * limits.requests_per_s).min(limits.requests_per_s * 2.0);
-        (self.left < 0.0).then(|| {
-            Duration::from_secs_f64((-self.left / limits.requests_per_s).clamp(0.001, 60.0))
-        })
-    }
-}
 
 /// Work that a connection can have once it subscribed.
 struct Channel {
@@ -246,7 +106,6 @@ pub struct Session {
     printed: Option<Difficulty>,
     /// Negotiated by `mining.configure`; 0 without.
     version_mask: u32,
-    extranonce_subscribed: bool,
     auth_failures: u8,
     /// The wish it named last: naming it again changes nothing.
     last_wish: Option<Difficulty>,
@@ -293,7 +152,6 @@ impl Session {
             vardiff,
             printed: None,
             version_mask: 0,
-            extranonce_subscribed: false,
             auth_failures: 0,
             last_wish: None,
             transactions_of: 0,
@@ -413,7 +271,6 @@ impl Session {
                 self.wish(Difficulty::nearest(wish), now);
             }
             Request::ExtranonceSubscribe => {
-                self.extranonce_subscribed = true;
                 v1::write_true(&id, &mut self.out);
             }
             Request::GetTransactions { job } => self.get_transactions(&id, &job),
@@ -464,7 +321,7 @@ impl Session {
                             self.vardiff.set_floor(Difficulty::nearest(least), &policy, now);
                     }
                 }
-                "subscribe-extranonce" => self.extranonce_subscribed = true,
+                "subscribe-extranonce" => {}
                 _ => known = false,
             }
             result.insert(extension.clone(), known.into());
@@ -1113,32 +970,4 @@ impl Session {
         }
         Ok(true)
     }
-}
-
-/// `%2E` and the like, as some firmware sends user names; what is no such escape stays.
-fn percent_decoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('%') {
-        out.push_str(&rest[..at]);
-        let code = rest.get(at + 1..at + 3).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match code.filter(u8::is_ascii_graphic) {
-            Some(byte) => {
-                out.push(char::from(byte));
-                rest = &rest[at + 3..];
-            }
-            None => {
-                out.push('%');
-                rest = &rest[at + 1..];
-            }
-        }
-    }
-    out.push_str(rest);
-    out
-}
-
-/// Extranonce bytes that a coinbase must leave room for.
-#[must_use]
-pub const fn extranonce_size(extranonce2_size: usize) -> usize {
-    EXTRANONCE1_SIZE + extranonce2_size
 }
