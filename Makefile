@@ -14,6 +14,7 @@ demo: build ## Shows a pool at work: a chain, a pool and three miners (DEMO="--b
 
 build: ## Builds the release binary
 	@scripts/deps.sh build
+	@scripts/target.sh
 	cargo build --release --locked --package adit
 	@echo "built $(CARGO_TARGET_DIR)/release/adit"
 
@@ -22,6 +23,7 @@ fmt: ## Formats the code
 
 test: ## Formats, lints and tests everything
 	@scripts/deps.sh test
+	@scripts/target.sh
 	@echo "== real nodes for the tests"
 	@scripts/bitcoind.sh
 	@scripts/bcoin.sh

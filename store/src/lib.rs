@@ -14,7 +14,7 @@ pub mod sqlite;
 
 pub use book::Book;
 pub use change::Change;
-pub use sqlite::{Reader, Sqlite};
+pub use sqlite::{Medium, Reader, Sqlite};
 
 use accounting::ledger::{SetKey, TransferSet};
 use accounting::window::SourcedSlice;

@@ -102,7 +102,7 @@ fn fuzz_the_stores_rows() {
             drop(reader.payouts(10));
             drop(reader.rewards(10));
         }
-        if let Ok(mut store) = Sqlite::open_on(folder.path(), None) {
+        if let Ok(mut store) = Sqlite::open(folder.path()) {
             drop(store.load());
             drop(store.scan(ShareSeq(1), &mut |_, _| {}));
         }

@@ -21,6 +21,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use store::{Reader, Sqlite};
+use testkit::Disk;
 
 pub const COIN: i128 = 100_000_000;
 
@@ -169,6 +170,9 @@ pub struct World {
     pub hide_everything: bool,
     pub signed: u64,
     pub known: HashMap<[u8; 32], (i128, i128)>,
+    /// The disk the books are on, and how much had happened to it at each broadcast.
+    pub disk: Option<Disk>,
+    pub sent_at: Vec<usize>,
 }
 
 #[derive(Clone, Default)]
@@ -244,6 +248,7 @@ impl Treasury for FakeTreasury {
             w.mempool.insert(version.txid);
             let (out, _) = w.known[&version.txid];
             w.sent.push((version.txid, out));
+            w.sent_at.extend(w.disk.map(|disk| disk.now()));
             Ok(())
         })
     }

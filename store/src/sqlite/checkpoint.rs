@@ -2,17 +2,13 @@
 //!
 //! Invariant: a checkpoint only moves what is committed already; losing one loses nothing.
 
+use super::Medium;
 use crate::StoreError;
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
-
-/// How often the size of the log is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// A log beyond this is folded back: large enough to be rare, small enough to be quick.
-const FOLD_BEYOND_BYTES: u64 = 16 << 20;
 
 /// The thread; it ends when this is dropped.
 pub(super) struct Checkpoints {
@@ -22,17 +18,18 @@ pub(super) struct Checkpoints {
 
 impl Checkpoints {
     /// Starts it on a connection of its own.
-    pub(super) fn start(path: &Path) -> Result<Self, StoreError> {
+    pub(super) fn start(path: &Path, medium: &Medium) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let db = Connection::open_with_flags(path, flags)?;
+        let db = medium.connect(path, flags)?;
         db.busy_timeout(Duration::from_millis(250))?;
         db.execute_batch("PRAGMA synchronous = FULL;")?;
         let mut log: PathBuf = path.to_path_buf();
         log.as_mut_os_string().push("-wal");
         let (stop, stopped) = channel();
+        let Medium { fold_beyond_bytes, look_every, .. } = *medium;
         let body = move || {
-            while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
-                if std::fs::metadata(&log).is_ok_and(|file| file.len() > FOLD_BEYOND_BYTES) {
+            while stopped.recv_timeout(look_every) == Err(RecvTimeoutError::Timeout) {
+                if std::fs::metadata(&log).is_ok_and(|file| file.len() > fold_beyond_bytes) {
                     fold(&db);
                 }
             }

@@ -39,7 +39,33 @@ pub struct Sqlite {
     next: ShareSeq,
     /// Held while this lives; dropped by the system when the process dies, however it dies.
     _lock: File,
-    _checkpoints: Option<checkpoint::Checkpoints>,
+    _checkpoints: checkpoint::Checkpoints,
+}
+
+/// What a store lies on.
+#[derive(Debug, Clone)]
+pub struct Medium {
+    /// The name of a SQLite VFS; the usual one without. Tests give one whose power fails.
+    pub vfs: Option<&'static str>,
+    /// A write-ahead log beyond this is folded back into the file: large enough to be rare, small enough to be quick.
+    pub fold_beyond_bytes: u64,
+    /// How often the size of the log is looked at.
+    pub look_every: Duration,
+}
+
+impl Default for Medium {
+    fn default() -> Self {
+        Medium { vfs: None, fold_beyond_bytes: 16 << 20, look_every: Duration::from_millis(500) }
+    }
+}
+
+impl Medium {
+    fn connect(&self, path: &Path, flags: OpenFlags) -> Result<Connection, rusqlite::Error> {
+        match self.vfs {
+            Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs),
+            None => Connection::open_with_flags(path, flags),
+        }
+    }
 }
 
 impl Sqlite {
@@ -48,30 +74,26 @@ impl Sqlite {
     /// # Errors
     /// When another process has it, a newer program wrote it, or it cannot be opened.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        let mut store = Self::open_on(folder, None)?;
-        store._checkpoints = Some(checkpoint::Checkpoints::start(&folder.join(FILE_NAME))?);
-        Ok(store)
+        Self::open_on(folder, &Medium::default())
     }
 
-    /// As [`Sqlite::open`], but on a named SQLite VFS and without a checkpoint thread: for tests that cut the disk off.
+    /// As [`Sqlite::open`], on a medium of the caller's choice.
     ///
     /// # Errors
     /// As [`Sqlite::open`].
-    pub fn open_on(folder: &Path, vfs: Option<&str>) -> Result<Self, StoreError> {
+    pub fn open_on(folder: &Path, medium: &Medium) -> Result<Self, StoreError> {
         std::fs::create_dir_all(folder).map_err(|e| unavailable(folder, &e))?;
         let lock = lock(folder)?;
         let path = folder.join(FILE_NAME);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut db = match vfs {
-            Some(vfs) => Connection::open_with_flags_and_vfs(&path, flags, vfs)?,
-            None => Connection::open_with_flags(&path, flags)?,
-        };
+        let mut db = medium.connect(&path, flags)?;
         configure(&db)?;
         migrate(&mut db)?;
         let next = log::end(&db)?.next();
-        Ok(Sqlite { db, next, _lock: lock, _checkpoints: None })
+        let checkpoints = checkpoint::Checkpoints::start(&path, medium)?;
+        Ok(Sqlite { db, next, _lock: lock, _checkpoints: checkpoints })
     }
 
     /// Folds the WAL back into the file now.
