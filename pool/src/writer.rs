@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 const BATCH_MAX: usize = 4096;
 /// A commit costs about as much as a hundred rows, so a busy writer gathers: it starts a commit at most this often,
 /// unless enough is waiting. Miners do not wait for answers; an idle pool commits at once.
-const GATHER: Duration = Duration::from_micros(3500);
+const GATHER: Duration = Duration::from_micros(3100);
 /// This many shares waiting are enough.
 const GATHER_ENOUGH: usize = 16;
 /// How often due slices and the snapshot are looked at.
@@ -271,11 +271,11 @@ impl Desk {
         if self.books.has_unwritten() {
             self.flush()?;
         }
+        self.last_commit = Some(Instant::now());
         let appended = match self.failing {
             Some(_) if self.is_refusing() => Err(Refused::StoreFailing),
             _ => self.append(&facts.entries)?,
         };
-        self.last_commit = Some(Instant::now());
         for waiting in facts.waiting {
             match waiting {
                 Waiting::Shares(offset, reply) => {

@@ -31,7 +31,7 @@ struct Promised {
 async fn work(disk: Disk, folder: &Path) -> Promised {
     let medium = Medium {
         vfs: Some(disk.name()),
-        fold_beyond_bytes: 100_000,
+        fold_beyond_pages: 12,
         look_every: Duration::from_millis(2),
     };
     let (clock, treasury) = (TestClock::default(), FakeTreasury::default());

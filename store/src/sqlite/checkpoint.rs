@@ -1,11 +1,13 @@
 //! Folds the write-ahead log back into the database file, beside the writer and never in its way for long.
 //!
+//! The file of the log keeps its size and is written again from its beginning: syncing a log that need not grow is cheaper.
+//!
 //! Invariant: a checkpoint only moves what is committed already; losing one loses nothing.
 
 use super::Medium;
 use crate::StoreError;
 use rusqlite::{Connection, OpenFlags};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -23,14 +25,12 @@ impl Checkpoints {
         let db = medium.connect(path, flags)?;
         db.busy_timeout(Duration::from_millis(250))?;
         db.execute_batch("PRAGMA synchronous = FULL;")?;
-        let mut log: PathBuf = path.to_path_buf();
-        log.as_mut_os_string().push("-wal");
         let (stop, stopped) = channel();
-        let Medium { fold_beyond_bytes, look_every, .. } = *medium;
+        let Medium { fold_beyond_pages, look_every, .. } = *medium;
         let body = move || {
             while stopped.recv_timeout(look_every) == Err(RecvTimeoutError::Timeout) {
-                if std::fs::metadata(&log).is_ok_and(|file| file.len() > fold_beyond_bytes) {
-                    fold(&db);
+                if let Err(error) = fold(&db, fold_beyond_pages) {
+                    tracing::warn!(%error, "the write-ahead log could not be folded back; it grows until that succeeds");
                 }
             }
         };
@@ -41,16 +41,13 @@ impl Checkpoints {
     }
 }
 
-/// Most of the work without the writer's lock, then the small rest with it, so that the log starts again from its
-/// beginning.
-fn fold(db: &Connection) {
-    for mode in ["PASSIVE", "TRUNCATE"] {
-        let pragma = format!("PRAGMA wal_checkpoint({mode})");
-        if let Err(error) = db.query_row(&pragma, [], |_| Ok(())) {
-            tracing::warn!(%error, "the write-ahead log could not be folded back; it grows until that succeeds");
-            return;
-        }
+/// Copies what is committed without the writer's lock; once the log is long, lets the next commit begin it anew.
+fn fold(db: &Connection, beyond_pages: u64) -> Result<(), rusqlite::Error> {
+    let pages: i64 = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))?;
+    if u64::try_from(pages).is_ok_and(|pages| pages > beyond_pages) {
+        db.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()))?;
     }
+    Ok(())
 }
 
 impl Drop for Checkpoints {

@@ -47,15 +47,15 @@ pub struct Sqlite {
 pub struct Medium {
     /// The name of a SQLite VFS; the usual one without. Tests give one whose power fails.
     pub vfs: Option<&'static str>,
-    /// A write-ahead log beyond this is folded back into the file: large enough to be rare, small enough to be quick.
-    pub fold_beyond_bytes: u64,
-    /// How often the size of the log is looked at.
+    /// A write-ahead log of more pages (of 8 KiB) is begun anew: large enough to be rare, small enough to be quick.
+    pub fold_beyond_pages: u64,
+    /// How often the log is folded back into the file.
     pub look_every: Duration,
 }
 
 impl Default for Medium {
     fn default() -> Self {
-        Medium { vfs: None, fold_beyond_bytes: 16 << 20, look_every: Duration::from_millis(500) }
+        Medium { vfs: None, fold_beyond_pages: 2048, look_every: Duration::from_millis(500) }
     }
 }
 
