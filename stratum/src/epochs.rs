@@ -21,6 +21,8 @@ impl Epochs {
         }
         self.last_no = job.no;
         if self.ranges.last().is_none_or(|(_, last)| *last != assignment) {
+            // Connections that are idle, or at their difficulty, have one.
+            self.ranges.reserve_exact(1);
             self.ranges.push((job.no, assignment));
         }
     }

@@ -296,7 +296,8 @@ where
             },
             io = std::future::poll_fn(|cx| session.poll_io(stream, cx)) => match io {
                 Ok(()) => {
-                    session.record().await;
+                    // In a box: it is rarely needed, and its room would be every idle connection's.
+                    Box::pin(session.record()).await;
                     Ok(())
                 }
                 Err(closing) => Err(closing),

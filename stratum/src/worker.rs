@@ -36,6 +36,10 @@ impl Workers {
     }
 
     pub(crate) fn push(&mut self, worker: Worker) {
+        if self.list.is_empty() {
+            // Most connections have one.
+            self.list.reserve_exact(1);
+        }
         self.list.push(worker);
         if self.list.len() >= Self::FEW {
             let unnamed = self.list.iter().enumerate().skip(self.by_user.len());
