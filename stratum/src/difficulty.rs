@@ -80,6 +80,15 @@ impl Vardiff {
         }
     }
 
+    /// The same on another port, after some time away: inside its limits, and the time away does not count against it.
+    #[must_use]
+    pub fn within(mut self, policy: &Policy, now_ms: u64) -> Self {
+        self.difficulty = policy.clamp(self.difficulty, self.floor);
+        (self.shares, self.since_ms) = (0.0, now_ms);
+        (self.exposure, self.counted_to_ms) = (0.0, now_ms);
+        self
+    }
+
     /// The difficulty of the next job.
     #[must_use]
     pub fn difficulty(&self) -> Difficulty {

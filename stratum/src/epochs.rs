@@ -39,18 +39,28 @@ impl Epochs {
         sent.filter(|_| job.no <= self.last_no).map(|(_, assignment)| *assignment)
     }
 
-    /// The variant that the next sending of this job needs; `None` when there are no more.
-    pub(crate) fn next_variant(&self, no: u32) -> Option<u8> {
-        if self.ranges.is_empty() || no > self.last_no {
+    /// The variant that the next sending of this job needs; `None` when there are no more. Where another connection may
+    /// have been sent the same job, `least` tells its variants from this one's.
+    pub(crate) fn next_variant(&self, no: u32, least: u8) -> Option<u8> {
+        if least == 0 && (self.ranges.is_empty() || no > self.last_no) {
             return Some(0);
         }
-        let used = self
-            .variants
-            .iter()
-            .filter(|(sent, _)| sent.no == no)
-            .map(|(sent, _)| sent.variant)
-            .max();
-        used.unwrap_or(0).checked_add(1)
+        let of_job = self.variants.iter().filter(|(sent, _)| sent.no == no);
+        match of_job.map(|(sent, _)| sent.variant).max() {
+            Some(used) => used.checked_add(1).map(|next| next.max(least)),
+            None => Some(least.max(1)),
+        }
+    }
+
+    /// Takes over what an earlier connection was sent, as far as this one was not sent the same jobs itself.
+    pub(crate) fn absorb(&mut self, earlier: Epochs) {
+        let first = self.ranges.first().map_or(u32::MAX, |(first, _)| *first);
+        // The last range of the earlier one ends where this one's first begins.
+        let own = std::mem::take(&mut self.ranges);
+        self.ranges = earlier.ranges.into_iter().filter(|(from, _)| *from < first).collect();
+        self.ranges.extend(own);
+        self.variants.extend(earlier.variants.into_iter().filter(|(sent, _)| sent.no < first));
+        self.last_no = self.last_no.max(earlier.last_no.min(first.saturating_sub(1)));
     }
 
     pub(crate) fn drop_before(&mut self, oldest: u32) {
@@ -71,6 +81,7 @@ mod tests {
         Assignment {
             target: Target::from_be_bytes([0x11; 32]),
             weight: Weight::new(weight).unwrap(),
+            extranonce1: [0; 4],
         }
     }
 
@@ -102,16 +113,31 @@ mod tests {
     #[test]
     fn a_job_sent_again_is_a_variant_until_there_are_no_more() {
         let mut epochs = Epochs::default();
-        assert_eq!(epochs.next_variant(5), Some(0));
+        assert_eq!(epochs.next_variant(5, 0), Some(0));
         epochs.assign(job(5, 0), at(1));
         for variant in 1..=u8::MAX {
-            assert_eq!(epochs.next_variant(5), Some(variant));
+            assert_eq!(epochs.next_variant(5, 0), Some(variant));
             epochs.assign(job(5, variant), at(u64::from(variant) + 1));
         }
-        assert_eq!(epochs.next_variant(5), None);
-        assert_eq!(epochs.next_variant(6), Some(0));
+        assert_eq!(epochs.next_variant(5, 0), None);
+        assert_eq!(epochs.next_variant(6, 0), Some(0));
         assert_eq!(epochs.find(job(5, 0)), Some(at(1)));
         assert_eq!(epochs.find(job(5, 9)), Some(at(10)));
+    }
+
+    #[test]
+    fn an_earlier_connections_jobs_are_judged_as_they_were_sent_there() {
+        let (mut earlier, mut own) = (Epochs::default(), Epochs::default());
+        earlier.assign(job(10, 0), at(1));
+        earlier.assign(job(10, 1), at(2));
+        earlier.assign(job(12, 0), at(3));
+        own.assign(job(12, 0), at(4));
+        own.absorb(earlier);
+        let weight = |no, variant| own.find(job(no, variant)).map(|found| found.weight.get());
+        assert_eq!(weight(10, 0), Some(1));
+        assert_eq!(weight(10, 1), Some(2));
+        assert_eq!(weight(12, 0), Some(4), "what both were sent is this one's");
+        assert_eq!(weight(13, 0), None);
     }
 
     #[test]

@@ -1,25 +1,59 @@
 //! Extranonce prefixes: each connection's own part of the search space.
 //!
 //! Invariant: a prefix is given to one connection at a time, and to another only when every job that it could have been
-//! used with is forgotten. What a connection leaves behind can be taken up again by who knows its token.
+//! used with is forgotten. What a connection leaves behind can be taken up again by who knows its token; a connection that
+//! is still open though its miner has come back ends first.
 
 use crate::difficulty::Vardiff;
 use crate::epochs::Epochs;
 use crate::verify::Seen;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How long a prefix rests after its connection has gone: longer than any job lives.
 const REST_MS: u64 = 20 * 60 * 1000;
-/// Connections whose state is kept for resuming.
+/// Connections whose state is kept for resuming; half of the places are for those that were credited a share.
 const PARKED_MAX: usize = 20_000;
+
+/// What a subscription is called: its prefix, and a secret to take it up again with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Token {
+    prefix: u32,
+    secret: u64,
+}
+
+impl Token {
+    /// The prefix as it stands in a coinbase.
+    #[must_use]
+    pub fn extranonce1(self) -> [u8; 4] {
+        self.prefix.to_be_bytes()
+    }
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}{:016x}", self.prefix, self.secret)
+    }
+}
+
+impl FromStr for Token {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (prefix, secret) = text.split_at_checked(8).filter(|_| text.len() == 24).ok_or(())?;
+        let prefix = u32::from_str_radix(prefix, 16).map_err(drop)?;
+        Ok(Token { prefix, secret: u64::from_str_radix(secret, 16).map_err(drop)? })
+    }
+}
 
 /// What a connection needs to go on where it stopped.
 #[derive(Debug)]
 pub struct Parked {
-    /// Its prefix.
-    pub extranonce1: [u8; 4],
     /// What it was sent at which difficulty.
     pub epochs: Epochs,
     /// What it was credited for.
@@ -28,53 +62,101 @@ pub struct Parked {
     pub vardiff: Vardiff,
 }
 
+/// What became of a wish to go on where an earlier connection stopped.
+#[derive(Debug)]
+pub enum Resumed {
+    /// Here it is.
+    Parked(Box<Parked>),
+    /// The earlier connection is still open; it ends within a few seconds, and then it can be taken up.
+    StillOpen,
+    /// Nothing is known of it.
+    Unknown,
+}
+
 /// Gives prefixes out and takes them back.
 #[derive(Debug, Default)]
 pub struct Extranonces {
     state: Mutex<State>,
+    /// Is any open connection to make way? Looked at without the lock.
+    any_superseded: AtomicBool,
     random: RandomState,
 }
 
 #[derive(Debug, Default)]
 struct State {
     next: u32,
-    in_use: HashSet<u32>,
-    resting: VecDeque<(u64, u32, u64)>,
-    parked: HashMap<u64, Parked>,
+    seats: HashMap<u32, Seat>,
+    resting: VecDeque<(u64, u32)>,
+    parked: HashMap<u32, Parked>,
+    /// Open connections whose miners have come back.
+    superseded: HashSet<u32>,
+}
+
+/// A prefix in use.
+#[derive(Debug)]
+struct Seat {
+    secret: u64,
+    /// While its connection has gone.
+    rests_until: Option<u64>,
 }
 
 impl Extranonces {
-    /// A prefix nobody has, and the token to resume it with.
-    pub fn take(&self, now_ms: u64) -> ([u8; 4], u64) {
+    /// A prefix nobody has.
+    pub fn take(&self, now_ms: u64) -> Token {
         let mut state = self.lock();
         state.wake_rested(now_ms);
         loop {
             state.next = state.next.wrapping_add(1);
-            let candidate = state.next;
-            if state.in_use.insert(candidate) {
-                let token = self.random.hash_one((candidate, now_ms, state.resting.len()));
-                return (candidate.to_be_bytes(), token);
+            let prefix = state.next;
+            if let Entry::Vacant(seat) = state.seats.entry(prefix) {
+                let secret = self.random.hash_one((prefix, now_ms));
+                seat.insert(Seat { secret, rests_until: None });
+                return Token { prefix, secret };
             }
         }
     }
 
     /// Takes up what a connection left behind, if its token is known and nobody did before.
-    pub fn resume(&self, token: u64, now_ms: u64) -> Option<Parked> {
+    pub fn resume(&self, token: Token, now_ms: u64) -> Resumed {
         let mut state = self.lock();
         state.wake_rested(now_ms);
-        let parked = state.parked.remove(&token)?;
-        let prefix = u32::from_be_bytes(parked.extranonce1);
-        state.resting.retain(|(_, resting, _)| *resting != prefix);
-        Some(parked)
+        let Some(seat) = state.seats.get_mut(&token.prefix) else { return Resumed::Unknown };
+        if seat.secret != token.secret {
+            return Resumed::Unknown;
+        }
+        if seat.rests_until.is_none() {
+            state.superseded.insert(token.prefix);
+            self.any_superseded.store(true, Ordering::Relaxed);
+            return Resumed::StillOpen;
+        }
+        let Some(parked) = state.parked.remove(&token.prefix) else { return Resumed::Unknown };
+        if let Some(seat) = state.seats.get_mut(&token.prefix) {
+            seat.rests_until = None;
+        }
+        Resumed::Parked(Box::new(parked))
     }
 
-    /// A connection has gone.
-    pub fn park(&self, token: u64, parked: Parked, now_ms: u64) {
+    /// Has the miner of this open connection come back on another one?
+    pub fn is_superseded(&self, token: Token) -> bool {
+        self.any_superseded.load(Ordering::Relaxed)
+            && self.lock().superseded.contains(&token.prefix)
+    }
+
+    /// A connection has gone, or needs this prefix no more; what it leaves behind is kept for who resumes it.
+    pub fn park(&self, token: Token, parked: Option<Parked>, now_ms: u64) {
         let mut state = self.lock();
-        let prefix = u32::from_be_bytes(parked.extranonce1);
-        state.resting.push_back((now_ms + REST_MS, prefix, token));
-        if state.parked.len() < PARKED_MAX {
-            state.parked.insert(token, parked);
+        state.superseded.remove(&token.prefix);
+        self.any_superseded.store(!state.superseded.is_empty(), Ordering::Relaxed);
+        let until = now_ms + REST_MS;
+        if let Some(seat) = state.seats.get_mut(&token.prefix) {
+            seat.rests_until = Some(until);
+        }
+        state.resting.push_back((until, token.prefix));
+        if let Some(parked) = parked {
+            let places = if parked.seen.is_empty() { PARKED_MAX / 2 } else { PARKED_MAX };
+            if state.parked.len() < places {
+                state.parked.insert(token.prefix, parked);
+            }
         }
     }
 
@@ -86,27 +168,18 @@ impl Extranonces {
 
 impl State {
     fn wake_rested(&mut self, now_ms: u64) {
-        while let Some((until, prefix, token)) = self.resting.front().copied() {
+        while let Some((until, prefix)) = self.resting.front().copied() {
             if until > now_ms {
                 break;
             }
             self.resting.pop_front();
-            self.in_use.remove(&prefix);
-            self.parked.remove(&token);
+            // Somebody may have resumed it meanwhile, and left again later.
+            if self.seats.get(&prefix).is_some_and(|seat| seat.rests_until == Some(until)) {
+                self.seats.remove(&prefix);
+                self.parked.remove(&prefix);
+            }
         }
     }
-}
-
-/// A token as it stands in the subscribe reply.
-#[must_use]
-pub fn token_to_text(token: u64) -> String {
-    format!("{token:016x}")
-}
-
-/// The reverse; anything else is no token.
-#[must_use]
-pub fn token_from_text(text: &str) -> Option<u64> {
-    (text.len() == 16).then(|| u64::from_str_radix(text, 16).ok()).flatten()
 }
 
 #[cfg(test)]
@@ -115,44 +188,72 @@ mod tests {
     use crate::difficulty::Policy;
     use pow::Difficulty;
 
-    fn parked(extranonce1: [u8; 4]) -> Parked {
+    fn parked() -> Option<Parked> {
         let d = Difficulty::nearest(1.0);
         let policy = Policy { start: d, min: d, max: d, interval_s: 6.0 };
-        Parked {
-            extranonce1,
-            epochs: Epochs::default(),
-            seen: Seen::default(),
-            vardiff: Vardiff::new(&policy, 0),
-        }
+        let vardiff = Vardiff::new(&policy, 0);
+        Some(Parked { epochs: Epochs::default(), seen: Seen::default(), vardiff })
+    }
+
+    fn is_parked(resumed: &Resumed) -> bool {
+        matches!(resumed, Resumed::Parked(_))
     }
 
     #[test]
     fn a_prefix_is_not_reused_while_its_jobs_live() {
         let extranonces = Extranonces::default();
         extranonces.lock().next = u32::MAX - 2;
-        let (first, token) = extranonces.take(0);
-        extranonces.park(token, parked(first), 1000);
+        let first = extranonces.take(0);
+        extranonces.park(first, parked(), 1000);
         extranonces.lock().next = u32::MAX - 2;
-        let (second, _) = extranonces.take(1000 + REST_MS - 1);
-        assert_ne!(second, first, "resting");
+        let second = extranonces.take(1000 + REST_MS - 1);
+        assert_ne!(second.prefix, first.prefix, "resting");
         extranonces.lock().next = u32::MAX - 2;
-        let (third, _) = extranonces.take(1000 + REST_MS);
-        assert_eq!(third, first, "rested");
-        let (fourth, _) = extranonces.take(1000 + REST_MS);
-        assert_ne!(fourth, second, "the counter wraps and skips what is in use");
+        let third = extranonces.take(1000 + REST_MS);
+        assert_eq!(third.prefix, first.prefix, "rested");
+        assert!(!is_parked(&extranonces.resume(first, 1000 + REST_MS)), "an old token");
+        let fourth = extranonces.take(1000 + REST_MS);
+        assert_ne!(fourth.prefix, second.prefix, "the counter wraps and skips what is in use");
+    }
+
+    #[test]
+    fn a_resumed_prefix_rests_anew_when_its_connection_ends_again() {
+        let extranonces = Extranonces::default();
+        let token = extranonces.take(0);
+        extranonces.park(token, parked(), 0);
+        assert!(is_parked(&extranonces.resume(token, REST_MS - 1)));
+        extranonces.park(token, parked(), REST_MS - 1);
+        extranonces.lock().next = token.prefix - 1;
+        assert_ne!(extranonces.take(REST_MS + 1).prefix, token.prefix, "the second rest counts");
+        assert!(is_parked(&extranonces.resume(token, REST_MS + 1)));
     }
 
     #[test]
     fn who_knows_the_token_takes_up_the_prefix_once() {
         let extranonces = Extranonces::default();
-        let (prefix, token) = extranonces.take(0);
-        assert!(extranonces.resume(token, 5).is_none(), "still connected");
-        extranonces.park(token, parked(prefix), 10);
-        assert!(extranonces.resume(token ^ 1, 20).is_none());
-        assert_eq!(extranonces.resume(token, 20).unwrap().extranonce1, prefix);
-        assert!(extranonces.resume(token, 30).is_none(), "only once");
-        let (other, _) = extranonces.take(20 + 2 * REST_MS);
-        assert_ne!(other, prefix, "in use again, not resting");
-        assert_eq!(token_from_text(&token_to_text(token)), Some(token));
+        let token = extranonces.take(0);
+        let wrong = Token { secret: token.secret ^ 1, ..token };
+        assert!(matches!(extranonces.resume(wrong, 5), Resumed::Unknown));
+        assert!(!extranonces.is_superseded(token));
+        assert!(matches!(extranonces.resume(token, 5), Resumed::StillOpen));
+        assert!(extranonces.is_superseded(token), "it makes way");
+        extranonces.park(token, parked(), 10);
+        assert!(!extranonces.is_superseded(token));
+        assert!(matches!(extranonces.resume(wrong, 20), Resumed::Unknown));
+        assert!(is_parked(&extranonces.resume(token, 20)));
+        assert!(!is_parked(&extranonces.resume(token, 30)), "only once");
+        let other = extranonces.take(20 + 2 * REST_MS);
+        assert_ne!(other.prefix, token.prefix, "in use again, not resting");
+        assert_eq!(token.to_string().parse(), Ok(token));
+        assert!("deadbeef".parse::<Token>().is_err());
+    }
+
+    #[test]
+    fn connections_that_were_credited_nothing_leave_room_for_those_that_were() {
+        let extranonces = Extranonces::default();
+        for _ in 0..=PARKED_MAX {
+            extranonces.park(extranonces.take(0), parked(), 0);
+        }
+        assert_eq!(extranonces.lock().parked.len(), PARKED_MAX / 2);
     }
 }

@@ -6,7 +6,7 @@
 use crate::coin::address;
 use crate::difficulty::{Policy, Vardiff};
 use crate::epochs::Epochs;
-use crate::extranonce::{Parked, token_from_text, token_to_text};
+use crate::extranonce::{Parked, Resumed, Token};
 use crate::job::{Job, Jobs, Pays};
 use crate::limits::Budget;
 use crate::reject::Reject;
@@ -47,10 +47,20 @@ const STREAK_MS: [u64; 3] = [60_000, 120_000, 180_000];
 
 /// Work that a connection can have once it subscribed.
 struct Channel {
-    extranonce1: [u8; 4],
-    token: u64,
+    token: Token,
+    /// The prefix of an earlier connection, whose work in flight is judged here too; this miner could not be moved to it.
+    earlier: Option<Token>,
+    /// An earlier connection that is still open.
+    awaited: Option<Token>,
     epochs: Epochs,
     seen: Seen,
+}
+
+impl Channel {
+    /// An earlier connection of this miner may have been sent the same jobs: theirs are told apart.
+    fn least_variant(&self) -> u8 {
+        if self.awaited.is_some() { 128 } else { 0 }
+    }
 }
 
 /// An accepted share on its way to the writer.
@@ -91,6 +101,8 @@ pub enum Closing {
     BadShares,
     /// Too many failed authorisations.
     Unauthorized,
+    /// Its miner has come back on another connection.
+    Superseded,
     /// The pool is stopping.
     Stopping,
 }
@@ -104,8 +116,12 @@ pub struct Session {
     workers: Workers,
     vardiff: Vardiff,
     printed: Option<Difficulty>,
-    /// Negotiated by `mining.configure`; 0 without.
+    /// Bits the miner asked to roll (`mining.configure`); 0 without.
     version_mask: u32,
+    /// Those it was told it may.
+    told_mask: u32,
+    /// Understands `mining.set_extranonce`.
+    takes_extranonce: bool,
     auth_failures: u8,
     /// The wish it named last: naming it again changes nothing.
     last_wish: Option<Difficulty>,
@@ -152,6 +168,8 @@ impl Session {
             vardiff,
             printed: None,
             version_mask: 0,
+            told_mask: 0,
+            takes_extranonce: false,
             auth_failures: 0,
             last_wish: None,
             transactions_of: 0,
@@ -271,6 +289,7 @@ impl Session {
                 self.wish(Difficulty::nearest(wish), now);
             }
             Request::ExtranonceSubscribe => {
+                self.takes_extranonce = true;
                 v1::write_true(&id, &mut self.out);
             }
             Request::GetTransactions { job } => self.get_transactions(&id, &job),
@@ -308,10 +327,11 @@ impl Session {
                 "version-rolling" => {
                     let allowed =
                         self.jobs.latest().map_or(crate::job::VERSION_MASK, |job| job.version_mask);
-                    self.version_mask = configure.version_mask.unwrap_or(u32::MAX) & allowed;
+                    self.version_mask = configure.version_mask.unwrap_or(u32::MAX);
+                    self.told_mask = self.version_mask & allowed;
                     result.insert(
                         "version-rolling.mask".into(),
-                        format!("{:08x}", self.version_mask).into(),
+                        format!("{:08x}", self.told_mask).into(),
                     );
                 }
                 "minimum-difficulty" => {
@@ -321,7 +341,7 @@ impl Session {
                             self.vardiff.set_floor(Difficulty::nearest(least), &policy, now);
                     }
                 }
-                "subscribe-extranonce" => {}
+                "subscribe-extranonce" => self.takes_extranonce = true,
                 _ => known = false,
             }
             result.insert(extension.clone(), known.into());
@@ -330,14 +350,18 @@ impl Session {
     }
 
     fn subscribe(&mut self, id: &Id, user_agent: &str, resume: Option<&str>, now: u64) {
-        if self.channel.is_none() {
-            tracing::debug!(port = %self.port.name, user_agent, "subscribed");
-            self.channel = Some(self.open_channel(resume, now));
+        let earlier = resume.and_then(|text| text.parse().ok());
+        match &mut self.channel {
+            Some(channel) => channel.awaited = channel.awaited.or(earlier),
+            None => {
+                tracing::debug!(port = %self.port.name, user_agent, "subscribed");
+                self.channel = Some(self.open_channel(earlier, now));
+            }
         }
         let Some(channel) = &self.channel else { return };
-        let token = token_to_text(channel.token);
+        let token = channel.token;
         let mut prefix = String::new();
-        push_as_hex(&mut prefix, &channel.extranonce1);
+        push_as_hex(&mut prefix, &token.extranonce1());
         let size = self.door.rules.extranonce2_size;
         let result = format!(
             r#"[[["mining.set_difficulty","{token}"],["mining.notify","{token}"]],"{prefix}",{size}]"#
@@ -346,17 +370,60 @@ impl Session {
         self.first_work(now);
     }
 
-    fn open_channel(&mut self, resume: Option<&str>, now: u64) -> Channel {
-        let known = resume.and_then(token_from_text);
-        if let Some(token) = known
-            && let Some(parked) = self.door.extranonces.resume(token, now)
-        {
-            let Parked { extranonce1, epochs, seen, vardiff } = parked;
-            self.vardiff = vardiff;
-            return Channel { extranonce1, token, epochs, seen };
+    fn open_channel(&mut self, earlier: Option<Token>, now: u64) -> Channel {
+        let mut channel = Channel {
+            token: Token::default(),
+            earlier: None,
+            awaited: None,
+            epochs: Epochs::default(),
+            seen: Seen::default(),
+        };
+        match earlier.map(|token| (token, self.door.extranonces.resume(token, now))) {
+            Some((token, Resumed::Parked(parked))) => {
+                let Parked { epochs, seen, vardiff } = *parked;
+                self.vardiff = vardiff.within(&self.policy(), now);
+                Channel { token, epochs, seen, ..channel }
+            }
+            resumed => {
+                let is_open =
+                    |(_, resumed): &(Token, Resumed)| matches!(resumed, Resumed::StillOpen);
+                channel.awaited = resumed.filter(is_open).map(|(token, _)| token);
+                channel.token = self.door.extranonces.take(now);
+                channel
+            }
         }
-        let (extranonce1, token) = self.door.extranonces.take(now);
-        Channel { extranonce1, token, epochs: Epochs::default(), seen: Seen::default() }
+    }
+
+    /// Takes up the earlier connection of this miner once it has ended: its work in flight is judged here from now on. A
+    /// miner that understands it is moved to its old prefix, under which its firmware knows this session.
+    fn take_up_the_earlier(&mut self, now: u64) {
+        let Some(channel) = &mut self.channel else { return };
+        let is_new = |token: &Token| *token != channel.token && channel.earlier.is_none();
+        let Some(token) = channel.awaited.filter(is_new) else { return };
+        let parked = match self.door.extranonces.resume(token, now) {
+            Resumed::StillOpen => return,
+            Resumed::Unknown => {
+                channel.awaited = None;
+                return;
+            }
+            Resumed::Parked(parked) => parked,
+        };
+        channel.awaited = None;
+        channel.epochs.absorb(parked.epochs);
+        channel.seen.absorb(parked.seen);
+        if !self.takes_extranonce {
+            channel.earlier = Some(token);
+            return;
+        }
+        // Its own prefix rests until the jobs sent with it are forgotten; here they are still judged by it.
+        self.door.extranonces.park(channel.token, None, now);
+        channel.token = token;
+        let mut prefix = String::new();
+        push_as_hex(&mut prefix, &token.extranonce1());
+        let params = format!(r#"["{prefix}",{}]"#, self.door.rules.extranonce2_size);
+        self.notify("mining.set_extranonce", &params);
+        self.last_tip = 0;
+        self.work_due = true;
     }
 
     fn authorize(&mut self, id: &Id, user: &str, password: &str, now: u64) -> Result<(), Closing> {
@@ -501,7 +568,9 @@ impl Session {
         }
         // Never harder than a block: what solves must be sent.
         let difficulty = self.vardiff.difficulty().min(job.hardest);
-        let Some(variant) = channel.epochs.next_variant(job.no) else { return };
+        let Some(variant) = channel.epochs.next_variant(job.no, channel.least_variant()) else {
+            return;
+        };
         let target = difficulty.target(job.rules.algorithm);
         let Some(weight) = target.work().as_u64().and_then(Weight::new) else { return };
         if self.printed != Some(difficulty) {
@@ -512,6 +581,12 @@ impl Session {
             );
             self.printed = Some(difficulty);
         }
+        let mask = self.version_mask & job.version_mask;
+        if self.version_mask != 0 && self.told_mask != mask {
+            self.told_mask = mask;
+            let params = format!("[\"{mask:08x}\"]");
+            v1::write_notification("mining.set_version_mask", &params, &mut self.out);
+        }
         let clean = job.tip != self.last_tip;
         self.last_tip = job.tip;
         let tail = job.tail(&worker.identity.bytes);
@@ -520,7 +595,9 @@ impl Session {
         if let Pays::Finder { .. } = job.rules.pays {
             self.own_tail = Some((job.no, tail));
         }
-        channel.epochs.assign(JobRef { no: job.no, variant }, Assignment { target, weight });
+        let extranonce1 = channel.token.extranonce1();
+        let assignment = Assignment { target, weight, extranonce1 };
+        channel.epochs.assign(JobRef { no: job.no, variant }, assignment);
         tracing::trace!(job = job.no, variant, %difficulty, now, "work sent");
     }
 
@@ -545,7 +622,7 @@ impl Session {
             _ => job.tail(payee),
         };
         let given = Given {
-            extranonce1: channel.extranonce1,
+            extranonce1: channel.token.extranonce1(),
             tail: &tail,
             assignment: channel.epochs.find(submission.job),
             version_mask: self.version_mask,
@@ -631,9 +708,10 @@ impl Session {
             .unwrap_or(submission.extranonce2);
         let payee = self.workers.first().map_or(&[][..], |first| first.identity.bytes.as_slice());
         let tail = job.tail(payee);
+        let assignment = channel.epochs.find(submission.job);
         let coinbase = job.coinbase(
             submission.job.variant,
-            channel.extranonce1,
+            assignment.map_or(channel.token.extranonce1(), |assignment| assignment.extranonce1),
             extranonce2.as_slice(),
             &tail,
         );
@@ -857,6 +935,10 @@ impl Session {
         }
         let now = self.now_ms();
         self.keep_its_limits(now)?;
+        if self.channel.as_ref().is_some_and(|own| self.door.extranonces.is_superseded(own.token)) {
+            return Err(Closing::Superseded);
+        }
+        self.take_up_the_earlier(now);
         let policy = self.policy();
         if self.printed.is_some() && self.vardiff.time_passed(&policy, now) {
             self.send_work(now);
@@ -889,14 +971,14 @@ impl Session {
     /// What is left for who resumes this connection.
     pub fn park(self) {
         let now = self.door.clock.now().0;
-        if let Some(Channel { extranonce1, token, epochs, mut seen }) = self.channel {
+        if let Some(Channel { token, earlier, epochs, mut seen, .. }) = self.channel {
             // What was not handed over may be sent again.
             self.accepted.iter().for_each(|share| seen.forget(share.job, &share.hash));
-            self.door.extranonces.park(
-                token,
-                Parked { extranonce1, epochs, seen, vardiff: self.vardiff },
-                now,
-            );
+            let extranonces = &self.door.extranonces;
+            extranonces.park(token, Some(Parked { epochs, seen, vardiff: self.vardiff }), now);
+            if let Some(earlier) = earlier {
+                extranonces.park(earlier, None, now);
+            }
         }
     }
 

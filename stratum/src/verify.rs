@@ -23,12 +23,14 @@ pub struct Assignment {
     pub target: Target,
     /// What a share at it counts.
     pub weight: Weight,
+    /// The connection's extranonce prefix at that time.
+    pub extranonce1: [u8; 4],
 }
 
 /// What the verifier needs to know of the connection.
 #[derive(Debug, Clone, Copy)]
 pub struct Given<'a> {
-    /// Its extranonce prefix.
+    /// Its extranonce prefix now, for jobs it was never sent.
     pub extranonce1: [u8; 4],
     /// The end of the coinbase it was sent.
     pub tail: &'a [u8],
@@ -71,7 +73,7 @@ pub fn verify(
         submission.extranonce2.sized(job.rules.extranonce2_size).ok_or(Reject::Malformed)?;
     let variant = submission.job.variant;
     let mut node =
-        job.coinbase_hash(variant, given.extranonce1, extranonce2.as_slice(), given.tail);
+        job.coinbase_hash(variant, given.worked_with(), extranonce2.as_slice(), given.tail);
     for branch in &job.template.branches {
         node = pow::sha256d::merkle_parent(&node, branch);
     }
@@ -173,7 +175,31 @@ pub struct Seen {
     by_job: VecDeque<(u32, HashSet<u128>)>,
 }
 
+impl Given<'_> {
+    /// The prefix a job was worked on with.
+    #[must_use]
+    pub fn worked_with(&self) -> [u8; 4] {
+        self.assignment.map_or(self.extranonce1, |assignment| assignment.extranonce1)
+    }
+}
+
 impl Seen {
+    /// Was nothing credited yet?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_job.is_empty()
+    }
+
+    /// Takes over what another connection was credited for.
+    pub fn absorb(&mut self, other: Seen) {
+        for (job, hashes) in other.by_job {
+            match self.by_job.iter_mut().find(|(no, _)| *no == job) {
+                Some((_, own)) => own.extend(hashes),
+                None => self.by_job.push_back((job, hashes)),
+            }
+        }
+    }
+
     fn contains(&self, job: u32, hash: &[u8; 32]) -> bool {
         self.by_job.iter().any(|(no, hashes)| *no == job && hashes.contains(&short(hash)))
     }
@@ -252,7 +278,7 @@ mod tests {
         Given {
             extranonce1: [0, 0, 0, 1],
             tail,
-            assignment: Some(Assignment { target, weight }),
+            assignment: Some(Assignment { target, weight, extranonce1: [0, 0, 0, 1] }),
             version_mask: VERSION_MASK,
             is_authorized: true,
             now: NOW,

@@ -14,6 +14,7 @@ use pow::{Algorithm, Difficulty, Target};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use store::{Reader, Sqlite};
 use stratum::block::Blocks;
 use stratum::coin::{Coin, Family, Network};
@@ -22,7 +23,7 @@ use stratum::extranonce::Extranonces;
 use stratum::job::{JobMaker, JobRules, Pays};
 use stratum::limits::Limits;
 use stratum::server::{Beat, Door, Floor, Port, Stats, serve};
-use stratum::template::Template;
+use stratum::template::{Template, to_hex};
 use testkit::Rpc;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::watch;
@@ -152,11 +153,32 @@ impl World {
 
     /// A job on the chain's tip.
     fn new_job(&mut self) {
+        self.job_with(|_| {});
+    }
+
+    /// A job on the chain's tip, with something in its template changed.
+    fn job_with(&mut self, change: impl FnOnce(&mut Template)) {
         let rpc = Rpc::new(self.devnet.address(), "u", "p");
         let request = json!([{ "rules": ["segwit"] }]);
         let text =
             tokio::task::block_in_place(|| rpc.expect("getblocktemplate", request)).to_string();
-        self.maker.publish(Arc::new(Template::read(&text).unwrap()), None, self.clock.now());
+        let mut template = Template::read(&text).unwrap();
+        change(&mut template);
+        self.maker.publish(Arc::new(template), None, self.clock.now());
+    }
+
+    /// Beats until this has happened: what beats bring about takes the connections a moment.
+    async fn beat_until<T>(&self, happened: impl Future<Output = T>) -> T {
+        let beating = async {
+            loop {
+                self.beat.send_modify(|_| {});
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            done = happened => done,
+            () = beating => unreachable!("it beats for ever"),
+        }
     }
 
     /// A new tip and a job on it.
@@ -241,6 +263,9 @@ impl Client {
         match message["method"].as_str() {
             Some("mining.set_difficulty") => {
                 self.difficulty = message["params"][0].as_f64().unwrap()
+            }
+            Some("mining.set_extranonce") => {
+                self.extranonce1 = unhex(message["params"][0].as_str().unwrap()).unwrap();
             }
             Some("mining.notify") => self.job = Some(Notify::read(&message["params"]).unwrap()),
             _ => {}
@@ -518,6 +543,89 @@ async fn a_block_sent_before_the_user_is_named_is_taken() {
     };
     assert_eq!(code(&again.submit(1, &block).await), 24);
     testkit::wait_for("the block", || (world.blocks_found() == 1).then_some(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_back_before_the_old_connection_ended_gets_their_extranonce_set_and_loses_no_work()
+ {
+    let world = World::new(1 << 40).await;
+    let mut old = world.connect();
+    let token = old.subscribe(None).await;
+    old.authorize(1).await;
+    old.work().await;
+    let job = old.job.clone().unwrap();
+    let credited = old.find(&job, Kind::Share, 0);
+    assert_eq!(old.submit(1, &credited).await["result"], true);
+    let in_flight = old.find(&job, Kind::Share, credited.nonce + 1);
+    // The old socket is still open when the miner is here again.
+    let mut new = world.connect();
+    new.ask("mining.extranonce.subscribe", json!([])).await;
+    assert_ne!(new.subscribe(Some(&token)).await, token);
+    assert_ne!(new.extranonce1, old.extranonce1);
+    new.authorize(1).await;
+    new.work().await;
+    let between = new.find(&new.job.clone().unwrap(), Kind::Share, 0);
+    let told = world.beat_until(new.until("mining.set_extranonce")).await;
+    assert_eq!(told["params"], json!([to_hex(&old.extranonce1), 8]));
+    assert!(old.line().await.is_none(), "the old connection has ended");
+    new.until("mining.notify").await;
+    assert_eq!(new.submit(1, &in_flight).await["result"], true, "what was in flight counts");
+    assert_eq!(
+        code(&new.submit(1, &credited).await),
+        22,
+        "what was credited is not credited again"
+    );
+    let after = new.find(&new.job.clone().unwrap(), Kind::Share, 0);
+    assert_eq!(new.submit(1, &after).await["result"], true, "the new job has the set extranonce");
+    assert_eq!(
+        new.submit(1, &between).await["result"],
+        true,
+        "and each job the one it was sent with"
+    );
+    assert_eq!(world.shares(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_cannot_be_given_another_extranonce_loses_no_work_in_flight_either() {
+    let world = World::new(1 << 40).await;
+    let mut old = world.connect();
+    let token = old.subscribe(None).await;
+    old.authorize(1).await;
+    old.work().await;
+    let in_flight = old.find(&old.job.clone().unwrap(), Kind::Share, 0);
+    let mut new = world.connect();
+    new.subscribe(Some(&token)).await;
+    let prefix = new.extranonce1.clone();
+    new.authorize(1).await;
+    new.work().await;
+    world.beat_until(async { assert!(old.line().await.is_none()) }).await;
+    let taken = async {
+        while new.submit(1, &in_flight).await["result"] != true {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    world.beat_until(taken).await;
+    let own = new.find(&new.job.clone().unwrap(), Kind::Share, 0);
+    assert_eq!(new.submit(1, &own).await["result"], true);
+    assert_eq!(new.extranonce1, prefix, "nothing was set");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_rolls_versions_is_told_when_the_bits_it_may_roll_change() {
+    let mut world = World::new(1 << 40).await;
+    let mut client = world.connect();
+    let asked = json!([["version-rolling"], { "version-rolling.mask": "1fffe000" }]);
+    let reply = client.ask("mining.configure", asked).await;
+    assert_eq!(reply["result"]["version-rolling.mask"], "1fffe000");
+    client.subscribe(None).await;
+    client.authorize(1).await;
+    client.work().await;
+    world.job_with(|template| template.required_version = 1 << 23);
+    let told = client.until("mining.set_version_mask").await;
+    assert_eq!(told["params"], json!(["1f7fe000"]));
+    client.until("mining.notify").await;
+    world.job_with(|_| {});
+    assert_eq!(client.until("mining.set_version_mask").await["params"], json!(["1fffe000"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
