@@ -4,12 +4,15 @@
 //! difference, or none.
 
 use crate::Amount;
-use crate::id::{AccountId, ShareSeq, SliceNo};
+use crate::id::{AccountId, RateId, ShareSeq, SliceNo};
+use crate::ledger::SetKey;
+use crate::rate::Rate;
 use crate::reward::Reward;
 use crate::share::{Share, WeightSum};
-use crate::slice::{OpenSlice, Slice};
-use crate::split::{Split, split};
+use crate::slice::{OpenSlice, Slice, SliceRow};
+use crate::split::{Carry, SliceCredit, Split, fee_of, pay_slice, split};
 use crate::window::{SliceSource, Window, WindowTable};
+use std::collections::BTreeMap;
 
 /// Where a record and its recomputation part.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +53,26 @@ pub enum Difference {
     /// A window or split that should exist does not, or the other way round.
     #[error("the scheme and the record disagree about whether a window is paid")]
     Shape,
+    /// What an account was credited for a slice it was paid for at once.
+    #[error(
+        "account {account} should have been credited {recomputed:?} for slice {no}, not {recorded:?}"
+    )]
+    Credit {
+        /// Which slice.
+        no: SliceNo,
+        /// Who.
+        account: AccountId,
+        /// What the record says.
+        recorded: Option<(Amount, Carry)>,
+        /// What follows from the slice and the rates.
+        recomputed: Option<(Amount, Carry)>,
+    },
+    /// A slice names a rate that is not kept.
+    #[error("slice {0} names a rate that is not kept")]
+    Rate(SliceNo),
+    /// The ledger does not carry what was computed.
+    #[error("the ledger's transfers under {0} are not those that follow")]
+    Transfers(SetKey),
     /// The parts do not sum.
     #[error("the parts do not sum to the reward")]
     Sum,
@@ -75,6 +98,44 @@ pub fn check_slice(
     } else {
         Err(Difference::Slice(recorded.no))
     }
+}
+
+/// Pays a slice again whose shares were bought at once (PPS, FPPS), with what was carried to it, and compares. The fee of
+/// each account is taken from the record. `carries` moves on to what is carried out.
+///
+/// # Errors
+/// When the result differs.
+pub fn check_purchase(
+    slice: &Slice,
+    rates: &BTreeMap<RateId, Rate>,
+    carries: &mut BTreeMap<AccountId, Carry>,
+    recorded: &[SliceCredit],
+) -> Result<(), Difference> {
+    let no = slice.no;
+    let priced = |row: &&SliceRow| row.rate != RateId::default();
+    if slice.rows.iter().filter(priced).any(|row| !rates.contains_key(&row.rate)) {
+        return Err(Difference::Rate(no));
+    }
+    // A pool that has another scheme buys nothing.
+    if recorded.is_empty() && !slice.rows.iter().any(|row| priced(&row)) {
+        return Ok(());
+    }
+    let carry = |account| carries.get(&account).copied().unwrap_or_default();
+    let fee = |account| {
+        let found = recorded.iter().find(|credit| credit.account == account);
+        found.map(|credit| credit.fee_bps).unwrap_or_default()
+    };
+    let recomputed = pay_slice(slice, rates, carry, fee);
+    let by_account = |credits: &[SliceCredit]| -> Vec<_> {
+        credits.iter().map(|c| (c.account, Some((c.net, c.carry_after)))).collect()
+    };
+    if let Some((account, recorded, recomputed)) =
+        first_unequal(&by_account(recorded), &by_account(&recomputed))
+    {
+        return Err(Difference::Credit { no, account, recorded, recomputed });
+    }
+    carries.extend(recomputed.iter().map(|credit| (credit.account, credit.carry_after)));
+    Ok(())
 }
 
 /// Recomputes a reward's window from the slices and its split from the window. `cut` is the last slice of the round
@@ -127,7 +188,15 @@ fn check_without_window(reward: &Reward) -> Result<(), Difference> {
         {
             Err(Difference::Sum)
         }
-        (Some(_), false) => Ok(()),
+        (Some(split), false) => match split.rows.as_slice() {
+            [row] if row.fee != fee_of(split.amount, row.fee_bps) => Err(Difference::Part {
+                account: row.account,
+                recorded: row.net,
+                recomputed: split.amount.sub(fee_of(split.amount, row.fee_bps)),
+            }),
+            [_] => Ok(()),
+            _ => Err(Difference::Shape),
+        },
         _ => Err(Difference::Shape),
     }
 }

@@ -133,6 +133,8 @@ pub enum SetKey {
     },
     /// Something the operator did by hand, by its number in the log of acts.
     Act(u64),
+    /// Coins that were put into the wallet, by what the operator calls them (their transaction, say).
+    Deposit(String),
 }
 
 impl fmt::Display for SetKey {
@@ -145,6 +147,7 @@ impl fmt::Display for SetKey {
             SetKey::PayoutReturn { id, round } => write!(f, "payout_return/{id}/{round}"),
             SetKey::PayoutLate { id, round } => write!(f, "payout_late/{id}/{round}"),
             SetKey::Act(number) => write!(f, "act/{number}"),
+            SetKey::Deposit(reference) => write!(f, "deposit/{reference}"),
         }
     }
 }
@@ -178,6 +181,7 @@ impl FromStr for SetKey {
                     SetKey::PayoutLate { id: PayoutId(first.parse().ok()?), round: r.parse().ok()? }
                 }
                 ("act", None) => SetKey::Act(first.parse().ok()?),
+                ("deposit", None) => SetKey::Deposit(first.to_owned()),
                 _ => return None,
             };
             parts.next().is_none().then_some(key)

@@ -5,7 +5,8 @@
 
 use crate::Amount;
 use crate::fee::BasisPoints;
-use crate::id::{AccountId, RateId};
+use crate::id::{AccountId, AssetId, RateId};
+use crate::ledger::{Kind, SetKey, Transfer, TransferSet};
 use crate::rate::Rate;
 use crate::ratio::{mul_div_floor, part_and_remainder};
 use crate::share::WeightSum;
@@ -206,6 +207,19 @@ pub fn pay_slice(
         credits.push(SliceCredit { account, fee_bps, net, carry_before, carry_after });
     }
     credits
+}
+
+/// The transfers that buy a slice: from the bankroll to each account that is credited something.
+#[must_use]
+pub fn purchase(slice: &Slice, asset: AssetId, credits: &[SliceCredit]) -> TransferSet {
+    let paid = credits.iter().filter(|credit| credit.net.is_positive());
+    let transfers = paid.map(|credit| Transfer {
+        debit: Kind::Bankroll,
+        credit: Kind::Account(credit.account),
+        amount: credit.net,
+    });
+    let key = SetKey::Slice { pool: slice.pool, no: slice.no };
+    TransferSet { key, asset, transfers: transfers.collect() }
 }
 
 /// What so much work costs the bankroll at most, fee not taken off, rounded up: for refusing before it is overdrawn.

@@ -226,6 +226,8 @@ pub enum PayoutsCommand {
         asset: String,
         /// How much, in whole coins
         amount: String,
+        /// The transaction that brought them; what is booked under it already is not booked again
+        reference: String,
         /// To buy shares with (PPS, FPPS); otherwise it is the pool's own, for fees
         #[arg(long)]
         bankroll: bool,

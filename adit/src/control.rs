@@ -9,17 +9,18 @@ use accounting::{
     AccountId, Amount, AssetId, Identity, IdentityKind, PayoutId, RewardId, ShareSeq,
 };
 use anyhow::{Context, anyhow, bail};
+use pool::books::Books;
 use pool::door::Answer;
 use pool::treasury::WalletSpend;
 use pool::view::RewardView;
-use pool::{Pool, Refused, SystemClock, writer};
+use pool::{Deposit, Pool, Refused, SystemClock, writer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use store::Sqlite;
+use store::{Sqlite, Store};
 use stratum::coin::{Coin, address};
 use stratum::server::Door;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
@@ -83,6 +84,8 @@ pub enum Command {
         amount: String,
         /// For buying shares (PPS, FPPS); otherwise the pool's own.
         bankroll: bool,
+        /// The transaction that brought them: it is booked once.
+        reference: String,
     },
     /// Pay an account to another address.
     Address {
@@ -290,8 +293,8 @@ impl Desk<'_> {
                 Ok(json!({ "cancelled": payout }))
             }
             Command::Match { txid, payout } => self.match_spend(&txid, payout).await,
-            Command::Deposit { asset, amount, bankroll } => {
-                self.deposit(&asset, &amount, bankroll).await
+            Command::Deposit { asset, amount, bankroll, reference } => {
+                self.deposit(&asset, &amount, bankroll, reference).await
             }
             Command::Address { account, to } => self.address(&account, &to).await,
             Command::Account { account, minimum, member } => {
@@ -307,7 +310,7 @@ impl Desk<'_> {
     /// An order that only needs the books and the time.
     async fn order<T: Send + 'static>(
         &self,
-        order: impl FnOnce(&mut pool::books::Books, accounting::UnixMs) -> Answer<T> + Send + 'static,
+        order: impl FnOnce(&mut Books, accounting::UnixMs) -> Answer<T> + Send + 'static,
     ) -> anyhow::Result<T> {
         Ok(self.pool.order(move |books, _, now| order(books, now)).await?)
     }
@@ -325,6 +328,7 @@ impl Desk<'_> {
                 .collect();
             json!({
                 "asset": counter.name,
+                "address": counter.address,
                 "nodes": nodes,
                 "wallet": status.holdings.as_ref().map(|held| json!({
                     "spendable": held.spendable.to_string(),
@@ -478,12 +482,22 @@ impl Desk<'_> {
         Ok(json!({ "matched": txid }))
     }
 
-    async fn deposit(&self, asset: &str, amount: &str, bankroll: bool) -> anyhow::Result<Value> {
+    async fn deposit(
+        &self,
+        asset: &str,
+        amount: &str,
+        bankroll: bool,
+        reference: String,
+    ) -> anyhow::Result<Value> {
         let id = self.asset(asset).await?;
         let settings = self.settings.assets.iter().find(|known| known.config.name == asset);
         let decimals = settings.map_or(8, |settings| settings.config.decimals);
-        let units = Amount::parse_decimal(amount, decimals)?;
-        self.order(move |books, now| books.deposit(id, units, bankroll, OPERATOR, now)).await?;
+        let deposit =
+            Deposit { amount: Amount::parse_decimal(amount, decimals)?, bankroll, reference };
+        let order = move |books: &mut Books, store: &mut dyn Store, now| {
+            books.deposit(id, deposit, store, OPERATOR, now)
+        };
+        self.pool.order(order).await?;
         Ok(json!({ "booked": amount }))
     }
 

@@ -36,8 +36,8 @@ pub fn run(command: PayoutsCommand) -> anyhow::Result<()> {
         PayoutsCommand::Match { config, txid, payout, withdrawal: _ } => {
             order(&config.config, &Command::Match { txid, payout })
         }
-        PayoutsCommand::Deposit { config, asset, amount, bankroll } => {
-            order(&config.config, &Command::Deposit { asset, amount, bankroll })
+        PayoutsCommand::Deposit { config, asset, amount, bankroll, reference } => {
+            order(&config.config, &Command::Deposit { asset, amount, bankroll, reference })
         }
         PayoutsCommand::Address { config, account, to } => {
             order(&config.config, &Command::Address { account, to })

@@ -32,5 +32,6 @@ pub mod writer;
 pub use clock::{Clock, SystemClock};
 pub use config::{AssetConfig, PayoutRules, PoolConfig};
 pub use door::{BlockReport, Pool, Refused};
+pub use payouts::Deposit;
 pub use treasury::Treasury;
 pub use view::View;

@@ -28,6 +28,17 @@ pub struct Plan {
     pub skipped: Vec<(AccountId, Skip)>,
 }
 
+/// Coins the operator put into the wallet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deposit {
+    /// How much.
+    pub amount: Amount,
+    /// For buying shares; otherwise the pool's own.
+    pub bankroll: bool,
+    /// The transaction that brought them, or another name: it is booked once.
+    pub reference: String,
+}
+
 /// One debt that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
@@ -680,25 +691,35 @@ impl Books {
     /// Books coins the operator put into the wallet: as the pool's own, or as bankroll for paying per share.
     ///
     /// # Errors
-    /// When the amount is not positive.
+    /// When the amount is not positive, the name is none, or something is booked under it already.
     pub fn deposit(
         &mut self,
         asset: AssetId,
-        amount: Amount,
-        bankroll: bool,
+        deposit: Deposit,
+        store: &mut dyn Store,
         who: &str,
         now: UnixMs,
     ) -> Result<(), Refused> {
+        let Deposit { amount, bankroll, reference } = deposit;
         if !amount.is_positive() {
             return Err(Refused::Rule("a deposit is more than nothing".into()));
         }
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || ":._-".contains(c);
+        if reference.is_empty() || reference.len() > 100 || !reference.chars().all(is_plain) {
+            return Err(Refused::Rule(
+                "a deposit is named by its transaction, or another name of letters, digits and :._-".into(),
+            ));
+        }
+        let key = SetKey::Deposit(reference);
+        if store.set(&key).map_err(|_| Refused::StoreFailing)?.is_some() {
+            return Err(Refused::Rule(format!(
+                "{key} is booked already; nothing was booked again"
+            )));
+        }
         let credit = if bankroll { Kind::Bankroll } else { Kind::Fees };
-        let act = self.act(who, format!("deposit of {amount} of asset {asset} to {credit}"), now);
+        self.act(who, format!("{key} of {amount} of asset {asset} to {credit}"), now);
         let transfers = vec![Transfer { debit: Kind::Wallet, credit, amount }];
-        self.must_post(
-            Posting::Enter(TransferSet { key: SetKey::Act(act), asset, transfers }),
-            now,
-        );
+        self.must_post(Posting::Enter(TransferSet { key, asset, transfers }), now);
         Ok(())
     }
 

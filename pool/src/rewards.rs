@@ -6,7 +6,7 @@
 use crate::books::{Books, StoredSlices};
 use crate::door::Refused;
 use accounting::fee::FeeRule;
-use accounting::ledger::{Kind, Posting, Refusal, SetKey, Transfer, TransferSet};
+use accounting::ledger::{Kind, Posting, Refusal, SetKey, TransferSet};
 use accounting::reward::{Reward, RewardState, RewardStep, Sighting, next_step, reversal};
 use accounting::slice::Slice;
 use accounting::split::{self, SliceCredit, Split};
@@ -120,20 +120,11 @@ impl Books {
         let credits = split::pay_slice(slice, self.rates(), carry, |account| {
             self.fee_of(&rule, count, account)
         });
-        let paid = credits.iter().filter(|credit| credit.net.is_positive());
-        let transfers: Vec<Transfer> = paid
-            .map(|c| Transfer {
-                debit: Kind::Bankroll,
-                credit: Kind::Account(c.account),
-                amount: c.net,
-            })
-            .collect();
+        let set = split::purchase(slice, asset, &credits);
         if let Some(pool) = self.pools.get_mut(&id) {
             pool.carries.extend(credits.iter().map(|credit| (credit.account, credit.carry_after)));
         }
-        if !transfers.is_empty() {
-            let set =
-                TransferSet { key: SetKey::Slice { pool: id, no: slice.no }, asset, transfers };
+        if !set.transfers.is_empty() {
             self.must_post(Posting::Enter(set), now);
             let left = self.ledger.balance(asset, Kind::Bankroll).available();
             if left < Amount::ZERO {

@@ -12,8 +12,8 @@ use common::{
     COIN, FakeTreasury, PPLNS, TestClock, asset, available, block, cashier, enrol, found, pool_of,
     record, share, start, stop,
 };
-use pool::Refused;
 use pool::treasury::WalletSpend;
+use pool::{Deposit, Refused};
 use store::Reader;
 
 fn bankroll(folder: &std::path::Path) -> i128 {
@@ -52,7 +52,10 @@ async fn after_a_restart_the_bankroll_still_owes_for_the_open_slice() {
     let deposit = Amount::from_units(COIN);
     writer
         .pool
-        .order(move |books, _, now| books.deposit(AssetId(1), deposit, true, "op", now))
+        .order(move |books, store, now| {
+            let deposit = Deposit { amount: deposit, bankroll: true, reference: "first".into() };
+            books.deposit(AssetId(1), deposit, store, "op", now)
+        })
         .await
         .unwrap();
     writer.pool.declare(RATE).await.unwrap();

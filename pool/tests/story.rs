@@ -10,7 +10,7 @@ use accounting::rate::Rate;
 use accounting::reward::{RewardState, RewardStep, Sighting};
 use accounting::{Amount, AssetId, RewardId, Scheme};
 use common::*;
-use pool::{Pool, Refused};
+use pool::{Deposit, Pool, Refused};
 use store::Reader;
 
 fn folds(folder: &std::path::Path) -> bool {
@@ -373,7 +373,10 @@ async fn a_pps_pool_buys_slices_from_its_bankroll_and_refuses_shares_it_cannot_p
     let deposit = Amount::from_units(COIN);
     writer
         .pool
-        .order(move |books, _, now| books.deposit(AssetId(1), deposit, true, "op", now))
+        .order(move |books, store, now| {
+            let deposit = Deposit { amount: deposit, bankroll: true, reference: "first".into() };
+            books.deposit(AssetId(1), deposit, store, "op", now)
+        })
         .await
         .unwrap();
     record(&writer.pool, vec![bought(2)]).await;

@@ -1,7 +1,7 @@
 //! What the demo came to: counted from the store, as a stranger would.
 
 use super::Demo;
-use crate::audit::{Finding, recompute};
+use crate::audit::{Auditor, Finding};
 use accounting::Amount;
 use accounting::payout::PayoutState;
 use accounting::reward::RewardState;
@@ -35,10 +35,11 @@ impl Outcome {
         let reader = Reader::open(&demo.running.settings.data_dir)?;
         let rewards = reader.rewards(u64::from(u32::MAX))?;
         let payouts = reader.payouts(u64::from(u32::MAX))?;
+        let mut auditor = Auditor::of(&reader)?;
         let mut splits_recomputed = 0;
         for row in &rewards {
             if let Some((reward, _)) = reader.reward(row.id)?
-                && recompute(&reader, &reward)? == Finding::Pass
+                && auditor.reward(&reward)? == Finding::Pass
             {
                 splits_recomputed += 1;
             }

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use store::Reader;
+use stratum::coin::address::address_of;
 use stratum::source::{Offer, Source};
 use stratum::treasury::CoinTreasury;
 use tokio::sync::{Notify, watch};
@@ -26,6 +27,8 @@ pub struct Counter {
     pub id: AssetId,
     /// Its name.
     pub name: String,
+    /// Where its coinbases pay, and coins can be put.
+    pub address: String,
     /// What the cashier last saw.
     pub status: Arc<ArcSwap<CashierStatus>>,
     /// Its nodes.
@@ -107,12 +110,16 @@ pub async fn open(
         Ok(differences.iter().map(tell).collect())
     });
     let clock: Arc<dyn Clock> = Arc::new(pool::SystemClock);
+    let script = treasury.script();
+    let address =
+        address_of(script.as_bytes(), asset.coin).unwrap_or_else(|| script.to_hex_string());
     let cashier =
         Cashier::new(pool.clone(), id, asset.config.payouts.clone(), treasury, check, clock);
     let offers = source.offers.clone();
     let counter = Arc::new(Counter {
         id,
         name,
+        address,
         status: cashier.status(),
         source,
         wake: Notify::new(),

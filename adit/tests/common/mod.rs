@@ -250,7 +250,7 @@ impl Pool {
 
 /// A devnet on a runtime of its own, that nothing in a test can solve by accident.
 pub struct Chain {
-    _runtime: tokio::runtime::Runtime,
+    runtime: Option<tokio::runtime::Runtime>,
     pub devnet: devnet::Devnet,
     pub genesis: String,
 }
@@ -269,9 +269,11 @@ impl Chain {
             password: "p".into(),
             blocks: None,
         };
-        let devnet = runtime.block_on(devnet::Devnet::start(options)).unwrap();
+        // On a thread of its own, because a story may itself run on a runtime.
+        let starting = || runtime.block_on(devnet::Devnet::start(options)).unwrap();
+        let devnet = std::thread::scope(|scope| scope.spawn(starting).join().unwrap());
         let genesis = devnet.look(|chain| chain.hash_at(0)).unwrap().to_string();
-        Chain { _runtime: runtime, devnet, genesis }
+        Chain { runtime: Some(runtime), devnet, genesis }
     }
 
     /// A pool on it.
@@ -279,6 +281,14 @@ impl Chain {
         let mut setup = Setup::bitcoin(self.devnet.address(), "u", "p");
         setup.asset.insert_str(0, &format!("\ngenesis = \"{}\"", self.genesis));
         setup
+    }
+}
+
+impl Drop for Chain {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

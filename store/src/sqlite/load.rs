@@ -95,10 +95,7 @@ fn pool(db: &Connection, id: PoolId, asset: AssetId) -> rusqlite::Result<StoredP
     )?;
     let mut rows = newest.query([id.0])?;
     while let Some(row) = rows.next()? {
-        let carry = row.get::<_, Big>(1)?.0;
-        let carry =
-            u64::try_from(carry).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(1, 0))?;
-        carries.insert(AccountId(uint(row, 0)?), Carry(carry));
+        carries.insert(AccountId(uint(row, 0)?), carry(row, 1)?);
     }
     Ok(StoredPool {
         id,
@@ -108,6 +105,11 @@ fn pool(db: &Connection, id: PoolId, asset: AssetId) -> rusqlite::Result<StoredP
         last_network_work: last_block.map(|(_, work)| work),
         carries,
     })
+}
+
+pub(super) fn carry(row: &Row<'_>, column: usize) -> rusqlite::Result<Carry> {
+    let fraction = u64::try_from(row.get::<_, Big>(column)?.0);
+    fraction.map(Carry).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, 0))
 }
 
 fn load_accounts(db: &Connection, book: &mut Book) -> rusqlite::Result<()> {

@@ -6,9 +6,9 @@ use super::value::{Big, Json, Money, Sum, Text, int, uint};
 use super::{FILE_NAME, SCHEMA, load, log};
 use crate::StoreError;
 use crate::book::Book;
-use accounting::ledger::{Balance, Kind};
+use accounting::ledger::{Balance, Kind, SetKey, TransferSet};
 use accounting::reward::{Reward, RewardState};
-use accounting::split::{Split, SplitRow};
+use accounting::split::{SliceCredit, Split, SplitRow};
 use accounting::window::{SliceSource, SourcedSlice, WindowTable};
 use accounting::{AccountId, AssetId, BasisPoints, PoolId, RewardId, Share, ShareSeq, SliceNo};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
@@ -162,6 +162,33 @@ impl Reader {
         load::slice(&self.db, pool, no, as_of)
     }
 
+    /// What each account was credited for a slice that was bought at once.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn slice_credits(&self, pool: PoolId, no: SliceNo) -> Result<Vec<SliceCredit>, StoreError> {
+        let sql = "SELECT account, fee_bps, net, carry_before, carry_after FROM slice_credits WHERE pool = ? AND no = ? ORDER BY account";
+        let mut statement = self.db.prepare_cached(sql)?;
+        let rows = statement.query_map((pool.0, int(no.0)?), |row| {
+            Ok(SliceCredit {
+                account: AccountId(uint(row, 0)?),
+                fee_bps: basis_points(row.get(1)?)?,
+                net: row.get::<_, Money>(2)?.0,
+                carry_before: load::carry(row, 3)?,
+                carry_after: load::carry(row, 4)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The transfers posted or pending under a key.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn set(&self, key: &SetKey) -> Result<Option<TransferSet>, StoreError> {
+        load::set(&self.db, key)
+    }
+
     /// This reader as the source of one pool's slices at one moment of the log.
     #[must_use]
     pub fn slices(&self, pool: PoolId, as_of: ShareSeq) -> PoolSlices<'_> {
@@ -271,9 +298,7 @@ fn read_reward(row: &Row<'_>) -> rusqlite::Result<FrozenReward> {
 
 fn read_split_row(row: &Row<'_>) -> rusqlite::Result<(SplitRow, bool)> {
     let money = |column| row.get::<_, Money>(column).map(|money| money.0);
-    let points: u16 = row.get(3)?;
-    let fee_bps = BasisPoints::new(points)
-        .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
+    let fee_bps = basis_points(row.get(3)?)?;
     let weight = u128::try_from(row.get::<_, Big>(1)?.0)
         .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(1, 0))?;
     let split_row = SplitRow {
@@ -285,4 +310,8 @@ fn read_split_row(row: &Row<'_>) -> rusqlite::Result<(SplitRow, bool)> {
         net: money(5)?,
     };
     Ok((split_row, row.get(6)?))
+}
+
+fn basis_points(points: u16) -> rusqlite::Result<BasisPoints> {
+    BasisPoints::new(points).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))
 }

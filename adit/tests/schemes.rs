@@ -1,0 +1,164 @@
+//! Every scheme from shares to confirmed payouts, with the real binary on an embedded chain, and audited after.
+
+#![allow(clippy::unwrap_used, reason = "a story that fails has failed")]
+
+mod common;
+
+use common::{Chain, Pool, somebody};
+use pow::Algorithm;
+use std::time::Duration;
+
+/// Enough that several shares come before a block.
+const HASHES_PER_BLOCK: u64 = 24;
+
+/// What the chain holds for a script.
+fn held(chain: &Chain, script: &bitcoin::Script) -> i128 {
+    let of = |chain: &devnet::Chain| {
+        let own = chain.coins().filter(|(_, coin)| coin.output.script_pubkey == *script);
+        own.map(|(_, coin)| i128::from(coin.output.value.to_sat())).sum()
+    };
+    chain.devnet.look(of)
+}
+
+fn sent_by_the_books(pool: &Pool) -> i128 {
+    let payouts = pool.reader().payouts(1000).unwrap();
+    payouts.iter().flat_map(|payout| &payout.parts).map(|part| part.sent.units()).sum()
+}
+
+/// Two miners until some blocks are found; then until all of it is paid.
+async fn mine_and_pay(chain: &Chain, pool: &Pool, blocks: usize) {
+    let (ann, bob) = (somebody(1), somebody(2));
+    let one = pool.miner(&format!("{}.rig", ann.0), Algorithm::Sha256d, 20.0);
+    let two = pool.miner(&bob.0, Algorithm::Sha256d, 40.0);
+    pool.wait_for_rewards(blocks);
+    one.stop().await;
+    two.stop().await;
+    bury(chain, pool);
+}
+
+fn bury(chain: &Chain, pool: &Pool) {
+    let nobody = devnet::nobody();
+    chain.devnet.mine_to(&nobody, 101);
+    pool.wait("maturity", |status| {
+        let rewards = status["rewards"].as_array()?;
+        rewards.iter().all(|reward| reward["state"] != "immature").then_some(())
+    });
+    testkit::wait_for("payouts", || {
+        chain.devnet.mine_to(&nobody, 1);
+        std::thread::sleep(Duration::from_millis(200));
+        let payouts = pool.reader().payouts(1000).unwrap();
+        let confirmed = payouts.iter().all(|payout| payout.state.as_str() == "confirmed");
+        (confirmed && !payouts.is_empty()).then_some(())
+    });
+}
+
+/// The whole path under a scheme that pays by blocks.
+async fn by_blocks(scheme: &str) {
+    let chain = Chain::with_hashes_per_block(HASHES_PER_BLOCK);
+    let mut setup = chain.setup();
+    setup.pool = format!("fee_percent = 1.5\n{scheme}");
+    let mut pool = Pool::new(&setup);
+    pool.start();
+    mine_and_pay(&chain, &pool, 3).await;
+    let received = held(&chain, &somebody(1).1) + held(&chain, &somebody(2).1);
+    assert_eq!(received, sent_by_the_books(&pool), "what is booked as sent is on the chain");
+    pool.audit();
+    pool.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_prop_a_share_becomes_a_confirmed_payout() {
+    by_blocks("scheme = \"prop\"").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_pplns_by_number_of_shares_a_share_becomes_a_confirmed_payout() {
+    by_blocks("scheme = \"pplns\"\nwindow_shares = 20").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_tides_a_share_becomes_a_confirmed_payout() {
+    by_blocks("scheme = \"tides\"").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_custodial_solo_a_block_becomes_its_finders_confirmed_payout() {
+    by_blocks("scheme = \"solo\"\ncustodial = true").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_solo_the_coinbase_pays_the_finder_and_the_pool_its_fee() {
+    let chain = Chain::with_hashes_per_block(HASHES_PER_BLOCK);
+    let mut setup = chain.setup().scheme("solo");
+    setup.pool = setup.pool.replace("1.0", "2.0");
+    let mut pool = Pool::new(&setup);
+    pool.start();
+    let (ann, script) = somebody(1);
+    let miner = pool.miner(&ann, Algorithm::Sha256d, 40.0);
+    pool.wait_for_rewards(3);
+    miner.stop().await;
+    chain.devnet.mine_to(&devnet::nobody(), 101);
+    let status = pool.wait("maturity", |status| {
+        let rewards = status["rewards"].as_array()?;
+        rewards.iter().all(|reward| reward["state"] == "matured").then(|| status.clone())
+    });
+    let blocks = status["rewards"].as_array().unwrap().len() as i128;
+    let subsidy = 50 * 100_000_000;
+    assert_eq!(held(&chain, &script), blocks * subsidy * 98 / 100);
+    assert!(pool.reader().payouts(10).unwrap().is_empty(), "the block itself has paid");
+    pool.audit();
+    pool.stop();
+}
+
+/// Shares are bought before any block is found; blocks refill what bought them.
+async fn by_shares(scheme: &str) {
+    let chain = Chain::with_hashes_per_block(1 << 20);
+    let mut setup = chain.setup().scheme(scheme);
+    setup.pool.push_str("\nslice_age = \"1s\"");
+    let mut pool = Pool::new(&setup);
+    pool.start();
+    let (ann, script) = somebody(1);
+    let status = pool.status();
+    let wallet = status["assets"][0]["address"].as_str().unwrap();
+    let address: bitcoin::Address<_> = wallet.parse().unwrap();
+    chain.devnet.mine_to(&address.assume_checked().script_pubkey(), 1);
+    chain.devnet.mine_to(&devnet::nobody(), 100);
+    let deposit = ["coin", "50", "the-first-block"];
+    let mut words = deposit.to_vec();
+    words.push("--bankroll");
+    pool.says(&["payouts", "deposit"], &words);
+    let again = pool.adit(&["payouts", "deposit"], &words);
+    let said = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(!again.status.success() && said.contains("booked already"), "{said}");
+    let miner = pool.miner(&ann, Algorithm::Sha256d, 4000.0);
+    testkit::wait_for("payouts", || {
+        chain.devnet.mine_to(&devnet::nobody(), 1);
+        std::thread::sleep(Duration::from_millis(200));
+        let payouts = pool.reader().payouts(1000).unwrap();
+        payouts.iter().any(|payout| payout.state.as_str() == "confirmed").then_some(())
+    });
+    miner.stop().await;
+    assert!(pool.reader().rewards(10).unwrap().is_empty(), "no block was needed");
+    assert!(held(&chain, &script) > 0);
+    let said = pool.says(&["audit"], &[]);
+    assert!(said.contains("slices bought for") && said.contains("PASS:"), "{said}");
+    pool.stop();
+    // A credit that does not follow from the shares and their rates is found.
+    let db = rusqlite::Connection::open(pool.store().join("adit.db")).unwrap();
+    let newest =
+        "UPDATE slice_credits SET net = net + 1 WHERE no = (SELECT max(no) FROM slice_credits)";
+    assert!(db.execute(newest, []).unwrap() > 0);
+    let output = pool.adit(&["audit"], &["--offline"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!output.status.success() && said.contains("should have been credited"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_pps_shares_are_paid_without_a_block_and_every_purchase_is_audited() {
+    by_shares("pps").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_fpps_shares_are_paid_without_a_block_and_every_purchase_is_audited() {
+    by_shares("fpps").await;
+}
