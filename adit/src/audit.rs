@@ -166,9 +166,14 @@ impl<'a> Auditor<'a> {
                 }
             }
         }
-        let cut = self.reader.cut_before(reward)?;
-        let mut slices = self.reader.slices(reward.pool, reward.as_of);
-        let checked = check_reward(reward, cut, &mut slices)?;
+        let mut checked = Ok(());
+        for cut in self.reader.cuts_before(reward)? {
+            let mut slices = self.reader.slices(reward.pool, reward.as_of);
+            checked = check_reward(reward, cut, &mut slices)?;
+            if checked.is_ok() {
+                break;
+            }
+        }
         let credits = reward.credits();
         Ok(checked.and_then(|()| self.carries(&credits)).into())
     }

@@ -28,6 +28,9 @@ pub const OTHER_WORKERS: &str = "(others)";
 /// Most characters of a machine's name that are kept.
 pub const WORKER_NAME_MAX: usize = 64;
 
+/// How far others' shares go on before a pool without any is noted to be quiet.
+const QUIET_GRAIN: u64 = 100_000;
+
 /// Everything the writer keeps in memory.
 pub struct Books {
     pub(crate) assets: BTreeMap<AssetId, AssetConfig>,
@@ -77,6 +80,8 @@ pub struct PoolBook {
     pub(crate) network_work: u128,
     /// Work waiting in the open slice, by rate: what the bankroll already owes for it.
     bought: BTreeMap<RateId, u128>,
+    /// Up to here it is known to have no open shares, from a note made now and then.
+    quiet: ShareSeq,
     /// Work of the batch that is being written, by rate.
     admitted: BTreeMap<RateId, u128>,
     /// Shares counted since start, for the view.
@@ -101,6 +106,9 @@ impl SliceSource for StoredSlices<'_> {
 }
 
 impl Books {
+    /// Whose the books' own notes are.
+    const DOOR: &'static str = "books";
+
     /// Loads the book, gives new assets and pools their numbers, and folds the log's tail again.
     ///
     /// # Errors
@@ -182,7 +190,7 @@ impl Books {
                     store.slice(*id, no, ShareSeq(0))?.map_or(ShareSeq(0), |found| found.slice.last)
                 }
             };
-            closed.insert(*id, last);
+            closed.insert(*id, last.max(pool.quiet));
         }
         let from = closed.values().min().copied().unwrap_or_default().next();
         let mut tail = Vec::new();
@@ -203,6 +211,16 @@ impl Books {
             }
         }
         Ok(())
+    }
+
+    /// Notes how far pools without open shares are folded, so that a start need not read what others did since.
+    fn note_quiet(&mut self) {
+        let through = self.folded;
+        for (id, pool) in &mut self.pools {
+            if pool.open.is_empty() && through.0 >= pool.quiet.0 + QUIET_GRAIN {
+                pool.note_quiet(*id, through, &mut self.changes);
+            }
+        }
     }
 
     /// Brings the slices of every window into memory, so that live sums are right from the start.
@@ -402,6 +420,7 @@ impl Books {
         for id in due {
             self.close_slice(id, now);
         }
+        self.note_quiet();
     }
 
     /// Seals a pool's open slice, pays it where shares are bought, and lets it into the window.
@@ -577,12 +596,26 @@ fn name_pools(
             );
             return Err(StoreError::Damaged(text));
         }
-        named.insert(stored.id, PoolBook::new(config, stored));
+        let mut pool = PoolBook::new(config, stored);
+        let note = book.notes.get(&(Books::DOOR.to_owned(), format!("quiet/{}", stored.id)));
+        let noted = note.and_then(|note| <[u8; 8]>::try_from(note.as_slice()).ok());
+        pool.quiet = noted.map_or(ShareSeq(0), |bytes| ShareSeq(u64::from_be_bytes(bytes)));
+        if stored.id == next {
+            // Nothing in the log is of a pool that did not exist.
+            pool.note_quiet(next, book.log_end, changes);
+        }
+        named.insert(stored.id, pool);
     }
     Ok(named)
 }
 
 impl PoolBook {
+    fn note_quiet(&mut self, id: PoolId, through: ShareSeq, changes: &mut Vec<Change>) {
+        self.quiet = through;
+        let (key, value) = (format!("quiet/{id}"), through.0.to_be_bytes().to_vec());
+        changes.push(Change::Note { door: Books::DOOR, key, value: Some(value) });
+    }
+
     fn new(config: PoolConfig, stored: &store::book::StoredPool) -> Self {
         let previous = stored.last_slice.map(|(no, hash, _)| (no, hash));
         PoolBook {
@@ -594,6 +627,7 @@ impl PoolBook {
             carries: stored.carries.clone(),
             network_work: stored.last_network_work.unwrap_or(0),
             bought: BTreeMap::new(),
+            quiet: ShareSeq(0),
             admitted: BTreeMap::new(),
             shares: 0,
             work: 0,

@@ -12,7 +12,8 @@ use accounting::slice::Slice;
 use accounting::split::{self, SliceCredit, Split};
 use accounting::window::WindowTable;
 use accounting::{
-    AccountId, Amount, AssetId, BasisPoints, BlockFound, PoolId, RewardId, Scheme, ShareSeq, UnixMs,
+    AccountId, Amount, AssetId, BasisPoints, BlockFound, PoolId, RewardId, Scheme, ShareSeq,
+    SliceNo, UnixMs,
 };
 use store::book::StoredReward;
 use store::{Change, Store, StoreError};
@@ -62,6 +63,7 @@ impl Books {
             force,
             closed: false,
             created_at: now,
+            through: reward.window.as_ref().map(|window| window.through),
         };
         self.rewards.insert(found.block, stored);
         self.push(Change::Reward { reward: Box::new(reward), at: now });
@@ -169,10 +171,21 @@ impl Books {
             RewardStep::Return => self.give_again(store, id, reward, now)?,
             RewardStep::Close => StoredReward { closed: true, ..reward },
         };
-        let StoredReward { state, generation, force, closed, .. } = moved.clone();
+        let StoredReward { pool, state, generation, force, closed, .. } = moved.clone();
         self.rewards.insert(id, moved);
+        self.cut_round(pool);
         self.push(Change::RewardState { id, state, generation, force, closed, at: now });
         Ok(Some(step))
+    }
+
+    /// A round is paid by a block that stands: when one leaves the chain, its round becomes part of the next.
+    fn cut_round(&mut self, id: PoolId) {
+        let standing =
+            |reward: &&StoredReward| reward.pool == id && reward.state != RewardState::Orphaned;
+        let cut = self.rewards.values().filter(standing).filter_map(|reward| reward.through).max();
+        if let Some(pool) = self.pools.get_mut(&id) {
+            pool.window.cut(cut.unwrap_or(SliceNo(0)));
+        }
     }
 
     fn mature(&mut self, reward: StoredReward, now: UnixMs) -> StoredReward {

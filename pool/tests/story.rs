@@ -444,3 +444,36 @@ async fn holds_minimums_and_limits_keep_debts_back_and_nothing_is_lost() {
     assert!(states.values().all(|open| open.payout.state != PayoutState::Abandoned));
     stop(writer).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_round_of_an_orphaned_block_is_paid_by_the_next_block() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clock, treasury) = (TestClock::default(), FakeTreasury::default());
+    let writer = start(folder.path(), asset(), pool_of(Scheme::Prop, 0), &clock);
+    let mut cashier = cashier(&writer, folder.path(), &clock, &treasury);
+    let (one, two) = (enrol(&writer.pool, 1).await, enrol(&writer.pool, 2).await);
+    record(&writer.pool, vec![share(one, 30, 1)]).await;
+    found(&writer.pool, block(8, 1, 100, Scheme::Prop)).await;
+    treasury.world(|w| w.sightings.insert(RewardId([8; 32]), Sighting::Replaced(6)));
+    assert_eq!(cashier.round().await.unwrap().rewards, [RewardStep::Orphan]);
+    record(&writer.pool, vec![share(two, 60, 2)]).await;
+    found(&writer.pool, block(9, 2, 100, Scheme::Prop)).await;
+    record(&writer.pool, vec![share(two, 5, 3)]).await;
+    stop(writer).await;
+    // The same after a restart: the next round begins after the block that stands.
+    let writer = start(folder.path(), asset(), pool_of(Scheme::Prop, 0), &clock);
+    found(&writer.pool, block(10, 2, 101, Scheme::Prop)).await;
+    let reader = Reader::open(folder.path()).unwrap();
+    let rows = |n: u8| {
+        let (reward, _) = reader.reward(RewardId([n; 32])).unwrap().unwrap();
+        assert!(reader.cuts_before(&reward).unwrap().iter().any(|cut| {
+            let mut slices = reader.slices(reward.pool, reward.as_of);
+            accounting::audit::check_reward(&reward, *cut, &mut slices).unwrap().is_ok()
+        }));
+        reward.window.unwrap().rows
+    };
+    assert_eq!(rows(8), [(one.0, 40)]);
+    assert_eq!(rows(9), [(one.0, 40), (two.0, 70)], "the orphan's round and its own");
+    assert_eq!(rows(10), [(two.0, 15)]);
+    stop(writer).await;
+}

@@ -100,6 +100,8 @@ pub struct StoredReward {
     pub closed: bool,
     /// When it was made.
     pub created_at: UnixMs,
+    /// The newest slice it was split by, where it was split by a window.
+    pub through: Option<SliceNo>,
 }
 
 /// A payout that may still change.

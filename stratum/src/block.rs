@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
 
 /// The first pause before a node is asked again, doubled each time.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
@@ -70,6 +71,8 @@ pub struct Blocks {
     pool: Pool,
     coin: String,
     recent: Mutex<Recent>,
+    /// Everything that is still being done about a block.
+    tasks: TaskTracker,
 }
 
 /// What was found lately: by hash, and how many on each parent.
@@ -83,7 +86,17 @@ impl Blocks {
     /// Blocks of one coin: a folder for their bytes, all its nodes, and the ledger.
     #[must_use]
     pub fn new(folder: PathBuf, nodes: Vec<Endpoint>, pool: Pool, coin: String) -> Arc<Self> {
-        Arc::new(Blocks { folder, nodes, pool, coin, recent: Mutex::default() })
+        let (recent, tasks) = (Mutex::default(), TaskTracker::new());
+        Arc::new(Blocks { folder, nodes, pool, coin, recent, tasks })
+    }
+
+    /// Waits until every block is written and every node has judged it, at most so long; what is not done is done again
+    /// after the next start.
+    pub async fn settle(&self, at_most: Duration) {
+        self.tasks.close();
+        if tokio::time::timeout(at_most, self.tasks.wait()).await.is_err() {
+            tracing::warn!(coin = %self.coin, "not every node has answered for a found block; it is submitted again after the next start");
+        }
     }
 
     /// Is this block to be taken? Not a second time, and not without end on one parent: only one of them can stand.
@@ -119,13 +132,13 @@ impl Blocks {
         self.submit_everywhere(report.block, &hex);
         let (file, path) = (BlockFile::of(&report), self.path_of(report.height, report.block));
         let answer = self.report(report);
-        tokio::spawn(write_until_done(path, Arc::new(file), hex));
+        self.tasks.spawn(write_until_done(path, Arc::new(file), hex));
         answer
     }
 
     fn submit_everywhere(&self, block: RewardId, hex: &Arc<str>) {
         for node in &self.nodes {
-            tokio::spawn(submit_until_known(node.clone(), block, hex.clone()));
+            self.tasks.spawn(submit_until_known(node.clone(), block, hex.clone()));
         }
     }
 
@@ -133,7 +146,7 @@ impl Blocks {
     fn report(&self, report: BlockReport) -> oneshot::Receiver<Answer<()>> {
         let (tell, answer) = oneshot::channel();
         let pool = self.pool.clone();
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             let mut outcome = pool.found(report.clone()).await;
             if tell.send(outcome.clone()).is_err() {
                 tracing::debug!("the finder did not wait");

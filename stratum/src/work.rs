@@ -2,6 +2,7 @@
 //!
 //! Invariant: a rate is declared to the writer before any job that names it is handed out.
 
+use crate::coin::Coin;
 use crate::job::JobMaker;
 use crate::source::Offer;
 use crate::template::Template;
@@ -17,16 +18,19 @@ const FEES_SMOOTHING: u64 = 16;
 /// A rate is kept while the value it stands for is within one part in so many.
 const RATE_GRAIN: i128 = 200;
 
+/// Expected fees beyond so many subsidies are not believed: no chain has had them for long, and what is bought is paid for.
+const FEES_MOST: u64 = 4;
+
 /// Turns offers into a pool's jobs until cancelled.
 pub async fn run(
     mut maker: JobMaker,
     mut offers: watch::Receiver<Offer>,
     pool: Pool,
-    pool_id: PoolId,
+    (pool_id, coin): (PoolId, Coin),
     clock: Arc<dyn Clock>,
     cancel: CancellationToken,
 ) {
-    let mut pricing = Pricing::default();
+    let mut pricing = Pricing::of(coin);
     let mut announced = 0;
     loop {
         let offer = offers.borrow_and_update().clone();
@@ -73,26 +77,34 @@ pub async fn run(
 }
 
 /// What a share is bought at.
-#[derive(Default)]
 struct Pricing {
+    coin: Coin,
     fees: Option<u64>,
     rate: Option<Rate>,
 }
 
 impl Pricing {
+    fn of(coin: Coin) -> Self {
+        Pricing { coin, fees: None, rate: None }
+    }
+
     fn rate(&mut self, scheme: Scheme, template: &Template, network_work: u128) -> Option<Rate> {
         if !template.coinbase_only {
             let before = self.fees.unwrap_or(template.fees);
-            self.fees = Some((before * (FEES_SMOOTHING - 1) + template.fees) / FEES_SMOOTHING);
+            let sum =
+                u128::from(before) * u128::from(FEES_SMOOTHING - 1) + u128::from(template.fees);
+            self.fees = u64::try_from(sum / u128::from(FEES_SMOOTHING)).ok();
         }
-        let subsidy = if template.coinbase_only {
+        let said = if template.coinbase_only {
             template.coinbase_value
         } else {
             template.coinbase_value.saturating_sub(template.fees)
         };
+        // What is bought is paid for good: a node that promises more than the chain gives is not believed.
+        let subsidy = said.min(self.coin.subsidy(template.height));
         let value = match scheme {
             Scheme::Pps => subsidy,
-            Scheme::Fpps => subsidy + self.fees.unwrap_or(0),
+            Scheme::Fpps => subsidy.saturating_add(self.fees.unwrap_or(0).min(subsidy * FEES_MOST)),
             Scheme::Solo { .. } | Scheme::Prop | Scheme::Pplns(_) | Scheme::Tides => return None,
         };
         let value = Amount::from_units(value.into());
@@ -108,18 +120,34 @@ impl Pricing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::coin::{Family, Network};
     use crate::job::tests::template;
+
+    fn new_pricing() -> Pricing {
+        Pricing::of(Coin::new(Family::Bitcoin, Network::Main).unwrap())
+    }
+
+    #[test]
+    fn a_node_that_promises_more_than_the_chain_gives_does_not_sell_the_bankroll() {
+        let lie = Template { coinbase_value: 500_000_000_000, fees: 0, ..template() };
+        let most = |scheme, template: &Template| {
+            new_pricing().rate(scheme, template, 7).unwrap().value.units()
+        };
+        assert_eq!(most(Scheme::Pps, &lie), 5_000_000_000);
+        let fees = Template { coinbase_value: u64::MAX, fees: u64::MAX, ..template() };
+        assert!(most(Scheme::Fpps, &fees) <= 25_000_000_000);
+    }
 
     #[test]
     fn pps_buys_the_subsidy_and_fpps_the_expected_fees_too() {
         let with_fees =
             |fees| Template { fees, coinbase_value: 5_000_000_000 + fees, ..template() };
-        let mut pricing = Pricing::default();
+        let mut pricing = new_pricing();
         assert_eq!(
             pricing.rate(Scheme::Pps, &with_fees(100_000_000), 7).unwrap().value.units(),
             5_000_000_000
         );
-        let mut pricing = Pricing::default();
+        let mut pricing = new_pricing();
         assert_eq!(
             pricing.rate(Scheme::Fpps, &with_fees(100_000_000), 7).unwrap().value.units(),
             5_100_000_000
@@ -141,6 +169,6 @@ mod tests {
             first,
             "another difficulty is another rate"
         );
-        assert_eq!(Pricing::default().rate(Scheme::Tides, &empty, 7), None);
+        assert_eq!(new_pricing().rate(Scheme::Tides, &empty, 7), None);
     }
 }

@@ -181,7 +181,8 @@ impl AssetStart {
                 stats: Stats::default(),
             });
             let (offers, clock, cancel) = (offers.clone(), clock.clone(), cancel.clone());
-            let making = work::run(maker, offers, pool.clone(), pool_id, clock, cancel);
+            let known_as = (pool_id, asset.coin);
+            let making = work::run(maker, offers, pool.clone(), known_as, clock, cancel);
             live.spawn(format!("the work of pool {}", own.config.name), making);
             for port in &own.ports {
                 let address = port::open(port, &door, live)?;
@@ -228,6 +229,10 @@ impl Running {
         floor.tasks.close();
         if tokio::time::timeout(STOP_LIMIT, floor.tasks.wait()).await.is_err() {
             tracing::warn!("some connections did not end in time");
+        }
+        // A block found in the last moment is on its way before anything ends.
+        for door in self.live.doors() {
+            door.blocks.settle(STOP_LIMIT).await;
         }
         self.pool.stop().await;
         let writer = self.writer;

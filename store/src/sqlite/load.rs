@@ -82,12 +82,11 @@ fn pool(db: &Connection, id: PoolId, asset: AssetId) -> rusqlite::Result<StoredP
     let last_slice = db.query_row(last, [id.0], |row| {
         Ok((SliceNo(uint(row, 0)?), row.get(1)?, ShareSeq(uint(row, 2)?)))
     });
-    let block = "SELECT window_through, network_work FROM rewards WHERE pool = ? ORDER BY window_end DESC LIMIT 1";
-    let last_block = db.query_row(block, [id.0], |row| {
-        let through = row.get::<_, Option<i64>>(0)?.map_or(0, i64::unsigned_abs);
-        Ok((SliceNo(through), row.get::<_, Sum>(1)?.0))
-    });
-    let last_block = last_block.optional()?;
+    let block = "SELECT network_work FROM rewards WHERE pool = ? ORDER BY window_end DESC LIMIT 1";
+    let last_work = db.query_row(block, [id.0], |row| Ok(row.get::<_, Sum>(0)?.0)).optional()?;
+    // A round is paid by a block that stands: an orphan's is part of the next.
+    let standing = "SELECT max(window_through) FROM rewards WHERE pool = ? AND state <> 'orphaned'";
+    let cut = db.query_row(standing, [id.0], |row| through(row, 0))?;
     let mut carries = HashMap::new();
     // With max(), SQLite takes the other columns from the row that has the maximum.
     let mut newest = db.prepare(
@@ -101,10 +100,14 @@ fn pool(db: &Connection, id: PoolId, asset: AssetId) -> rusqlite::Result<StoredP
         id,
         asset,
         last_slice: last_slice.optional()?,
-        cut: last_block.map_or(SliceNo(0), |(cut, _)| cut),
-        last_network_work: last_block.map(|(_, work)| work),
+        cut: cut.unwrap_or(SliceNo(0)),
+        last_network_work: last_work,
         carries,
     })
+}
+
+fn through(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<SliceNo>> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(|no| SliceNo(no.unsigned_abs())))
 }
 
 pub(super) fn carry(row: &Row<'_>, column: usize) -> rusqlite::Result<Carry> {
@@ -177,8 +180,8 @@ fn transfers(db: &Connection, set: i64) -> rusqlite::Result<Vec<Transfer>> {
 }
 
 fn load_rewards(db: &Connection, book: &mut Book) -> rusqlite::Result<()> {
-    let columns = "SELECT block, pool, asset, height, to_pool, to_finder, state, generation, force_key, closed, created_at
-                   FROM rewards";
+    let columns = "SELECT block, pool, asset, height, to_pool, to_finder, state, generation, force_key, closed, created_at,
+                   window_through FROM rewards";
     each(db, columns, |row| {
         let (to_pool, to_finder) = (row.get::<_, Money>(4)?.0, row.get::<_, Money>(5)?.0);
         let reward = StoredReward {
@@ -191,6 +194,7 @@ fn load_rewards(db: &Connection, book: &mut Book) -> rusqlite::Result<()> {
             force: row.get::<_, Text<_>>(8)?.0,
             closed: row.get(9)?,
             created_at: UnixMs(uint(row, 10)?),
+            through: through(row, 11)?,
         };
         book.rewards.insert(row.get::<_, Text<_>>(0)?.0, reward);
         Ok(())

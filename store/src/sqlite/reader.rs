@@ -121,16 +121,25 @@ impl Reader {
         Ok(Some((reward, state)))
     }
 
-    /// The slice that ended the round before this reward's (0 for a pool's first): where PROP begins.
+    /// The slices that may have ended the round before this reward's (0 for a pool's first), where PROP begins: that of the
+    /// block before, or of one further back where the blocks between are or once were orphaned.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub fn cut_before(&self, reward: &Reward) -> Result<SliceNo, StoreError> {
-        let sql = "SELECT window_through FROM rewards WHERE pool = ? AND window_end < ? AND window_through IS NOT NULL
-                   ORDER BY window_end DESC LIMIT 1";
-        let before =
-            self.db.query_row(sql, (reward.pool.0, int(reward.window_end.0)?), |row| uint(row, 0));
-        Ok(SliceNo(before.optional()?.unwrap_or(0)))
+    /// When they cannot be read.
+    pub fn cuts_before(&self, reward: &Reward) -> Result<Vec<SliceNo>, StoreError> {
+        let sql = "SELECT window_through, state = 'orphaned' OR generation > 0 FROM rewards
+                   WHERE pool = ? AND window_end < ? AND window_through IS NOT NULL ORDER BY window_end DESC";
+        let mut statement = self.db.prepare_cached(sql)?;
+        let mut before = statement.query((reward.pool.0, int(reward.window_end.0)?))?;
+        let mut cuts = Vec::new();
+        while let Some(row) = before.next()? {
+            cuts.push(SliceNo(uint(row, 0)?));
+            if !row.get::<_, bool>(1)? {
+                return Ok(cuts);
+            }
+        }
+        cuts.push(SliceNo(0));
+        Ok(cuts)
     }
 
     /// Shares of the log between two positions, both included, of all pools.
