@@ -53,6 +53,8 @@ struct ChainInfo {
     headers: u64,
     #[serde(default)]
     initialblockdownload: bool,
+    #[serde(default)]
+    chainwork: String,
 }
 
 /// A block header as `getblockheader` describes it.
@@ -91,16 +93,20 @@ impl HeaderInfo {
     /// Work of the chain up to here; zero when the node does not say.
     #[must_use]
     pub fn chain_work(&self) -> Work {
-        Work::from_hex(&self.chainwork).unwrap_or(Work::from_hex("0").expect("zero is a number"))
+        work_of(&self.chainwork)
     }
 }
 
+fn work_of(chainwork: &str) -> Work {
+    Work::from_hex(chainwork).unwrap_or(Work::from_hex("0").expect("zero is a number"))
+}
+
 impl ChainGate {
-    /// May work of this node be handed out?
+    /// May this node be believed? Gives the work of its chain.
     ///
     /// # Errors
     /// See [`Unfit`].
-    pub async fn check(&self, rpc: &mut Rpc) -> Result<(), Unfit> {
+    pub async fn check(&self, rpc: &mut Rpc) -> Result<Work, Unfit> {
         let info: ChainInfo = rpc.call("getblockchaininfo", json!([])).await?;
         let genesis = self.genesis.as_deref().or(self.coin.genesis()).unwrap_or_default();
         self.contains(rpc, 0, genesis).await?;
@@ -119,7 +125,7 @@ impl ChainGate {
                 info.chain
             )));
         }
-        Ok(())
+        Ok(work_of(&info.chainwork))
     }
 
     async fn contains(&self, rpc: &mut Rpc, height: u64, expected: &str) -> Result<(), Unfit> {

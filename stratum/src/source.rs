@@ -192,7 +192,7 @@ impl NodeWatcher {
                     Err(_) => return Unfit::Trouble("the pool is stopping".into()),
                 },
                 _ = polls.tick() => self.look_at_tip("poll").await,
-                _ = gate.tick() => self.gate.check(&mut self.rpc).await.map(|()| false),
+                _ = gate.tick() => self.gate.check(&mut self.rpc).await.map(|_| false),
                 () = tokio::time::sleep_until(refresh_at) => self.renew("refresh").await.map(|()| true),
             };
             match outcome {

@@ -352,6 +352,43 @@ async fn a_payout_of_a_coinbase_that_left_the_chain_is_impossible() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_became_of_a_payout_is_not_one_nodes_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let (devnet, chain) = a_devnet().await;
+    let (other_devnet, other) = a_devnet().await;
+    let writer = writer_in(folder.path());
+    let wallet = WalletConfig::Hot { key_file: new_key(folder.path()), birthday: Some(0) };
+    let mut config = config(chain.family, chain.node.clone(), wallet);
+    config.nodes.push(other.node.clone());
+    let clock = Arc::new(SystemClock);
+    let mut treasury = CoinTreasury::open(config, writer.pool.clone(), clock).await.unwrap();
+    let follow = |from: u32| {
+        for height in from..=devnet.tip().1 {
+            let block = devnet
+                .look(|chain| chain.entry(&chain.hash_at(height).unwrap()).unwrap().block.clone());
+            other_devnet.submit((*block).clone());
+        }
+    };
+    chain.mine(1, &treasury.script());
+    chain.mine_on(100);
+    follow(1);
+    treasury.refresh().await.unwrap();
+    let fee = treasury.estimate_fee(1).await.unwrap();
+    let versions = [signed(&mut treasury, &order(1, &[COIN], fee, &[])).await];
+    treasury.broadcast(&versions[0]).await.unwrap();
+    let before = devnet.tip().1;
+    // The two part: one chain has the payout, the other is a block shorter and does not.
+    other.mine_on(2);
+    chain.mine_on(3);
+    treasury.refresh().await.unwrap();
+    assert_eq!(treasury.fate(&versions).await, Fate::Unknown);
+    follow(before + 1);
+    treasury.refresh().await.unwrap();
+    let settled = Fate::InChain { version: 0, confirmations: 3 };
+    assert_eq!(treasury.fate(&versions).await, settled);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wallet_forgets_nothing_over_a_restart_and_refuses_another_key() {
     let folder = tempfile::tempdir().unwrap();
     let (_devnet, chain) = a_devnet().await;

@@ -325,6 +325,11 @@ impl DescriptorWallet {
         weight.div_ceil(4)
     }
 
+    /// The height of the chain it follows.
+    pub(crate) fn height(&self) -> u32 {
+        self.wallet.latest_checkpoint().height()
+    }
+
     /// What became of a payout as far as the chain says: `Absent` when it says nothing.
     pub(crate) async fn fate(&mut self, versions: &[PayoutVersion]) -> Option<Fate> {
         self.learn(versions);

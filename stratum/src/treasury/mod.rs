@@ -120,16 +120,44 @@ impl CoinTreasury {
         }
     }
 
-    /// Is a node there that may be believed? The first that is; its position.
+    /// Is a node there that may be believed? Of those that are, the one with the most work; among equals the first.
     async fn fit_node(&mut self) -> Result<usize, TreasuryError> {
         let mut why = "no node is configured".to_owned();
+        let mut best = None;
         for (at, node) in self.nodes.iter_mut().enumerate() {
             match self.gate.check(node).await {
-                Ok(()) => return Ok(at),
+                Ok(work) if best.is_none_or(|(most, _)| work > most) => best = Some((work, at)),
+                Ok(_) => {}
                 Err(error) => why = format!("{}: {error}", node.endpoint().address),
             }
         }
-        Err(TreasuryError::Unreachable(why))
+        best.map(|(_, at)| at).ok_or(TreasuryError::Unreachable(why))
+    }
+
+    /// Have all nodes that may be believed the same block so deep below the tip that the wallet follows? One node's word does
+    /// not settle where money went.
+    async fn agree_on(&mut self, confirmations: u32) -> bool {
+        let tip = match &mut self.wallet {
+            Wallet::Own(wallet) => Some(wallet.height()),
+            Wallet::Node(wallet) => wallet.height().await,
+        };
+        let Some(height) = tip.and_then(|tip| (tip + 1).checked_sub(confirmations)) else {
+            return false;
+        };
+        let mut agreed: Option<String> = None;
+        for node in &mut self.nodes {
+            if self.gate.check(node).await.is_err() {
+                continue;
+            }
+            let Ok(hash) = node.call::<String>("getblockhash", serde_json::json!([height])).await
+            else {
+                return false;
+            };
+            if agreed.get_or_insert_with(|| hash.clone()) != &hash {
+                return false;
+            }
+        }
+        agreed.is_some()
     }
 
     /// Higher fees for a payout that waits end at the operator's limit; a first version below what is relayed is not sent.
@@ -249,6 +277,12 @@ impl Treasury for CoinTreasury {
                 Some(false) => Fate::Absent,
                 None => Fate::Unknown,
             },
+            Some(
+                fate @ (Fate::InChain { confirmations, .. } | Fate::Impossible { confirmations }),
+            ) if !self.agree_on(confirmations).await => {
+                tracing::warn!(?fate, "the nodes do not agree about a payout yet");
+                Fate::Unknown
+            }
             Some(fate) => fate,
             None => Fate::Unknown,
         }

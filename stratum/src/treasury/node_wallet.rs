@@ -317,6 +317,11 @@ impl NodeWallet {
         Ok(outputs)
     }
 
+    /// The height of the chain its node follows.
+    pub(crate) async fn height(&mut self) -> Option<u32> {
+        self.rpc.call("getblockcount", json!([])).await.ok()
+    }
+
     /// What became of a payout as far as the wallet says: `Absent` when it says nothing, `None` when it cannot be asked.
     pub(crate) async fn fate(&mut self, versions: &[PayoutVersion]) -> Option<Fate> {
         let mut impossible: Option<u32> = None;
