@@ -211,11 +211,14 @@ pub enum PayoutsCommand {
         /// Its transaction
         txid: String,
         /// It paid miners what they were owed
-        #[arg(long, conflicts_with = "withdrawal", required_unless_present = "withdrawal")]
+        #[arg(long, group = "what", required_unless_present_any = ["withdrawal", "gone"])]
         payout: bool,
         /// It was the operator's own
-        #[arg(long)]
+        #[arg(long, group = "what")]
         withdrawal: bool,
+        /// It was replaced, or left the chain for good: no wallet shows it any more
+        #[arg(long, group = "what")]
+        gone: bool,
     },
     /// Books coins that were put into the wallet
     Deposit {

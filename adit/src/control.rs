@@ -76,6 +76,11 @@ pub enum Command {
         /// It paid debts; otherwise the operator's own.
         payout: bool,
     },
+    /// A spend the books did not know never happened.
+    Forget {
+        /// Its transaction.
+        txid: String,
+    },
     /// Book coins that were put into the wallet.
     Deposit {
         /// The asset.
@@ -228,7 +233,11 @@ pub fn send(settings: &Settings, command: &Command) -> anyhow::Result<Value> {
 fn on_store(settings: &Settings, command: Command) -> anyhow::Result<Value> {
     if matches!(
         command,
-        Command::Status | Command::Knock { .. } | Command::PayNow { .. } | Command::Match { .. }
+        Command::Status
+            | Command::Knock { .. }
+            | Command::PayNow { .. }
+            | Command::Match { .. }
+            | Command::Forget { .. }
     ) {
         bail!(
             "the pool does not run (no {}): start it with `adit run`",
@@ -293,6 +302,7 @@ impl Desk<'_> {
                 Ok(json!({ "cancelled": payout }))
             }
             Command::Match { txid, payout } => self.match_spend(&txid, payout).await,
+            Command::Forget { txid } => self.forget_spend(&txid).await,
             Command::Deposit { asset, amount, bankroll, reference } => {
                 self.deposit(&asset, &amount, bankroll, reference).await
             }
@@ -463,19 +473,32 @@ impl Desk<'_> {
         )
     }
 
-    async fn match_spend(&self, txid: &str, as_payout: bool) -> anyhow::Result<Value> {
+    /// A spend that a wallet shows, and which.
+    fn shown_spend(&self, txid: &str) -> anyhow::Result<Option<(Arc<Counter>, WalletSpend)>> {
         let id: RewardId = txid.parse().map_err(|_| anyhow!("\"{txid}\" is no transaction id"))?;
-        let found = self.counters.iter().find_map(|counter| {
+        Ok(self.counters.iter().find_map(|counter| {
             let status = counter.status.load();
             let spends = &status.holdings.as_ref()?.spends;
-            spends
-                .iter()
-                .find(|spend| spend.txid == id.0)
-                .cloned()
-                .map(|spend| (counter.clone(), spend))
-        });
-        let (counter, spend): (_, WalletSpend) =
-            found.with_context(|| format!("no wallet of this pool shows a spend {txid}"))?;
+            let found = spends.iter().find(|spend| spend.txid == id.0).cloned();
+            found.map(|spend| (counter.clone(), spend))
+        }))
+    }
+
+    async fn forget_spend(&self, txid: &str) -> anyhow::Result<Value> {
+        if self.shown_spend(txid)?.is_some() {
+            bail!("the wallet shows {txid}: say what it was with --payout or --withdrawal");
+        }
+        let id: RewardId = txid.parse().context("it was read before")?;
+        self.order(move |books, now| books.forget_spend(id.0, OPERATOR, now)).await?;
+        self.counters.iter().for_each(|counter| counter.look());
+        Ok(json!({ "forgotten": txid }))
+    }
+
+    async fn match_spend(&self, txid: &str, as_payout: bool) -> anyhow::Result<Value> {
+        let found = self.shown_spend(txid)?;
+        let (counter, spend) = found.with_context(|| {
+            format!("no wallet of this pool shows a spend {txid}; if it was replaced or left the chain for good, say --gone")
+        })?;
         let asset = counter.id;
         self.order(move |books, now| books.match_spend(asset, &spend, as_payout, now)).await?;
         counter.look();

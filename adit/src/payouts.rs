@@ -33,7 +33,10 @@ pub fn run(command: PayoutsCommand) -> anyhow::Result<()> {
         PayoutsCommand::Cancel { config, payout } => {
             order(&config.config, &Command::Cancel { payout })
         }
-        PayoutsCommand::Match { config, txid, payout, withdrawal: _ } => {
+        PayoutsCommand::Match { config, txid, gone: true, .. } => {
+            order(&config.config, &Command::Forget { txid })
+        }
+        PayoutsCommand::Match { config, txid, payout, .. } => {
             order(&config.config, &Command::Match { txid, payout })
         }
         PayoutsCommand::Deposit { config, asset, amount, bankroll, reference } => {

@@ -134,7 +134,8 @@ impl Books {
             == Some(SetState::Pending)
     }
 
-    /// Notes every spend of the wallet that the books do not know; payouts stop until somebody explains it.
+    /// Notes every spend of the wallet that the books do not know; payouts stop until somebody explains it. One that pays just
+    /// what an open payout pays is that payout, signed after the moment these books were restored to.
     pub fn note_spends(&mut self, asset: AssetId, spends: &[WalletSpend], now: UnixMs) -> usize {
         let mut found = 0;
         for spend in spends {
@@ -142,7 +143,7 @@ impl Books {
             let known = self.payout_txids.contains_key(&spend.txid)
                 || self.matched_spends.contains(&key)
                 || self.unmatched_spends.contains_key(&key);
-            if !known {
+            if !known && !self.adopt(asset, spend, now) {
                 let detail = format!(
                     "{} smallest units left the wallet, {} outputs to others",
                     spend.out,
@@ -154,6 +155,56 @@ impl Books {
             }
         }
         found
+    }
+
+    fn adopt(&mut self, asset: AssetId, spend: &WalletSpend, now: UnixMs) -> bool {
+        let mut paid = spend.outputs.clone();
+        paid.sort_unstable();
+        let is_it = |open: &&OpenPayout| {
+            let parts = open.payout.parts.iter();
+            let mut due: Vec<_> = parts.map(|part| (part.destination.clone(), part.sent)).collect();
+            due.sort_unstable();
+            open.payout.asset == asset && due == paid
+        };
+        let Some(id) = self.payouts.values().find(is_it).map(|open| open.payout.id) else {
+            return false;
+        };
+        let version = PayoutVersion {
+            txid: spend.txid,
+            raw: spend.raw.clone(),
+            fee: spend.fee,
+            inputs: spend.inputs.clone(),
+            signed_at: now,
+        };
+        match self.payout_signed(id, version, now) {
+            Ok(()) => {
+                tracing::warn!(
+                    payout = id.0,
+                    "a transaction the books did not know is this payout"
+                );
+                true
+            }
+            Err(refused) => {
+                tracing::error!(payout = id.0, %refused, "a transaction pays what this payout pays");
+                false
+            }
+        }
+    }
+
+    /// Says that a spend the books did not know never happened: it was replaced, or left the chain for good.
+    ///
+    /// # Errors
+    /// When no such spend is waiting.
+    pub fn forget_spend(&mut self, txid: [u8; 32], who: &str, now: UnixMs) -> Result<(), Refused> {
+        let waits = self.unmatched_spends.keys().find(|(_, known)| *known == txid).copied();
+        let shown = accounting::RewardId(txid);
+        let Some(key @ (asset, _)) = waits else {
+            return Err(Refused::Rule(format!("no unexplained spend {shown} is waiting")));
+        };
+        self.unmatched_spends.remove(&key);
+        self.act(who, format!("spend {shown} never happened"), now);
+        self.push(Change::SpendGone { asset, txid });
+        Ok(())
     }
 
     /// Who is due now under the rules: the largest debts first, up to the limits.

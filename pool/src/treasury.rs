@@ -34,6 +34,10 @@ pub struct WalletSpend {
     pub outputs: Vec<(Vec<u8>, Amount)>,
     /// Confirmations; 0 in the mempool.
     pub confirmations: u32,
+    /// The coins it spends.
+    pub inputs: Vec<([u8; 32], u32)>,
+    /// Its bytes.
+    pub raw: Vec<u8>,
 }
 
 /// What signing gave.

@@ -5,6 +5,7 @@
 mod common;
 
 use accounting::ledger::Kind;
+use accounting::payout::PayoutStep;
 use accounting::rate::Rate;
 use accounting::reward::Sighting;
 use accounting::{Amount, AssetId, RewardId, Scheme, ShareSeq};
@@ -152,10 +153,16 @@ async fn a_spend_that_pays_what_a_waiting_payout_would_is_that_payout_and_nobody
     let sent = payout.sent();
     let spend = WalletSpend {
         txid: [0xcc; 32],
-        out: sent.add(fee),
+        out: sent.add(fee).add(Amount::from_units(500)),
         fee,
-        outputs: vec![(payout.parts[0].destination.clone(), sent)],
+        // Somebody else was paid as well: only a person can say what it was.
+        outputs: vec![
+            (payout.parts[0].destination.clone(), sent),
+            (vec![0x51], Amount::from_units(500)),
+        ],
         confirmations: 10,
+        inputs: vec![([7; 32], 0)],
+        raw: vec![],
     };
     treasury.world(|w| w.foreign_spends.push(spend.clone()));
     cashier.round().await.unwrap();
@@ -174,9 +181,92 @@ async fn a_spend_that_pays_what_a_waiting_payout_would_is_that_payout_and_nobody
     let reader = Reader::open(folder.path()).unwrap();
     assert_eq!(
         reader.balance(AssetId(1), Kind::Loss).unwrap().debits_posted,
-        Amount::ZERO,
-        "and nothing is lost"
+        Amount::from_units(500),
+        "and nothing is lost but what went to a stranger"
     );
     assert_eq!(reader.fold_differences().unwrap(), vec![]);
+    stop(writer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_version_of_a_payout_that_restored_books_do_not_know_is_taken_up_as_that_payout() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clock, treasury) = (TestClock::default(), FakeTreasury::default());
+    let writer = start(folder.path(), asset(), pool_of(PPLNS, 100), &clock);
+    let mut cashier = cashier(&writer, folder.path(), &clock, &treasury);
+    let who = enrol(&writer.pool, 1).await;
+    record(&writer.pool, vec![share(who, 10, 1)]).await;
+    found(&writer.pool, block(9, 1, 100, PPLNS)).await;
+    treasury.world(|w| {
+        w.spendable = 50 * COIN;
+        w.sightings.insert(RewardId([9; 32]), Sighting::InChain(101));
+    });
+    cashier.round().await.unwrap();
+    let open = writer.pool.order(|books, _, _| Ok(books.open_payouts(AssetId(1)))).await.unwrap();
+    let payout = &open[0].payout;
+    // Its fee was raised after the backup: another transaction of the same coins to the same people has confirmed.
+    let fee = payout.versions[0].fee.add(Amount::from_units(50));
+    let part = &payout.parts[0];
+    let bumped = WalletSpend {
+        txid: [0xbb; 32],
+        out: part.sent.add(fee),
+        fee,
+        outputs: vec![(part.destination.clone(), part.sent)],
+        confirmations: 10,
+        inputs: payout.versions[0].inputs.clone(),
+        raw: vec![0xbb],
+    };
+    treasury.world(|w| {
+        w.mempool.clear();
+        w.known.insert(bumped.txid, (bumped.out.units(), fee.units()));
+        w.confirmed.insert(bumped.txid, 10);
+        w.foreign_spends.push(bumped);
+    });
+    let round = cashier.round().await.unwrap();
+    assert_eq!(round.payouts, [(payout.id, PayoutStep::Confirm { version: 1 })]);
+    // The fake wallet lists it among its own from here on.
+    treasury.world(|w| w.foreign_spends.clear());
+    for _ in 0..3 {
+        clock.advance(2000);
+        cashier.round().await.unwrap();
+    }
+    assert_eq!(treasury.world(|w| w.sent.len()), 1, "what was sent before the backup");
+    let status = cashier.status();
+    assert_eq!(status.load().blockers, Vec::<String>::new());
+    let reader = Reader::open(folder.path()).unwrap();
+    assert_eq!(reader.balance(AssetId(1), Kind::Loss).unwrap().debits_posted, Amount::ZERO);
+    assert_eq!(reader.fold_differences().unwrap(), vec![]);
+    stop(writer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replaced_spend_that_nobody_can_match_any_more_is_said_to_be_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clock, treasury) = (TestClock::default(), FakeTreasury::default());
+    let writer = start(folder.path(), asset(), pool_of(PPLNS, 100), &clock);
+    let mut cashier = cashier(&writer, folder.path(), &clock, &treasury);
+    let spend = WalletSpend {
+        txid: [0xcc; 32],
+        out: Amount::from_units(700),
+        fee: Amount::from_units(100),
+        outputs: vec![(vec![0x51], Amount::from_units(600))],
+        confirmations: 0,
+        inputs: vec![([7; 32], 0)],
+        raw: vec![],
+    };
+    treasury.world(|w| w.foreign_spends.push(spend));
+    cashier.round().await.unwrap();
+    assert!(!cashier.status().load().blockers.is_empty());
+    treasury.world(|w| w.foreign_spends.clear());
+    cashier.round().await.unwrap();
+    assert!(!cashier.status().load().blockers.is_empty(), "nobody has said anything yet");
+    let gone = |txid| writer.pool.order(move |books, _, now| books.forget_spend(txid, "op", now));
+    assert!(gone([0xdd; 32]).await.is_err());
+    gone([0xcc; 32]).await.unwrap();
+    cashier.round().await.unwrap();
+    assert!(cashier.status().load().blockers.is_empty());
+    stop(writer).await;
+    let writer = start(folder.path(), asset(), pool_of(PPLNS, 100), &clock);
+    assert_eq!(writer.pool.view().unmatched_spends, 0, "nor after a restart");
     stop(writer).await;
 }

@@ -264,6 +264,8 @@ async fn a_spend_the_books_do_not_know_stops_payouts_until_it_is_matched() {
         fee: Amount::from_units(200),
         outputs: vec![(identity(1).bytes, Amount::from_units(7 * COIN - 200))],
         confirmations: 9,
+        inputs: vec![([7; 32], 0)],
+        raw: vec![],
     };
     treasury.world(|w| {
         w.sightings.insert(RewardId([9; 32]), Sighting::InChain(101));

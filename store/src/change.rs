@@ -201,6 +201,13 @@ pub enum Change {
         /// What it was.
         matched: String,
     },
+    /// It never happened: it was replaced, or left the chain for good.
+    SpendGone {
+        /// The money.
+        asset: AssetId,
+        /// The transaction.
+        txid: [u8; 32],
+    },
     /// An operator did something.
     Act {
         /// From 1.

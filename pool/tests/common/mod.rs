@@ -195,7 +195,15 @@ impl Treasury for FakeTreasury {
                 let (out, fee) = w.known[txid];
                 let confirmations = w.confirmed.get(txid).copied().unwrap_or(0);
                 let (out, fee) = (Amount::from_units(out), Amount::from_units(fee));
-                spends.push(WalletSpend { txid: *txid, out, fee, outputs: vec![], confirmations });
+                spends.push(WalletSpend {
+                    txid: *txid,
+                    out,
+                    fee,
+                    outputs: vec![],
+                    confirmations,
+                    inputs: vec![],
+                    raw: vec![],
+                });
             }
             let left: i128 = spends.iter().map(|spend| spend.out.units()).sum();
             Ok(Holdings {

@@ -98,6 +98,11 @@ fn apply_one(tx: &Connection, change: &Change) -> rusqlite::Result<()> {
             "UPDATE spends SET matched = ? WHERE asset = ? AND txid = ?",
             params![matched, asset.0, txid.as_slice()],
         )?,
+        Change::SpendGone { asset, txid } => run(
+            tx,
+            "DELETE FROM spends WHERE asset = ? AND txid = ? AND matched IS NULL",
+            params![asset.0, txid.as_slice()],
+        )?,
         Change::Act { no, at, who, what } => run(
             tx,
             "INSERT OR IGNORE INTO acts VALUES (?, ?, ?, ?)",

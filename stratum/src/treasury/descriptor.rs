@@ -114,8 +114,9 @@ impl DescriptorWallet {
 
     /// Follows the chain to the node's tip and says what the wallet holds.
     pub(crate) async fn refresh(&mut self, node: &mut Rpc) -> Result<Holdings, TreasuryError> {
-        self.follow(node).await?;
+        let followed = self.follow(node).await;
         self.keep(false).await?;
+        followed?;
         let balance = self.wallet.balance();
         Ok(Holdings {
             spendable: units(balance.confirmed),
@@ -132,8 +133,9 @@ impl DescriptorWallet {
         while at.height < last {
             let block = block_at(node, at.height + 1).await?;
             if block.header.prev_blockhash != at.hash {
-                // The chain moved while we were reading; the next look begins at the new fork.
-                return Ok(());
+                // The next look begins at the new fork.
+                let text = "the chain moved while the wallet read it".to_owned();
+                return Err(TreasuryError::Unreachable(text));
             }
             let next = BlockId { height: at.height + 1, hash: block.block_hash() };
             let applied = self.wallet.apply_block_connected_to(&block, next.height, at);
@@ -141,6 +143,11 @@ impl DescriptorWallet {
                 TreasuryError::Refuses(format!("the wallet cannot follow the chain: {error}"))
             })?;
             at = next;
+        }
+        if last < tip {
+            // What the wallet holds and what was spent is not known yet.
+            let text = format!("the wallet has read block {last} of {tip}");
+            return Err(TreasuryError::Unreachable(text));
         }
         Ok(())
     }
@@ -188,6 +195,8 @@ impl DescriptorWallet {
                 fee: self.wallet.calculate_fee(tx).map_or(Amount::ZERO, units),
                 outputs,
                 confirmations: height.map_or(0, |height| tip.saturating_sub(height) + 1),
+                inputs: inputs_of(tx),
+                raw: serialize(tx.as_ref()),
             });
         }
         found
@@ -245,12 +254,7 @@ impl DescriptorWallet {
             txid: tx.compute_txid().to_byte_array(),
             raw: serialize(&tx),
             fee: units(fee),
-            inputs: tx
-                .input
-                .iter()
-                .map(|input| input.previous_output)
-                .map(|at| (at.txid.to_byte_array(), at.vout))
-                .collect(),
+            inputs: inputs_of(&tx),
             signed_at: self.clock.now(),
         })
     }
@@ -429,6 +433,12 @@ impl DescriptorWallet {
         self.kept_tip = tip;
         Ok(())
     }
+}
+
+/// The coins a transaction spends.
+pub(super) fn inputs_of(tx: &Transaction) -> Vec<([u8; 32], u32)> {
+    let spent = tx.input.iter().map(|input| input.previous_output);
+    spent.map(|at| (at.txid.to_byte_array(), at.vout)).collect()
 }
 
 fn outpoint((txid, vout): &([u8; 32], u32)) -> OutPoint {

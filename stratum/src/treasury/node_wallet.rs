@@ -4,6 +4,7 @@
 //! never builds and sends in one (`sendmany`), because an answer lost there leaves nobody knowing what was sent. Coins of
 //! a signed payout stay locked in the node until the payout is in the chain or impossible.
 
+use super::descriptor::inputs_of;
 use super::{Notes, satoshi, units, unreachable};
 use crate::rpc::{Endpoint, Rpc, RpcError};
 use accounting::payout::{Fate, PayoutVersion};
@@ -164,7 +165,10 @@ impl NodeWallet {
             seen.insert(id, outputs.clone());
             let confirmations = u32::try_from(shown.confirmations).unwrap_or(u32::MAX);
             let out = coins(-shown.amount).add(fee);
-            self.spends.insert(id, WalletSpend { txid: id, out, fee, outputs, confirmations });
+            let tx = decode(&shown.hex)?;
+            let (inputs, raw) = (inputs_of(&tx), serialize(&tx));
+            let spend = WalletSpend { txid: id, out, fee, outputs, confirmations, inputs, raw };
+            self.spends.insert(id, spend);
         }
         self.since =
             listed["lastblock"].as_str().filter(|hash| !hash.is_empty()).map(str::to_owned);
