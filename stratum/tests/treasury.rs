@@ -351,6 +351,54 @@ async fn a_payout_of_a_coinbase_that_left_the_chain_is_impossible() {
     assert_eq!(held.spendable, Amount::ZERO);
 }
 
+/// A wallet whose books know of nothing sees what waits in the mempool, and forgets it when it is gone from there.
+async fn restored_wallet_looks_into_the_mempool(chain: &Chain) {
+    let (folder, restored) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let writer = writer_in(folder.path());
+    let key_file = new_key(folder.path());
+    let mut treasury = hot(chain, &key_file, &writer).await;
+    chain.mine(1, &treasury.script());
+    chain.mine_on(100);
+    let before = treasury.refresh().await.unwrap().spendable;
+    let fee = treasury.estimate_fee(1).await.unwrap();
+    let version = signed(&mut treasury, &order(1, &[COIN], fee, &[])).await;
+    treasury.broadcast(&version).await.unwrap();
+    let other_writer = writer_in(restored.path());
+    let mut again = hot(chain, &key_file, &other_writer).await;
+    let held = again.refresh().await.unwrap();
+    assert_eq!(held.spends.iter().map(|spend| spend.txid).collect::<Vec<_>>(), [version.txid]);
+    assert_eq!(held.spends[0].confirmations, 0);
+    assert_eq!(held.spendable, Amount::ZERO);
+    // A restart later it is replaced by something else of the same coins.
+    drop(again);
+    let mut again = hot(chain, &key_file, &other_writer).await;
+    let higher = fee.add(Amount::from_units(5000));
+    let bump = order(1, &[COIN], higher, std::slice::from_ref(&version));
+    let bumped = signed(&mut treasury, &bump).await;
+    treasury.broadcast(&bumped).await.unwrap();
+    for _ in 0..2 {
+        again.refresh().await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    }
+    let held = again.refresh().await.unwrap();
+    assert_eq!(held.spends.iter().map(|spend| spend.txid).collect::<Vec<_>>(), [bumped.txid]);
+    chain.mine_on(1);
+    let held = again.refresh().await.unwrap();
+    assert_eq!((held.spends.len(), held.spends[0].confirmations), (1, 1));
+    assert_eq!(held.spendable, before.sub(Amount::from_units(COIN)).sub(higher));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_wallet_looks_into_the_mempool_of_the_devnet() {
+    restored_wallet_looks_into_the_mempool(&a_devnet().await.1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_wallet_looks_into_the_mempool_of_bitcoin_core() {
+    let (_node, chain) = a_bitcoind();
+    restored_wallet_looks_into_the_mempool(&chain).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_became_of_a_payout_is_not_one_nodes_word() {
     let folder = tempfile::tempdir().unwrap();

@@ -148,7 +148,7 @@ fn respond(status: StatusCode, body: String) -> Response<Full<Bytes>> {
 }
 
 /// The methods there are, as `help` lists them.
-const METHODS: [&str; 31] = [
+const METHODS: [&str; 32] = [
     "estimatesmartfee",
     "generatetoaddress",
     "getbestblockhash",
@@ -168,6 +168,7 @@ const METHODS: [&str; 31] = [
     "getnetworkinfo",
     "getpeerinfo",
     "getrawmempool",
+    "gettxspendingprevout",
     "getrawtransaction",
     "gettxout",
     "getzmqnotifications",
@@ -206,6 +207,7 @@ async fn dispatch(shared: &Arc<Shared>, method: &str, params: &Params) -> Outcom
         "gettxout" => transactions::get_tx_out(shared, params),
         "getrawmempool" => transactions::get_raw_mempool(shared, params),
         "getmempoolentry" => transactions::get_mempool_entry(shared, params),
+        "gettxspendingprevout" => transactions::get_tx_spending_prevout(shared, params),
         "getmempoolinfo" => transactions::get_mempool_info(shared),
         // Like Core on a fresh regtest.
         "estimatesmartfee" => {

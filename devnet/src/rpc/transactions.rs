@@ -151,6 +151,29 @@ pub(super) fn get_mempool_entry(shared: &Shared, params: &Params) -> Outcome {
     done(entry(&chain, waiting))
 }
 
+/// Which waiting transaction spends each of these coins.
+pub(super) fn get_tx_spending_prevout(shared: &Shared, params: &Params) -> Outcome {
+    let bad = |text: &str| RpcError::new(code::PARAMETER, text);
+    let asked = params.get(0, "outputs").as_array();
+    let asked = asked.filter(|list| !list.is_empty());
+    let asked = asked.ok_or_else(|| bad("Invalid parameter, outputs are missing"))?;
+    let chain = shared.chain();
+    let mut answers = Vec::with_capacity(asked.len());
+    for output in asked {
+        let txid: Option<Txid> = output["txid"].as_str().and_then(|text| text.parse().ok());
+        let vout = output["vout"].as_u64().and_then(|vout| u32::try_from(vout).ok());
+        let (Some(txid), Some(vout)) = (txid, vout) else {
+            return Err(bad("Invalid parameter, an output has a txid and a vout"));
+        };
+        let mut answer = json!({ "txid": txid.to_string(), "vout": vout });
+        if let Some(spender) = chain.mempool.spender(&OutPoint { txid, vout }) {
+            answer["spendingtxid"] = spender.to_string().into();
+        }
+        answers.push(answer);
+    }
+    done(answers.into())
+}
+
 fn entry(chain: &Chain, waiting: &Waiting) -> Value {
     let parents = waiting.tx.input.iter().map(|input| input.previous_output.txid);
     let depends: Vec<String> =

@@ -23,7 +23,8 @@ use bitcoin::key::Secp256k1;
 use bitcoin::{Block, BlockHash, NetworkKind, OutPoint, Psbt, ScriptBuf, Transaction, Txid};
 use pool::Clock;
 use pool::treasury::{Holdings, PayoutOrder, Signing, TreasuryError, WalletSpend};
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -33,6 +34,10 @@ const LOOKAHEAD: u32 = 100;
 const KEEP_TIP_EVERY: u32 = 100;
 /// Virtual bytes that spending a coin takes; twice that must be worth it.
 const COST_OF_COIN: u64 = 2 * 68;
+/// Coins asked after in one call.
+const COINS_A_QUESTION: usize = 500;
+/// The note that lists what was heard of in the mempool; the others are changes of the wallet.
+const HEARD_OF: &str = "heard-of";
 /// Blocks followed in one look; the next look goes on.
 const BLOCKS_A_LOOK: u32 = 5000;
 
@@ -47,6 +52,8 @@ pub struct DescriptorWallet {
     outbox: Option<Outbox>,
     /// Coins in transactions that were built and are not in the books yet, by payout.
     reserved: BTreeMap<u64, Vec<OutPoint>>,
+    /// Transactions of the mempool that spend our coins and are no payout of the books.
+    heard_of: Vec<Txid>,
     /// What the wallet has learnt and nobody has kept yet.
     unsaved: ChangeSet,
     next_note: u64,
@@ -82,7 +89,9 @@ impl DescriptorWallet {
         let genesis: BlockHash = genesis.parse().map_err(|_| {
             TreasuryError::Refuses(format!("the configured genesis \"{genesis}\" is no block hash"))
         })?;
-        let kept = notes.all().await?;
+        let (heard_of, kept): (Vec<_>, Vec<_>) =
+            notes.all().await?.into_iter().partition(|(name, _)| name == HEARD_OF);
+        let heard_of = heard_of.iter().flat_map(|(_, list)| txids_in(list)).collect();
         let next_note =
             kept.last().and_then(|(key, _)| key.parse::<u64>().ok()).map_or(0, |last| last + 1);
         let signers = if outbox.is_none() { signers(&descriptors, gate)? } else { Vec::new() };
@@ -98,6 +107,7 @@ impl DescriptorWallet {
             signers,
             outbox,
             reserved: BTreeMap::new(),
+            heard_of,
             unsaved: ChangeSet::default(),
             next_note,
             kept_tip,
@@ -114,7 +124,10 @@ impl DescriptorWallet {
 
     /// Follows the chain to the node's tip and says what the wallet holds.
     pub(crate) async fn refresh(&mut self, node: &mut Rpc) -> Result<Holdings, TreasuryError> {
-        let followed = self.follow(node).await;
+        let followed = match self.follow(node).await {
+            Ok(()) => self.look_into_the_mempool(node).await,
+            behind => behind,
+        };
         self.keep(false).await?;
         followed?;
         let balance = self.wallet.balance();
@@ -148,6 +161,54 @@ impl DescriptorWallet {
             // What the wallet holds and what was spent is not known yet.
             let text = format!("the wallet has read block {last} of {tip}");
             return Err(TreasuryError::Unreachable(text));
+        }
+        Ok(())
+    }
+
+    /// Takes in what waits in the node's mempool and spends our coins, though these books may not know of it: after a
+    /// restore, a payout that was sent and is in no block yet. What was heard of and has left the mempool is forgotten.
+    async fn look_into_the_mempool(&mut self, node: &mut Rpc) -> Result<(), TreasuryError> {
+        let coins: Vec<OutPoint> = self.wallet.list_unspent().map(|coin| coin.outpoint).collect();
+        let before = self.heard_of.clone();
+        let now = self.now_s();
+        for txid in &before {
+            match node.call::<Value>("getmempoolentry", json!([txid.to_string()])).await {
+                Ok(_) => {}
+                Err(RpcError::Refused { code: -5, .. }) => {
+                    self.heard_of.retain(|known| known != txid);
+                    self.wallet.apply_evicted_txs([(*txid, now)]);
+                }
+                Err(error) => return Err(unreachable(error)),
+            }
+        }
+        for some in coins.chunks(COINS_A_QUESTION) {
+            let asked: Vec<Value> =
+                some.iter().map(|coin| json!({ "txid": coin.txid, "vout": coin.vout })).collect();
+            let spenders: Vec<Spender> =
+                match node.call("gettxspendingprevout", json!([asked])).await {
+                    Ok(spenders) => spenders,
+                    // An older node, or another kind: it cannot be asked.
+                    Err(RpcError::Refused { code: -32601, .. }) => return Ok(()),
+                    Err(error) => return Err(unreachable(error)),
+                };
+            for txid in spenders.into_iter().filter_map(|spender| spender.spendingtxid) {
+                let raw: String =
+                    node.call("getrawtransaction", json!([txid])).await.map_err(unreachable)?;
+                let tx = Vec::from_hex(&raw).ok().and_then(|bytes| deserialize(&bytes).ok());
+                let tx: Transaction = tx.ok_or_else(|| {
+                    TreasuryError::Unreachable(format!(
+                        "the node's transaction {txid} is unreadable"
+                    ))
+                })?;
+                if !self.heard_of.contains(&tx.compute_txid()) {
+                    self.heard_of.push(tx.compute_txid());
+                }
+                self.wallet.apply_unconfirmed_txs([(tx, now)]);
+            }
+        }
+        if before != self.heard_of {
+            let list: Vec<String> = self.heard_of.iter().map(Txid::to_string).collect();
+            self.notes.keep(HEARD_OF, Some(list.join(" ").into_bytes())).await?;
         }
         Ok(())
     }
@@ -367,6 +428,8 @@ impl DescriptorWallet {
             Some((tx, version.signed_at.0 / 1000 + n as u64))
         });
         self.wallet.apply_unconfirmed_txs(decoded.collect::<Vec<_>>());
+        let is_version = |txid: &Txid| versions.iter().any(|own| own.txid == txid.to_byte_array());
+        self.heard_of.retain(|txid| !is_version(txid));
         for version in versions {
             let coins: Vec<OutPoint> = version.inputs.iter().map(outpoint).collect();
             self.reserved.retain(|_, reserved| *reserved != coins);
@@ -439,6 +502,17 @@ impl DescriptorWallet {
 pub(super) fn inputs_of(tx: &Transaction) -> Vec<([u8; 32], u32)> {
     let spent = tx.input.iter().map(|input| input.previous_output);
     spent.map(|at| (at.txid.to_byte_array(), at.vout)).collect()
+}
+
+fn txids_in(list: &[u8]) -> Vec<Txid> {
+    let text = String::from_utf8_lossy(list);
+    text.split_whitespace().filter_map(|txid| txid.parse().ok()).collect()
+}
+
+/// An answer of `gettxspendingprevout`.
+#[derive(Deserialize)]
+struct Spender {
+    spendingtxid: Option<String>,
 }
 
 fn outpoint((txid, vout): &([u8; 32], u32)) -> OutPoint {
