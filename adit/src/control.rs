@@ -23,6 +23,8 @@ use std::sync::Arc;
 use store::{Sqlite, Store};
 use stratum::coin::{Coin, address};
 use stratum::server::Door;
+use stratum::treasury::WalletConfig;
+use stratum::treasury::offline::Outbox;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
@@ -293,6 +295,7 @@ impl Desk<'_> {
                 Ok(json!({ "released": done }))
             }
             Command::Cancel { payout } => {
+                self.refuse_while_out(payout)?;
                 self.order(move |books, now| {
                     books.cancel_payout(PayoutId(payout), now)?;
                     books.act(OPERATOR, format!("cancel payout {payout}"), now);
@@ -471,6 +474,20 @@ impl Desk<'_> {
         Ok(
             json!({ "due": due, "skipped": skipped, "total": plan.total().to_string(), "blocked_by": blockers }),
         )
+    }
+
+    /// What is out to be signed may come back signed at any time: its debts are not given back while it is.
+    fn refuse_while_out(&self, payout: u64) -> anyhow::Result<()> {
+        for asset in &self.settings.assets {
+            let WalletConfig::Watch { psbt_folder, .. } = &asset.treasury.wallet else { continue };
+            if let Some(file) = Outbox::open(psbt_folder)?.is_out(payout)? {
+                let file = file.display();
+                bail!(
+                    "payout {payout} is out to be signed: make sure that nobody signs it, delete {file}, and cancel it then"
+                );
+            }
+        }
+        Ok(())
     }
 
     /// A spend that a wallet shows, and which.

@@ -160,6 +160,36 @@ async fn a_submission_whose_answer_is_lost_is_repeated_and_booked_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_payout_whose_answer_is_lost_is_found_in_the_mempool_and_paid_once() {
+    let node = a_node();
+    let proxy = Proxy::before(node.address());
+    let mut pool = Pool::new(&setup(&[proxy.address()]).scheme("prop"));
+    pool.start();
+    find_one(&pool).await;
+    proxy.set_method("sendrawtransaction", Fault::LoseAnswer);
+    node.generate(101, NOBODY);
+    proxy.wait_for_call("sendrawtransaction", 0);
+    testkit::wait_for("the payout's arrival", || {
+        (node.rpc.expect("getrawmempool", json!([])).as_array()?.len() == 1).then_some(())
+    });
+    proxy.heal();
+    testkit::wait_for("the payout", || {
+        node.generate(1, NOBODY);
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        let payouts = pool.reader().payouts(10).unwrap();
+        let confirmed = payouts.iter().all(|payout| payout.state.as_str() == "confirmed");
+        (confirmed && payouts.len() == 1).then_some(())
+    });
+    let sent: i128 = pool.reader().payouts(10).unwrap()[0].parts[0].sent.units();
+    let (_, script) = somebody(1);
+    let raw = format!("raw({})", script.to_hex_string());
+    let held = node.rpc.expect("scantxoutset", json!(["start", [raw]]));
+    assert_eq!((held["total_amount"].as_f64().unwrap() * 1e8).round() as i128, sent);
+    pool.audit();
+    pool.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_booked_is_what_the_coinbase_pays_and_a_value_that_lies_too_high_is_orphaned() {
     let node = a_node();
     let proxy = Proxy::before(node.address());

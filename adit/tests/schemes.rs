@@ -82,6 +82,19 @@ async fn under_tides_a_share_becomes_a_confirmed_payout() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_audit_recomputes_ten_sealed_blocks_with_the_chain() {
+    let chain = Chain::with_hashes_per_block(HASHES_PER_BLOCK);
+    let mut pool = Pool::new(&chain.setup().scheme("pplns"));
+    pool.start();
+    mine_and_pay(&chain, &pool, 10).await;
+    let said = pool.says(&["audit"], &[]);
+    let sealed = said.lines().filter(|line| line.contains("  PASS  ")).count();
+    assert!(sealed >= 10, "{said}");
+    assert!(said.contains("matured, chain agrees"), "{said}");
+    pool.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn under_custodial_solo_a_block_becomes_its_finders_confirmed_payout() {
     by_blocks("scheme = \"solo\"\ncustodial = true").await;
 }

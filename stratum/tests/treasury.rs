@@ -520,11 +520,19 @@ async fn a_payout_signed_elsewhere_waits_and_is_the_one_that_was_asked_for() {
     std::fs::write(psbt_folder.join("payout-1-0.signed.psbt"), BASE64.encode(one.serialize()))
         .unwrap();
     let version = signed(&mut treasury, &first).await;
+    assert_eq!(
+        signed(&mut treasury, &first).await.txid,
+        version.txid,
+        "who asks again gets the same"
+    );
     assert_eq!((version.txid, version.fee), (one.unsigned_tx.compute_txid().to_byte_array(), fee));
     treasury.broadcast(&version).await.unwrap();
     chain.mine_on(1);
     treasury.refresh().await.unwrap();
     assert_eq!(treasury.fate(&[version]).await, Fate::InChain { version: 0, confirmations: 1 });
+    assert!(psbt_folder.join("done/payout-1-0.signed.psbt").exists(), "it is done");
+    let outbox = stratum::treasury::offline::Outbox::open(&psbt_folder).unwrap();
+    assert!(outbox.is_out(1).unwrap().is_none() && outbox.is_out(2).unwrap().is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -130,6 +130,13 @@ impl DescriptorWallet {
         };
         self.keep(false).await?;
         followed?;
+        if let Some(outbox) = &self.outbox {
+            let in_chain = |txid| {
+                let found = self.wallet.get_tx(txid);
+                found.is_some_and(|tx| tx.chain_position.is_confirmed())
+            };
+            outbox.close_done(in_chain)?;
+        }
         let balance = self.wallet.balance();
         Ok(Holdings {
             spendable: units(balance.confirmed),
@@ -300,9 +307,8 @@ impl DescriptorWallet {
                 "payout {id}: a signature is missing in what came back"
             )));
         }
-        let version = self.finished(psbt)?;
-        outbox.close(id, n)?;
-        Ok(Signing::Signed(version))
+        // The files stay until the transaction is in the chain: who asks again gets the same one.
+        self.finished(psbt).map(Signing::Signed)
     }
 
     fn finished(&self, psbt: Psbt) -> Result<PayoutVersion, TreasuryError> {

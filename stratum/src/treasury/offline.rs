@@ -4,7 +4,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use bitcoin::{OutPoint, Psbt};
+use bitcoin::{OutPoint, Psbt, Txid};
 use pool::treasury::TreasuryError;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,12 @@ use std::path::{Path, PathBuf};
 /// The folder in which transactions wait for their signatures.
 #[derive(Debug, Clone)]
 pub struct Outbox(PathBuf);
+
+struct Entry {
+    payout: u64,
+    version: usize,
+    psbt: Psbt,
+}
 
 impl Outbox {
     /// Uses a folder, made if it is not there.
@@ -84,30 +90,55 @@ impl Outbox {
     /// # Errors
     /// When the folder cannot be read.
     pub fn spoken_for(&self, except: u64) -> Result<BTreeSet<OutPoint>, TreasuryError> {
-        let own = format!("payout-{except}-");
-        let mut found = BTreeSet::new();
-        for entry in std::fs::read_dir(&self.0).map_err(|error| failed(&self.0, &error))? {
-            let path = entry.map_err(|error| failed(&self.0, &error))?.path();
-            let name = path
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned())
-                .unwrap_or_default();
-            if !name.ends_with(".psbt") || name.ends_with(".signed.psbt") || name.starts_with(&own)
-            {
-                continue;
+        let others = self.entries()?.into_iter().filter(|entry| entry.payout != except);
+        let inputs = others.flat_map(|entry| entry.psbt.unsigned_tx.input);
+        Ok(inputs.map(|input| input.previous_output).collect())
+    }
+
+    /// Moves what is done to the folder `done`.
+    ///
+    /// # Errors
+    /// When the folder cannot be read, or a file not moved.
+    pub fn close_done(&self, is_done: impl Fn(Txid) -> bool) -> Result<(), TreasuryError> {
+        for entry in self.entries()? {
+            // No input of ours changes its id by being signed.
+            if is_done(entry.psbt.unsigned_tx.compute_txid()) {
+                self.close(entry.payout, entry.version)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Is a transaction of this payout out to be signed? Its file.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn is_out(&self, payout: u64) -> Result<Option<PathBuf>, TreasuryError> {
+        let found = self.entries()?.into_iter().find(|entry| entry.payout == payout);
+        Ok(found.map(|entry| self.unsigned(entry.payout, entry.version)))
+    }
+
+    /// Every transaction that is out.
+    fn entries(&self) -> Result<Vec<Entry>, TreasuryError> {
+        let mut found = Vec::new();
+        for file in std::fs::read_dir(&self.0).map_err(|error| failed(&self.0, &error))? {
+            let path = file.map_err(|error| failed(&self.0, &error))?.path();
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            let numbers = name.as_deref().and_then(|name| {
+                let (payout, version) =
+                    name.strip_prefix("payout-")?.strip_suffix(".psbt")?.split_once('-')?;
+                Some((payout.parse().ok()?, version.parse().ok()?))
+            });
+            // A signed one has another ending, which is no number.
+            let Some((payout, version)) = numbers else { continue };
             if let Some(psbt) = read(&path)? {
-                found.extend(psbt.unsigned_tx.input.iter().map(|input| input.previous_output));
+                found.push(Entry { payout, version, psbt });
             }
         }
         Ok(found)
     }
 
-    /// A payout needs no signature any more: its files go to the folder `done`.
-    ///
-    /// # Errors
-    /// When they cannot be moved.
-    pub fn close(&self, payout: u64, version: usize) -> Result<(), TreasuryError> {
+    fn close(&self, payout: u64, version: usize) -> Result<(), TreasuryError> {
         let done = self.0.join("done");
         std::fs::create_dir_all(&done).map_err(|error| failed(&done, &error))?;
         for path in [self.unsigned(payout, version), self.signed(payout, version)] {
