@@ -7,8 +7,10 @@ mod common;
 use common::{Pool, Setup, somebody};
 use pow::Algorithm;
 use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
 use testkit::bitcoind::{NOBODY, PASSWORD, USER};
-use testkit::{Bcoin, Bitcoind, Litecoind, Rpc, bitcoind, litecoind};
+use testkit::{Bcoin, Bitcoind, Fault, Litecoind, Proxy, Rpc, bitcoind, litecoind};
 
 /// All rewards have come to rest: of blocks at one height, all but one as orphaned.
 fn all_rest(status: &Value) -> Option<()> {
@@ -98,11 +100,21 @@ async fn on_bitcoind(
     change: impl FnOnce(String, &Bitcoind) -> String,
     heard_by: &str,
 ) {
+    on_bitcoind_with(options, change, |_| {}, heard_by).await;
+}
+
+async fn on_bitcoind_with(
+    options: bitcoind::Options,
+    change: impl FnOnce(String, &Bitcoind) -> String,
+    before_start: impl FnOnce(&Pool),
+    heard_by: &str,
+) {
     let node = Bitcoind::start(options);
     node.generate(1, NOBODY);
     let mut setup = Setup::bitcoin(node.address(), USER, PASSWORD);
     setup.asset = change(setup.asset, &node);
     let mut pool = Pool::new(&setup);
+    before_start(&pool);
     pool.start();
     let (ann, bob) = (somebody(1), somebody(2));
     let one = pool.miner(&format!("{}.rig", ann.0), Algorithm::Sha256d, 3.0);
@@ -138,6 +150,37 @@ async fn on_bitcoind_a_share_becomes_a_confirmed_payout_with_news_by_zmq() {
         asset.replace("poll = \"200ms\"", &format!("zmq = \"{}\"", node.zmq()))
     };
     on_bitcoind(options, zmq, "ZMQ").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_bitcoind_a_share_becomes_a_confirmed_payout_with_news_by_blocknotify() {
+    // The node is told the command before the pool's configuration is there.
+    let scripts = tempfile::tempdir().unwrap();
+    let command = scripts.path().join("notify");
+    let options = bitcoind::Options {
+        blocknotify: Some(command.display().to_string()),
+        ..Default::default()
+    };
+    // Without long polling, and hardly ever polled.
+    let mut proxy = None;
+    let only_knocks = |asset: String, node: &Bitcoind| {
+        let before = proxy.insert(Proxy::before(node.address()));
+        let no_long_poll = |mut template: Value| {
+            template.as_object_mut().unwrap().remove("longpollid");
+            template
+        };
+        before.set_method("getblocktemplate", Fault::Change(Arc::new(no_long_poll)));
+        let address = node.address().to_string();
+        asset.replace("200ms", "1h").replace(&address, &before.address().to_string())
+    };
+    let write_command = |pool: &Pool| {
+        let config = pool.config();
+        let text =
+            format!("#!/bin/sh\nexec {} knock --config {}\n", common::ADIT, config.display());
+        std::fs::write(&command, text).unwrap();
+        std::fs::set_permissions(&command, PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    on_bitcoind_with(options, only_knocks, write_command, "blocknotify").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
