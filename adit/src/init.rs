@@ -6,6 +6,7 @@ use crate::cli::InitArgs;
 use crate::config;
 use anyhow::{Context, bail};
 use std::io::{BufRead, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use stratum::coin::{Coin, Family, Network};
 use stratum::treasury::key;
@@ -35,7 +36,12 @@ pub fn run(args: &InitArgs) -> anyhow::Result<()> {
     let text = render(&answers);
     let settings =
         config::read(&text, &args.config).context("these answers do not make a configuration")?;
-    let mut file = std::fs::File::create_new(&args.config)
+    // It holds the node's password.
+    let mut file = std::fs::File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&args.config)
         .with_context(|| args.config.display().to_string())?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;

@@ -33,6 +33,10 @@ const FAILED: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if !matches!(cli.command, Command::Run(_) | Command::Demo(_) | Command::Devnet(_)) {
+        // Whoever reads our answer may close the pipe; a pool is not ended by that.
+        sigpipe::reset();
+    }
     match carry_out(cli.command) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(NOT_GOOD),

@@ -7,6 +7,7 @@ mod common;
 use common::{Pool, Setup, somebody};
 use pow::Algorithm;
 use serde_json::json;
+use std::os::unix::fs::PermissionsExt;
 use testkit::bitcoind::{NOBODY, PASSWORD, USER};
 use testkit::{Bitcoind, bitcoind};
 
@@ -179,4 +180,25 @@ async fn the_audit_finds_what_was_changed() {
     change("UPDATE shares SET weight = weight - 1 WHERE seq = (SELECT min(seq) FROM shares)");
     change("UPDATE balances SET credits_posted = credits_posted + 1 WHERE kind = 'fees'");
     assert!(fails().contains("balance fees"));
+}
+
+#[test]
+fn what_init_writes_is_the_owners_alone_and_is_never_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("adit.toml");
+    let init = || {
+        std::process::Command::new(common::ADIT)
+            .args(["init", "--defaults", "--config"])
+            .arg(&config)
+            .output()
+            .unwrap()
+    };
+    assert!(init().status.success());
+    for name in ["adit.toml", "pool.key"] {
+        let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    let again = init();
+    assert!(!again.status.success());
+    assert!(String::from_utf8_lossy(&again.stderr).contains("exists"));
 }
