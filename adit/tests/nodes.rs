@@ -309,11 +309,11 @@ async fn an_orphan_after_its_payout_is_a_loss_of_the_pool_stops_payouts_and_debi
     });
     reorganise(&node, &block, 6);
     wait_for_state(&pool, &block, RewardState::Orphaned);
-    let status = pool.wait("the alarm", |status| {
-        let held = status["holds"].to_string();
-        held.contains("left the chain").then(|| status.clone())
+    pool.wait("the alarm", |status| {
+        let held = status["holds"].to_string().contains("left the chain");
+        let blocked = status["assets"][0]["payouts_blocked_by"].to_string().contains("held");
+        (held && blocked).then_some(())
     });
-    assert!(status["assets"][0]["payouts_blocked_by"].to_string().contains("held"));
     let reader = pool.reader();
     for (_, kind, balance) in reader.book().unwrap().ledger.balances() {
         if let accounting::ledger::Kind::Account(account) = kind {

@@ -352,7 +352,11 @@ impl Session {
     fn subscribe(&mut self, id: &Id, user_agent: &str, resume: Option<&str>, now: u64) {
         let earlier = resume.and_then(|text| text.parse().ok());
         match &mut self.channel {
-            Some(channel) => channel.awaited = channel.awaited.or(earlier),
+            Some(channel) => {
+                // Its own token says nothing new, and one earlier connection is taken up.
+                let other = earlier.filter(|token| *token != channel.token);
+                channel.awaited = channel.awaited.or(other.filter(|_| channel.earlier.is_none()));
+            }
             None => {
                 tracing::debug!(port = %self.port.name, user_agent, "subscribed");
                 self.channel = Some(self.open_channel(earlier, now));
@@ -398,8 +402,7 @@ impl Session {
     /// miner that understands it is moved to its old prefix, under which its firmware knows this session.
     fn take_up_the_earlier(&mut self, now: u64) {
         let Some(channel) = &mut self.channel else { return };
-        let is_new = |token: &Token| *token != channel.token && channel.earlier.is_none();
-        let Some(token) = channel.awaited.filter(is_new) else { return };
+        let Some(token) = channel.awaited else { return };
         let parked = match self.door.extranonces.resume(token, now) {
             Resumed::StillOpen => return,
             Resumed::Unknown => {
@@ -935,8 +938,11 @@ impl Session {
         }
         let now = self.now_ms();
         self.keep_its_limits(now)?;
-        if self.channel.as_ref().is_some_and(|own| self.door.extranonces.is_superseded(own.token)) {
-            return Err(Closing::Superseded);
+        if let Some(Channel { token, earlier, .. }) = &self.channel {
+            let mut own = [Some(*token), *earlier].into_iter().flatten();
+            if own.any(|token| self.door.extranonces.is_superseded(token)) {
+                return Err(Closing::Superseded);
+            }
         }
         self.take_up_the_earlier(now);
         let policy = self.policy();
