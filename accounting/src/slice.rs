@@ -70,6 +70,12 @@ pub struct Slice {
 }
 
 impl Slice {
+    /// Were its shares bought at once (PPS, FPPS)? Then they are in no window.
+    #[must_use]
+    pub fn is_bought(&self) -> bool {
+        self.rows.iter().any(|row| row.rate != RateId::default())
+    }
+
     /// The hash these contents must have after a slice with hash `previous`.
     #[must_use]
     pub fn expected_hash(&self, previous: &[u8; 32]) -> [u8; 32] {

@@ -89,6 +89,9 @@ impl Window {
         let Some(held) = self.slices.iter_mut().find(|held| held.slice.no == slice) else {
             return false;
         };
+        if held.slice.is_bought() {
+            return true;
+        }
         held.revoked.push((account, tally));
         self.total.subtract(tally);
         self.take_from_sum(account, tally);
@@ -253,6 +256,9 @@ impl Window {
 impl Held {
     /// Tally per account, rates summed and revocations taken off; none empty.
     fn rows(&self) -> Vec<(AccountId, Tally)> {
+        if self.slice.is_bought() {
+            return Vec::new();
+        }
         let mut rows: Vec<(AccountId, Tally)> = Vec::with_capacity(self.slice.rows.len());
         for row in &self.slice.rows {
             match rows.last_mut() {
@@ -271,6 +277,9 @@ impl Held {
     }
 
     fn total(&self) -> Tally {
+        if self.slice.is_bought() {
+            return Tally::default();
+        }
         let mut total = self.slice.total;
         for (_, tally) in &self.revoked {
             total.subtract(*tally);

@@ -5,11 +5,12 @@
 
 use crate::config::Settings;
 use crate::run::{Counter, Live, Running};
+use accounting::payout::{PayoutPart, PayoutState};
 use accounting::{
     AccountId, Amount, AssetId, Identity, IdentityKind, PayoutId, RewardId, ShareSeq,
 };
 use anyhow::{Context, anyhow, bail};
-use pool::books::Books;
+use pool::books::{Books, OpenPayout};
 use pool::door::Answer;
 use pool::treasury::WalletSpend;
 use pool::view::RewardView;
@@ -517,6 +518,17 @@ impl Desk<'_> {
             format!("no wallet of this pool shows a spend {txid}; if it was replaced or left the chain for good, say --gone")
         })?;
         let asset = counter.id;
+        if as_payout {
+            // Matching gives up waiting payouts to the same people.
+            let open = self.order(move |books, _| Ok(books.open_payouts(asset))).await?;
+            for OpenPayout { payout, .. } in open {
+                let paid =
+                    |part: &PayoutPart| spend.outputs.iter().any(|(to, _)| *to == part.destination);
+                if payout.state == PayoutState::Queued && payout.parts.iter().any(paid) {
+                    self.refuse_while_out(payout.id.0)?;
+                }
+            }
+        }
         self.order(move |books, now| books.match_spend(asset, &spend, as_payout, now)).await?;
         counter.look();
         Ok(json!({ "matched": txid }))

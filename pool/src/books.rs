@@ -385,7 +385,7 @@ impl Books {
         now: UnixMs,
     ) -> Result<(), StoreError> {
         match entry {
-            LogEntry::Share(share) => self.count(seq, share),
+            LogEntry::Share(share) => self.count(seq, share, now),
             LogEntry::BlockFound(found) => self.reward_block(store, seq, found, now)?,
             LogEntry::Revoke { share, .. } => self.revoke(store, seq, *share)?,
         }
@@ -393,7 +393,15 @@ impl Books {
         Ok(())
     }
 
-    fn count(&mut self, seq: ShareSeq, share: &Share) {
+    fn count(&mut self, seq: ShareSeq, share: &Share, now: UnixMs) {
+        let priced = share.rate != RateId::default();
+        let is_mixed = |pool: &PoolBook| {
+            pool.open.rows().next().is_some_and(|row| (row.rate != RateId::default()) != priced)
+        };
+        if self.pools.get(&share.pool).is_some_and(is_mixed) {
+            // The scheme was changed: a slice is bought whole or not at all.
+            self.close_slice(share.pool, now);
+        }
         let Some(pool) = self.pools.get_mut(&share.pool) else {
             // A pool taken out of the configuration: its shares stay in the log and are folded when it is back.
             return;
@@ -431,9 +439,11 @@ impl Books {
         pool.last_slice = slice.no;
         pool.bought.clear();
         let mut credits = Vec::new();
-        if pool.config.scheme.pays_per_share() {
+        // Whatever the scheme is now: what was accepted at a price is paid it.
+        if slice.is_bought() {
             credits = self.pay_slice(id, &slice, now);
-        } else if let Some(pool) = self.pools.get_mut(&id) {
+        }
+        if let Some(pool) = self.pools.get_mut(&id).filter(|p| !p.config.scheme.pays_per_share()) {
             pool.window.push(slice.clone());
             if let Some(length) = pool.config.scheme.window_length(pool.network_work) {
                 pool.window.trim(length);

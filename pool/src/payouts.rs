@@ -761,7 +761,7 @@ impl Books {
                 "a deposit is named by its transaction, or another name of letters, digits and :._-".into(),
             ));
         }
-        let key = SetKey::Deposit(reference);
+        let key = SetKey::Deposit(format!("{asset}:{}", reference.to_lowercase()));
         if store.set(&key).map_err(|_| Refused::StoreFailing)?.is_some() {
             return Err(Refused::Rule(format!(
                 "{key} is booked already; nothing was booked again"

@@ -8,13 +8,14 @@ use accounting::ledger::Kind;
 use accounting::payout::PayoutStep;
 use accounting::rate::Rate;
 use accounting::reward::Sighting;
-use accounting::{Amount, AssetId, RewardId, Scheme, ShareSeq};
+use accounting::{Amount, AssetId, RewardId, Scheme, ShareSeq, SliceNo};
 use common::{
     COIN, FakeTreasury, PPLNS, TestClock, asset, available, block, cashier, enrol, found, pool_of,
     record, share, start, stop,
 };
 use pool::treasury::WalletSpend;
 use pool::{Deposit, Refused};
+use std::collections::BTreeMap;
 use store::Reader;
 
 fn bankroll(folder: &std::path::Path) -> i128 {
@@ -268,5 +269,47 @@ async fn a_replaced_spend_that_nobody_can_match_any_more_is_said_to_be_gone() {
     stop(writer).await;
     let writer = start(folder.path(), asset(), pool_of(PPLNS, 100), &clock);
     assert_eq!(writer.pool.view().unmatched_spends, 0, "nor after a restart");
+    stop(writer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_accepted_at_a_price_is_bought_though_the_scheme_was_changed_and_is_in_no_window()
+{
+    let folder = tempfile::tempdir().unwrap();
+    let clock = TestClock::default();
+    let per_share = pool_of(Scheme::Pps, 0);
+    let writer = start(folder.path(), asset(), per_share, &clock);
+    writer.pool.declare(RATE).await.unwrap();
+    let deposit =
+        Deposit { amount: Amount::from_units(100 * COIN), bankroll: true, reference: "a".into() };
+    writer
+        .pool
+        .order(move |books, store, now| books.deposit(AssetId(1), deposit, store, "op", now))
+        .await
+        .unwrap();
+    let (one, two) = (enrol(&writer.pool, 1).await, enrol(&writer.pool, 2).await);
+    let priced = accounting::Share { rate: RATE.id(), ..share(one, 10, 1) };
+    record(&writer.pool, vec![priced]).await;
+    stop(writer).await;
+    let writer = start(folder.path(), asset(), pool_of(PPLNS, 0), &clock);
+    record(&writer.pool, vec![share(two, 30, 2)]).await;
+    let report = pool::BlockReport { share: None, ..block(9, 2, 100, PPLNS) };
+    found(&writer.pool, report).await;
+    let reader = Reader::open(folder.path()).unwrap();
+    assert_eq!(available(folder.path(), one.0), COIN / 2, "its price");
+    let (reward, _) = reader.reward(RewardId([9; 32])).unwrap().unwrap();
+    assert_eq!(reward.window.as_ref().unwrap().rows, [(two.0, 30)]);
+    let mut slices = reader.slices(reward.pool, reward.as_of);
+    let checked = accounting::audit::check_reward(&reward, SliceNo(0), &mut slices).unwrap();
+    assert_eq!(checked, Ok(()));
+    let (rates, mut carries) = (reader.book().unwrap().rates, BTreeMap::new());
+    for no in [SliceNo(1), SliceNo(2)] {
+        let slice = reader.slice(reward.pool, no, reward.as_of).unwrap().unwrap().slice;
+        let credits = reader.slice_credits(reward.pool, no).unwrap();
+        assert_eq!(credits.is_empty(), no == SliceNo(2));
+        let checked = accounting::audit::check_purchase(&slice, &rates, &mut carries, &credits);
+        assert_eq!(checked, Ok(()));
+    }
+    assert_eq!(reader.fold_differences().unwrap(), vec![]);
     stop(writer).await;
 }

@@ -54,6 +54,8 @@ pub struct DescriptorWallet {
     reserved: BTreeMap<u64, Vec<OutPoint>>,
     /// Transactions of the mempool that spend our coins and are no payout of the books.
     heard_of: Vec<Txid>,
+    /// The same as it was last written.
+    noted_heard_of: Vec<Txid>,
     /// What the wallet has learnt and nobody has kept yet.
     unsaved: ChangeSet,
     next_note: u64,
@@ -91,7 +93,7 @@ impl DescriptorWallet {
         })?;
         let (heard_of, kept): (Vec<_>, Vec<_>) =
             notes.all().await?.into_iter().partition(|(name, _)| name == HEARD_OF);
-        let heard_of = heard_of.iter().flat_map(|(_, list)| txids_in(list)).collect();
+        let heard_of: Vec<Txid> = heard_of.iter().flat_map(|(_, list)| txids_in(list)).collect();
         let next_note =
             kept.last().and_then(|(key, _)| key.parse::<u64>().ok()).map_or(0, |last| last + 1);
         let signers = if outbox.is_none() { signers(&descriptors, gate)? } else { Vec::new() };
@@ -107,6 +109,7 @@ impl DescriptorWallet {
             signers,
             outbox,
             reserved: BTreeMap::new(),
+            noted_heard_of: heard_of.clone(),
             heard_of,
             unsaved: ChangeSet::default(),
             next_note,
@@ -125,7 +128,12 @@ impl DescriptorWallet {
     /// Follows the chain to the node's tip and says what the wallet holds.
     pub(crate) async fn refresh(&mut self, node: &mut Rpc) -> Result<Holdings, TreasuryError> {
         let followed = match self.follow(node).await {
-            Ok(()) => self.look_into_the_mempool(node).await,
+            Ok(()) => {
+                let looked = self.look_into_the_mempool(node).await;
+                // However far it got: what is not noted would be spent for ever in the wallet's eyes.
+                self.keep_heard_of().await?;
+                looked
+            }
             behind => behind,
         };
         self.keep(false).await?;
@@ -176,9 +184,8 @@ impl DescriptorWallet {
     /// restore, a payout that was sent and is in no block yet. What was heard of and has left the mempool is forgotten.
     async fn look_into_the_mempool(&mut self, node: &mut Rpc) -> Result<(), TreasuryError> {
         let coins: Vec<OutPoint> = self.wallet.list_unspent().map(|coin| coin.outpoint).collect();
-        let before = self.heard_of.clone();
         let now = self.now_s();
-        for txid in &before {
+        for txid in &self.heard_of.clone() {
             match node.call::<Value>("getmempoolentry", json!([txid.to_string()])).await {
                 Ok(_) => {}
                 Err(RpcError::Refused { code: -5, .. }) => {
@@ -213,9 +220,14 @@ impl DescriptorWallet {
                 self.wallet.apply_unconfirmed_txs([(tx, now)]);
             }
         }
-        if before != self.heard_of {
+        Ok(())
+    }
+
+    async fn keep_heard_of(&mut self) -> Result<(), TreasuryError> {
+        if self.noted_heard_of != self.heard_of {
             let list: Vec<String> = self.heard_of.iter().map(Txid::to_string).collect();
             self.notes.keep(HEARD_OF, Some(list.join(" ").into_bytes())).await?;
+            self.noted_heard_of.clone_from(&self.heard_of);
         }
         Ok(())
     }
@@ -428,10 +440,14 @@ impl DescriptorWallet {
 
     /// Transactions that are in the books: their coins are spoken for, and their change is on its way.
     fn learn(&mut self, versions: &[PayoutVersion]) {
+        let is_known =
+            |v: &PayoutVersion| self.wallet.get_tx(Txid::from_byte_array(v.txid)).is_some();
+        // One that had left the mempool before the books said what it is was forgotten: from now on it counts again.
+        let since = if versions.iter().any(is_known) { 0 } else { self.now_s() };
         let decoded = versions.iter().enumerate().filter_map(|(n, version)| {
             let tx: Transaction = deserialize(&version.raw).ok()?;
             // The newest version is the one that counts while none is confirmed.
-            Some((tx, version.signed_at.0 / 1000 + n as u64))
+            Some((tx, (version.signed_at.0 / 1000).max(since) + n as u64))
         });
         self.wallet.apply_unconfirmed_txs(decoded.collect::<Vec<_>>());
         let is_version = |txid: &Txid| versions.iter().any(|own| own.txid == txid.to_byte_array());

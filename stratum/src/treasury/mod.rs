@@ -149,9 +149,12 @@ impl CoinTreasury {
             if self.gate.check(node).await.is_err() {
                 continue;
             }
-            let Ok(hash) = node.call::<String>("getblockhash", serde_json::json!([height])).await
-            else {
-                return false;
+            let found = node.call::<String>("getblockhash", serde_json::json!([height])).await;
+            let hash = match found {
+                Ok(hash) => hash,
+                // A node that has fallen behind has no opinion.
+                Err(RpcError::Refused { code: -8, .. }) => continue,
+                Err(_) => return false,
             };
             if agreed.get_or_insert_with(|| hash.clone()) != &hash {
                 return false;
