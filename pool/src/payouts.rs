@@ -140,10 +140,15 @@ impl Books {
         let mut found = 0;
         for spend in spends {
             let key = (asset, spend.txid);
-            let known = self.payout_txids.contains_key(&spend.txid)
-                || self.matched_spends.contains(&key)
-                || self.unmatched_spends.contains_key(&key);
-            if !known && !self.adopt(asset, spend, now) {
+            if self.payout_txids.contains_key(&spend.txid) || self.matched_spends.contains(&key) {
+                continue;
+            }
+            let waits = self.unmatched_spends.contains_key(&key);
+            if self.adopt(asset, spend, now) {
+                if self.unmatched_spends.remove(&key).is_some() {
+                    self.push(Change::SpendGone { asset, txid: spend.txid });
+                }
+            } else if !waits {
                 let detail = format!(
                     "{} smallest units left the wallet, {} outputs to others",
                     spend.out,
@@ -166,9 +171,10 @@ impl Books {
             due.sort_unstable();
             open.payout.asset == asset && due == paid
         };
-        let Some(id) = self.payouts.values().find(is_it).map(|open| open.payout.id) else {
-            return false;
-        };
+        let mut candidates: Vec<&OpenPayout> = self.payouts.values().filter(is_it).collect();
+        // One that was signed says by its coins whether it is the one.
+        candidates.sort_by_key(|open| open.payout.versions.is_empty());
+        let candidates: Vec<PayoutId> = candidates.iter().map(|open| open.payout.id).collect();
         let version = PayoutVersion {
             txid: spend.txid,
             raw: spend.raw.clone(),
@@ -176,19 +182,19 @@ impl Books {
             inputs: spend.inputs.clone(),
             signed_at: now,
         };
-        match self.payout_signed(id, version, now) {
-            Ok(()) => {
-                tracing::warn!(
-                    payout = id.0,
-                    "a transaction the books did not know is this payout"
-                );
-                true
-            }
-            Err(refused) => {
-                tracing::error!(payout = id.0, %refused, "a transaction pays what this payout pays");
-                false
+        for id in candidates {
+            match self.payout_signed(id, version.clone(), now) {
+                Ok(()) => {
+                    let txid = accounting::RewardId(spend.txid);
+                    tracing::warn!(payout = id.0, %txid, "a transaction the books did not know is this payout");
+                    return true;
+                }
+                Err(refused) => {
+                    tracing::debug!(payout = id.0, %refused, "a transaction pays what this payout pays");
+                }
             }
         }
+        false
     }
 
     /// Says that a spend the books did not know never happened: it was replaced, or left the chain for good.

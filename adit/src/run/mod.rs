@@ -231,9 +231,11 @@ impl Running {
             tracing::warn!("some connections did not end in time");
         }
         // A block found in the last moment is on its way before anything ends.
+        let mut settling = JoinSet::new();
         for door in self.live.doors() {
-            door.blocks.settle(STOP_LIMIT).await;
+            settling.spawn(async move { door.blocks.settle(STOP_LIMIT).await });
         }
+        settling.join_all().await;
         self.pool.stop().await;
         let writer = self.writer;
         let ended = tokio::task::spawn_blocking(move || writer.join()).await?;
