@@ -7,7 +7,7 @@
 //! Invariant: an `Ok` given to anybody is on disk; when the store fails, nothing is acknowledged and nothing is forgotten.
 //!
 //! Reading order: [`config`] (what a pool is), [`door`] (how the doors come in), [`writer`] (the thread), [`books`] (what
-//! it knows), [`rewards`] and [`payouts`] (how money moves), [`treasury`] (who holds the coins), [`cashier`] (the task
+//! it knows), [`rewards`], [`payouts`] and [`spends`] (how money moves), [`treasury`] (who holds the coins), [`cashier`] (the task
 //! that makes payouts happen), [`view`] (what readers see).
 
 #![deny(
@@ -25,6 +25,7 @@ pub mod crash;
 pub mod door;
 pub mod payouts;
 pub mod rewards;
+pub mod spends;
 pub mod treasury;
 pub mod view;
 pub mod writer;
@@ -32,6 +33,6 @@ pub mod writer;
 pub use clock::{Clock, SystemClock};
 pub use config::{AssetConfig, PayoutRules, PoolConfig};
 pub use door::{BlockReport, Pool, Refused};
-pub use payouts::Deposit;
+pub use spends::Deposit;
 pub use treasury::Treasury;
 pub use view::View;

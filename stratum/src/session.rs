@@ -3,6 +3,8 @@
 //! Invariant: `true` leaves after the share is durable; a difficulty is printed just before the job it belongs to and that
 //! job is judged by it for ever; what a slow reader does not take is dropped except the latest job.
 
+mod recording;
+
 use crate::coin::address;
 use crate::difficulty::{Policy, Vardiff};
 use crate::epochs::Epochs;
@@ -15,20 +17,17 @@ use crate::template::{push_as_hex, to_hex};
 use crate::verify::{Assignment, Given, Seen, Verified, verify};
 use crate::wire::v1::{self, Configure, Id, JobRef, Request, Submission};
 use crate::worker::{Worker, Workers, percent_decoded};
-use accounting::{
-    AccountId, Identity, IdentityKind, RateId, Share, ShareKey, ShareSeq, UnixMs, Weight, WorkerId,
-};
-use pool::door::{Answer, Recording};
-use pool::{BlockReport, Refused};
+use accounting::{Identity, IdentityKind, Share, UnixMs, Weight};
+use pool::BlockReport;
 use pow::Difficulty;
+use recording::{Accepted, Batch, Pending};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::oneshot;
-use tokio::time::{Sleep, timeout};
+use tokio::time::Sleep;
 
 /// Workers of one connection (farm proxies carry thousands).
 const WORKERS_MAX: usize = 10_000;
@@ -61,29 +60,6 @@ impl Channel {
     fn least_variant(&self) -> u8 {
         if self.awaited.is_some() { 128 } else { 0 }
     }
-}
-
-/// An accepted share on its way to the writer.
-struct Accepted {
-    id: Id,
-    worker: usize,
-    weight: Weight,
-    rate: RateId,
-    hash: [u8; 32],
-    job: u32,
-}
-
-/// What to answer once a batch of shares is durable, or not.
-struct Batch {
-    /// Request, job and header hash of each.
-    waiting: Vec<(Id, u32, [u8; 32])>,
-    weight: u128,
-}
-
-/// Answers that wait for the disk.
-enum Pending {
-    Shares { recording: Recording, batch: Batch },
-    Block { answer: oneshot::Receiver<Answer<()>>, id: Id, weight: Weight },
 }
 
 /// Why a connection ends.
@@ -783,147 +759,6 @@ impl Session {
             _ => return Err(Closing::BadShares),
         }
         Ok(())
-    }
-
-    /// Hands accepted shares to the writer as far as that needs no waiting; true when all were.
-    fn hand_over(&mut self) -> bool {
-        if self.stuck.is_some() {
-            return false;
-        }
-        while let Some(first) = self.accepted.first() {
-            let worker = first.worker;
-            let Some(ids) = self.workers.get(worker).and_then(|worker| worker.ids) else {
-                return false;
-            };
-            let count = self.accepted.iter().take_while(|share| share.worker == worker).count();
-            let batch: Vec<Accepted> = self.accepted.drain(..count).collect();
-            let (shares, batch) = self.shares(batch, ids);
-            match self.door.pool.try_record(shares) {
-                Ok(recording) => self.pending.push_back(Pending::Shares { recording, batch }),
-                Err(shares) => {
-                    self.stuck = Some((shares, batch));
-                    return false;
-                }
-            }
-        }
-        if self.accepted.capacity() > 0 {
-            self.accepted = Vec::new();
-        }
-        true
-    }
-
-    /// Hands accepted shares to the writer, waiting where it must: for a worker's first share, and for a full queue.
-    /// Never dropped half way by its caller.
-    pub async fn record(&mut self) {
-        while !self.hand_over() {
-            if let Some((shares, batch)) = self.stuck.take() {
-                match timeout(WRITER_PATIENCE, self.door.pool.record(shares)).await {
-                    Ok(Ok(recording)) => {
-                        self.pending.push_back(Pending::Shares { recording, batch });
-                    }
-                    Ok(Err(_)) | Err(_) => self.not_recorded(&batch),
-                }
-                continue;
-            }
-            let Some(worker) = self.accepted.first().map(|share| share.worker) else { continue };
-            if self.enrol(worker).await.is_err() {
-                let own = self.accepted.extract_if(.., |share| share.worker == worker);
-                let waiting = own.map(|share| (share.id, share.job, share.hash)).collect();
-                self.not_recorded(&Batch { waiting, weight: 0 });
-            }
-        }
-    }
-
-    async fn enrol(&mut self, worker: usize) -> Result<(AccountId, WorkerId), Refused> {
-        let Some(who) = self.workers.get(worker) else { return Err(Refused::Stopping) };
-        let (identity, display, name) =
-            ((*who.identity).clone(), who.display.to_string(), who.name.to_string());
-        let enrolling = timeout(WRITER_PATIENCE, self.door.pool.enrol(identity, display, name));
-        let ids = enrolling.await.unwrap_or(Err(Refused::StoreFailing))?;
-        if let Some(who) = self.workers.get_mut(worker) {
-            who.ids = Some(ids);
-        }
-        Ok(ids)
-    }
-
-    fn shares(
-        &self,
-        batch: Vec<Accepted>,
-        (account, worker): (AccountId, WorkerId),
-    ) -> (Vec<Share>, Batch) {
-        let found_at = self.door.clock.now();
-        let pool = self.door.pool_id;
-        let mut shares = Vec::with_capacity(batch.len());
-        let mut waiting = Vec::with_capacity(batch.len());
-        let mut sum = 0;
-        for Accepted { id, weight, rate, hash, job, .. } in batch {
-            sum += u128::from(weight.get());
-            shares.push(Share {
-                pool,
-                account,
-                worker,
-                weight,
-                rate,
-                found_at,
-                key: ShareKey(hash),
-            });
-            waiting.push((id, job, hash));
-        }
-        (shares, Batch { waiting, weight: sum })
-    }
-
-    fn not_recorded(&mut self, batch: &Batch) {
-        for (id, job, hash) in &batch.waiting {
-            if let Some(channel) = &mut self.channel {
-                channel.seen.forget(*job, hash);
-            }
-            self.door.stats.rejected(Reject::NotRecorded);
-            let reject = Reject::NotRecorded;
-            v1::write_error(id, "null", reject.code(), reject.message(), &mut self.out);
-        }
-    }
-
-    /// Turns what has become durable into answers; true when anything did.
-    fn poll_answers(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut any = false;
-        while let Some(front) = self.pending.front_mut() {
-            let durable: Answer<Option<ShareSeq>> = match front {
-                Pending::Shares { recording, .. } => match recording.poll_durable(cx) {
-                    Poll::Ready(answer) => answer.map(Some),
-                    Poll::Pending => break,
-                },
-                Pending::Block { answer, .. } => match Pin::new(answer).poll(cx) {
-                    Poll::Ready(answer) => answer.unwrap_or(Err(Refused::Stopping)).map(|()| None),
-                    Poll::Pending => break,
-                },
-            };
-            any = true;
-            let Some(front) = self.pending.pop_front() else { break };
-            self.answer(front, durable.is_ok());
-        }
-        if self.pending.is_empty() && self.pending.capacity() > 0 {
-            self.pending = VecDeque::new();
-        }
-        any
-    }
-
-    fn answer(&mut self, pending: Pending, durable: bool) {
-        match (pending, durable) {
-            (Pending::Shares { batch, .. }, true) => {
-                self.door.stats.accepted(batch.waiting.len() as u64, batch.weight);
-                batch.waiting.iter().for_each(|(id, _, _)| v1::write_true(id, &mut self.out));
-            }
-            (Pending::Shares { batch, .. }, false) => self.not_recorded(&batch),
-            (Pending::Block { id, weight, .. }, true) => {
-                self.door.stats.accepted(1, weight.get().into());
-                v1::write_true(&id, &mut self.out);
-            }
-            (Pending::Block { id, .. }, false) => {
-                let reject = Reject::NotRecorded;
-                self.door.stats.rejected(reject);
-                v1::write_error(&id, "null", reject.code(), reject.message(), &mut self.out);
-            }
-        }
     }
 
     /// Called every few seconds.
