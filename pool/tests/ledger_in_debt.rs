@@ -10,11 +10,11 @@ use accounting::rate::Rate;
 use accounting::reward::Sighting;
 use accounting::{Amount, AssetId, RewardId, Scheme, ShareSeq, SliceNo};
 use common::{
-    COIN, FakeTreasury, PPLNS, TestClock, asset, available, block, cashier, enrol, found, pool_of,
-    record, share, start, stop,
+    COIN, FakeTreasury, PPLNS, TestClock, asset, available, block, cashier, deposit, enrol, found,
+    pool_of, record, share, start, stop,
 };
+use pool::Refused;
 use pool::treasury::WalletSpend;
-use pool::{Deposit, Refused};
 use std::collections::BTreeMap;
 use store::Reader;
 
@@ -51,15 +51,7 @@ async fn after_a_restart_the_bankroll_still_owes_for_the_open_slice() {
     let folder = tempfile::tempdir().unwrap();
     let clock = TestClock::default();
     let writer = start(folder.path(), asset(), pool_of(Scheme::Pps, 0), &clock);
-    let deposit = Amount::from_units(COIN);
-    writer
-        .pool
-        .order(move |books, store, now| {
-            let deposit = Deposit { amount: deposit, bankroll: true, reference: "first".into() };
-            books.deposit(AssetId(1), deposit, store, "op", now)
-        })
-        .await
-        .unwrap();
+    deposit(&writer.pool, Amount::from_units(COIN)).await;
     writer.pool.declare(RATE).await.unwrap();
     let who = enrol(&writer.pool, 1).await;
     let bought = |key| accounting::Share { rate: RATE.id(), ..share(who, 10, key) };
@@ -280,13 +272,7 @@ async fn what_was_accepted_at_a_price_is_bought_though_the_scheme_was_changed_an
     let per_share = pool_of(Scheme::Pps, 0);
     let writer = start(folder.path(), asset(), per_share, &clock);
     writer.pool.declare(RATE).await.unwrap();
-    let deposit =
-        Deposit { amount: Amount::from_units(100 * COIN), bankroll: true, reference: "a".into() };
-    writer
-        .pool
-        .order(move |books, store, now| books.deposit(AssetId(1), deposit, store, "op", now))
-        .await
-        .unwrap();
+    deposit(&writer.pool, Amount::from_units(100 * COIN)).await;
     let (one, two) = (enrol(&writer.pool, 1).await, enrol(&writer.pool, 2).await);
     let priced = accounting::Share { rate: RATE.id(), ..share(one, 10, 1) };
     record(&writer.pool, vec![priced]).await;

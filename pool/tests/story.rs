@@ -10,7 +10,7 @@ use accounting::rate::Rate;
 use accounting::reward::{RewardState, RewardStep, Sighting};
 use accounting::{Amount, AssetId, RewardId, Scheme};
 use common::*;
-use pool::{Deposit, Pool, Refused};
+use pool::{Pool, Refused};
 use store::Reader;
 
 fn folds(folder: &std::path::Path) -> bool {
@@ -372,15 +372,7 @@ async fn a_pps_pool_buys_slices_from_its_bankroll_and_refuses_shares_it_cannot_p
     let bought = |key| accounting::Share { rate: rate.id(), ..share(who, 10, key) };
     let refused = writer.pool.record(vec![bought(1)]).await.unwrap().durable().await;
     assert_eq!(refused, Err(Refused::BankrollExhausted));
-    let deposit = Amount::from_units(COIN);
-    writer
-        .pool
-        .order(move |books, store, now| {
-            let deposit = Deposit { amount: deposit, bankroll: true, reference: "first".into() };
-            books.deposit(AssetId(1), deposit, store, "op", now)
-        })
-        .await
-        .unwrap();
+    deposit(&writer.pool, Amount::from_units(COIN)).await;
     record(&writer.pool, vec![bought(2)]).await;
     let refused = writer.pool.record(vec![bought(3); 1]).await.unwrap().durable().await;
     assert_eq!(

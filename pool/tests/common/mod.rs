@@ -15,7 +15,7 @@ use pool::cashier::{Cashier, FoldCheck};
 use pool::config::{FeePayer, SliceRule};
 use pool::treasury::{Holdings, PayoutOrder, Signing, TreasuryError, WalletSpend};
 use pool::writer::{self, Writer};
-use pool::{AssetConfig, BlockReport, Clock, PayoutRules, Pool, PoolConfig, Treasury};
+use pool::{AssetConfig, BlockReport, Clock, Deposit, PayoutRules, Pool, PoolConfig, Treasury};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -115,6 +115,14 @@ pub fn share(who: (AccountId, WorkerId), weight: u64, key: u64) -> Share {
         found_at: UnixMs(1_700_000_000_000),
         key: ShareKey(name),
     }
+}
+
+/// Puts money into the bankroll.
+pub async fn deposit(pool: &Pool, amount: Amount) {
+    let deposit = Deposit { amount, bankroll: true, reference: "first".into() };
+    pool.order(move |books, store, now| books.deposit(AssetId(1), deposit, store, "op", now))
+        .await
+        .unwrap();
 }
 
 pub async fn record(pool: &Pool, shares: Vec<Share>) {

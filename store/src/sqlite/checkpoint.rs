@@ -28,9 +28,14 @@ impl Checkpoints {
         let (stop, stopped) = channel();
         let Medium { fold_beyond_pages, look_every, .. } = *medium;
         let body = move || {
+            let mut is_told = false;
             while stopped.recv_timeout(look_every) == Err(RecvTimeoutError::Timeout) {
-                if let Err(error) = fold(&db, fold_beyond_pages) {
-                    tracing::warn!(%error, "the write-ahead log could not be folded back; it grows until that succeeds");
+                match fold(&db, fold_beyond_pages) {
+                    Err(error) if !is_told => {
+                        tracing::warn!(%error, "the write-ahead log could not be folded back; it grows until that succeeds");
+                        is_told = true;
+                    }
+                    outcome => is_told = outcome.is_err(),
                 }
             }
         };
