@@ -3,7 +3,7 @@
 //! Invariant: a share's weight was fixed when its job was handed out, and only a verifier makes one.
 
 use crate::id::{AccountId, PoolId, RateId, RewardId, ShareSeq, UnixMs, WorkerId};
-use crate::{Amount, Scheme};
+use crate::{Amount, BasisPoints, Scheme};
 use std::fmt;
 
 /// How much one share proves: expected hashes, farming points or micro-reputation. At most 2^63 − 1, so that it is an
@@ -75,6 +75,8 @@ pub struct BlockFound {
     pub to_pool: Amount,
     /// What its coinbase pays the finder's own address, in a non-custodial solo pool.
     pub to_finder: Amount,
+    /// The fee that its coinbase withheld from the finder it pays: the one in force when the job was made.
+    pub coinbase_fee: BasisPoints,
     /// Expected hashes of the network target it met: the unit of PPLNS windows.
     pub network_work: WeightSum,
     /// The rule in force when the job was made.

@@ -6,8 +6,8 @@ use crate::books::Books;
 use crate::view::View;
 use accounting::rate::Rate;
 use accounting::{
-    AccountId, Amount, Identity, LogEntry, PoolId, RewardId, Scheme, Share, ShareSeq, UnixMs,
-    Weight, WorkerId,
+    AccountId, Amount, BasisPoints, Identity, LogEntry, PoolId, RewardId, Scheme, Share, ShareSeq,
+    UnixMs, Weight, WorkerId,
 };
 use arc_swap::ArcSwap;
 use std::future::Future;
@@ -59,6 +59,8 @@ pub struct BlockReport {
     pub to_pool: Amount,
     /// What it pays the finder itself.
     pub to_finder: Amount,
+    /// The fee that the coinbase withheld from the finder it pays.
+    pub coinbase_fee: BasisPoints,
     /// Expected hashes of the network's target.
     pub network_work: u128,
     /// The rule in force at its job.
@@ -270,6 +272,7 @@ impl BlockReport {
             height: self.height,
             to_pool: self.to_pool,
             to_finder: self.to_finder,
+            coinbase_fee: self.coinbase_fee,
             network_work: self.network_work,
             scheme: self.scheme,
             found_at: self.found_at,

@@ -94,9 +94,14 @@ impl Books {
             self.pools.get(&found.pool).map(|pool| pool.config.fee.clone()).unwrap_or_default();
         match (found.scheme, window) {
             (Scheme::Pps | Scheme::Fpps, _) => None,
-            (Scheme::Solo { custodial: false }, _) if found.to_finder.is_positive() => Some(
-                Split::of_solo_coinbase(found.finder, found.to_finder, found.to_pool, rule.base),
-            ),
+            (Scheme::Solo { custodial: false }, _) if found.to_finder.is_positive() => {
+                Some(Split::of_solo_coinbase(
+                    found.finder,
+                    found.to_finder,
+                    found.to_pool,
+                    found.coinbase_fee,
+                ))
+            }
             (_, Some(window)) if !window.rows.is_empty() => {
                 let count = window.rows.len() as u64;
                 Some(split::split(found.to_pool, &window.rows, |account| {

@@ -8,7 +8,7 @@ use accounting::ledger::Kind;
 use accounting::payout::{PayoutState, PayoutStep};
 use accounting::rate::Rate;
 use accounting::reward::{RewardState, RewardStep, Sighting};
-use accounting::{Amount, AssetId, RewardId, Scheme};
+use accounting::{Amount, AssetId, BasisPoints, RewardId, Scheme, SliceNo};
 use common::*;
 use pool::{Pool, Refused};
 use store::Reader;
@@ -469,5 +469,29 @@ async fn the_round_of_an_orphaned_block_is_paid_by_the_next_block() {
     assert_eq!(rows(8), [(one.0, 40)]);
     assert_eq!(rows(9), [(one.0, 40), (two.0, 70)], "the orphan's round and its own");
     assert_eq!(rows(10), [(two.0, 15)]);
+    stop(writer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_solo_block_is_booked_at_the_fee_its_job_was_made_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = TestClock::default();
+    let solo = Scheme::Solo { custodial: false };
+    let writer = start(folder.path(), asset(), pool_of(solo, 300), &clock);
+    let (whole, fee) = (50 * COIN, BasisPoints::new(100).unwrap());
+    let (to_pool, to_finder) = (whole / 100, whole - whole / 100);
+    let report = pool::BlockReport {
+        to_pool: Amount::from_units(to_pool),
+        to_finder: Amount::from_units(to_finder),
+        coinbase_fee: fee,
+        ..block(9, 1, 100, solo)
+    };
+    found(&writer.pool, report).await;
+    let reader = Reader::open(folder.path()).unwrap();
+    let (reward, _) = reader.reward(RewardId([9; 32])).unwrap().unwrap();
+    assert_eq!(reward.split.as_ref().unwrap().rows[0].fee_bps, fee);
+    let mut slices = reader.slices(reward.pool, reward.as_of);
+    let checked = accounting::audit::check_reward(&reward, SliceNo(0), &mut slices).unwrap();
+    assert_eq!(checked, Ok(()), "the audit agrees, whatever the fee is now");
     stop(writer).await;
 }

@@ -42,6 +42,7 @@ fn found(n: u8) -> LogEntry {
         height: 100,
         to_pool: Amount::from_units(5_000_000_000),
         to_finder: Amount::ZERO,
+        coinbase_fee: BasisPoints::default(),
         network_work: u128::MAX,
         scheme: Scheme::Tides,
         found_at: UnixMs(2_000),

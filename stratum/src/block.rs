@@ -6,7 +6,9 @@
 use crate::rpc::{Endpoint, Rpc, RpcError};
 use crate::template::{push_hex, to_hex};
 use accounting::rate::Rate;
-use accounting::{Amount, Identity, IdentityKind, PoolId, RewardId, Scheme, UnixMs, Weight};
+use accounting::{
+    Amount, BasisPoints, Identity, IdentityKind, PoolId, RewardId, Scheme, UnixMs, Weight,
+};
 use pool::crash::crash_point;
 use pool::door::Answer;
 use pool::{BlockReport, Pool, Refused};
@@ -260,6 +262,8 @@ struct BlockFile {
     worker: String,
     to_pool: Amount,
     to_finder: Amount,
+    #[serde(default)]
+    coinbase_fee: BasisPoints,
     network_work: u128,
     scheme: Scheme,
     weight: Option<u64>,
@@ -279,6 +283,7 @@ impl BlockFile {
             worker: report.worker.clone(),
             to_pool: report.to_pool,
             to_finder: report.to_finder,
+            coinbase_fee: report.coinbase_fee,
             network_work: report.network_work,
             scheme: report.scheme,
             weight: report.share.as_ref().map(|(weight, _)| weight.get()),
@@ -306,6 +311,7 @@ impl BlockFile {
             height: self.height,
             to_pool: self.to_pool,
             to_finder: self.to_finder,
+            coinbase_fee: self.coinbase_fee,
             network_work: self.network_work,
             scheme: self.scheme,
             share: weight.map(|weight| (weight, self.rate)),
@@ -390,6 +396,7 @@ mod tests {
             height: 9,
             to_pool: Amount::from_units(5),
             to_finder: Amount::ZERO,
+            coinbase_fee: BasisPoints::default(),
             network_work: u128::MAX,
             scheme: Scheme::Tides,
             share: Some((

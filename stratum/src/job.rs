@@ -156,6 +156,15 @@ impl Job {
         }
     }
 
+    /// The fee that the coinbase withholds from a finder it pays.
+    #[must_use]
+    pub fn coinbase_fee(&self) -> BasisPoints {
+        match self.rules.pays {
+            Pays::Pool { .. } => BasisPoints::ZERO,
+            Pays::Finder { fee, .. } => fee,
+        }
+    }
+
     /// The coinbase's outputs for this finder.
     #[must_use]
     pub fn outputs(&self, finder_script: &[u8]) -> Vec<Output> {

@@ -704,6 +704,7 @@ impl Session {
             height: job.template.height,
             to_pool,
             to_finder,
+            coinbase_fee: job.coinbase_fee(),
             network_work: job.template.target.work().as_u128().unwrap_or(u128::MAX),
             scheme: job.rules.scheme,
             share: verified.verdict.ok().map(|weight| (weight, job.rate)),

@@ -8,6 +8,7 @@ use accounting::reward::{Depths, Sighting};
 use accounting::{AccountId, Amount, BasisPoints, RewardId, Scheme};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use bdk_wallet::miniscript::psbt::PsbtExt;
 use bitcoin::hashes::Hash;
 use bitcoin::{Address, Network, Psbt, ScriptBuf, Transaction, consensus};
 use devnet::{Devnet, Options, Params};
@@ -533,6 +534,26 @@ async fn a_payout_signed_elsewhere_waits_and_is_the_one_that_was_asked_for() {
     assert!(psbt_folder.join("done/payout-1-0.signed.psbt").exists(), "it is done");
     let outbox = stratum::treasury::offline::Outbox::open(&psbt_folder).unwrap();
     assert!(outbox.is_out(1).unwrap().is_none() && outbox.is_out(2).unwrap().is_some());
+    // The books were restored: the number comes again, for another payout.
+    let again = order(2, &[5 * COIN], fee, &[]);
+    assert_eq!(treasury.sign(&again).await.unwrap(), Signing::Waiting);
+    assert!(psbt_folder.join("foreign/payout-2-0.psbt").exists());
+    let new = read("payout-2-0.psbt").unsigned_tx;
+    assert!(new.output.iter().any(|output| i128::from(output.value.to_sat()) == 5 * COIN));
+    // Its coin is spent by somebody else who has the key: deep enough, nobody can sign it any more.
+    let mut two = two;
+    two.sign(&master, &secp).unwrap();
+    two.finalize_mut(&secp).unwrap();
+    let two = two.extract_tx().unwrap();
+    assert_eq!(two.input[0].previous_output, new.input[0].previous_output);
+    let raw = consensus::encode::serialize_hex(&two);
+    assert!(chain.rpc.expect("sendrawtransaction", json!([raw])).is_string());
+    chain.mine_on(99);
+    treasury.refresh().await.unwrap();
+    assert!(outbox.is_out(2).unwrap().is_some(), "not deep enough to be sure");
+    chain.mine_on(1);
+    treasury.refresh().await.unwrap();
+    assert!(outbox.is_out(2).unwrap().is_none(), "it waits for nobody any more");
 }
 
 #[tokio::test(flavor = "multi_thread")]

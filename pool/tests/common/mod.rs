@@ -145,6 +145,7 @@ pub fn block(n: u8, finder: u8, height: u64, scheme: Scheme) -> BlockReport {
         height,
         to_pool: Amount::from_units(50 * COIN),
         to_finder: Amount::ZERO,
+        coinbase_fee: BasisPoints::default(),
         network_work: 1000,
         scheme,
         share: Some((Weight::new(10).unwrap(), None)),

@@ -2,7 +2,7 @@
 //!
 //! Invariant: an append is one transaction, synced when it returns; positions have no gaps.
 
-use super::value::{Json, Money, Sum, Text, int, uint};
+use super::value::{Json, Money, Sum, Text, basis_points, int, uint};
 use crate::StoreError;
 use accounting::{
     AccountId, BlockFound, LogEntry, PoolId, RateId, Share, ShareKey, ShareSeq, UnixMs, Weight,
@@ -46,7 +46,7 @@ pub(super) fn append(
 }
 
 fn insert_block(tx: &Connection, seq: i64, b: &BlockFound) -> rusqlite::Result<()> {
-    tx.prepare_cached("INSERT INTO blocks_found VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
+    tx.prepare_cached("INSERT INTO blocks_found VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
         .execute(params![
             seq,
             b.pool.0,
@@ -56,6 +56,7 @@ fn insert_block(tx: &Connection, seq: i64, b: &BlockFound) -> rusqlite::Result<(
             int(b.height)?,
             Money(b.to_pool),
             Money(b.to_finder),
+            b.coinbase_fee.points(),
             Sum(b.network_work),
             Json(b.scheme),
             int(b.found_at.0)?,
@@ -132,9 +133,10 @@ fn read_block(row: &Row<'_>) -> rusqlite::Result<(ShareSeq, LogEntry)> {
         height: uint(row, 5)?,
         to_pool: row.get::<_, Money>(6)?.0,
         to_finder: row.get::<_, Money>(7)?.0,
-        network_work: row.get::<_, Sum>(8)?.0,
-        scheme: row.get::<_, Json<_>>(9)?.0,
-        found_at: UnixMs(uint(row, 10)?),
+        coinbase_fee: basis_points(row.get(8)?)?,
+        network_work: row.get::<_, Sum>(9)?.0,
+        scheme: row.get::<_, Json<_>>(10)?.0,
+        found_at: UnixMs(uint(row, 11)?),
     };
     Ok((ShareSeq(uint(row, 0)?), LogEntry::BlockFound(Box::new(found))))
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: opened read-only; nothing here can change a byte, and a reader never blocks the writer.
 
-use super::value::{Big, Json, Money, Sum, Text, int, uint};
+use super::value::{Big, Json, Money, Sum, Text, basis_points, int, uint};
 use super::{FILE_NAME, SCHEMA, load, log};
 use crate::StoreError;
 use crate::book::Book;
@@ -10,7 +10,7 @@ use accounting::ledger::{Balance, Kind, SetKey, TransferSet};
 use accounting::reward::{Reward, RewardState};
 use accounting::split::{SliceCredit, Split, SplitRow};
 use accounting::window::{SliceSource, SourcedSlice, WindowTable};
-use accounting::{AccountId, AssetId, BasisPoints, PoolId, RewardId, Share, ShareSeq, SliceNo};
+use accounting::{AccountId, AssetId, PoolId, RewardId, Share, ShareSeq, SliceNo};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use std::path::Path;
 use std::time::Duration;
@@ -319,8 +319,4 @@ fn read_split_row(row: &Row<'_>) -> rusqlite::Result<(SplitRow, bool)> {
         net: money(5)?,
     };
     Ok((split_row, row.get(6)?))
-}
-
-fn basis_points(points: u16) -> rusqlite::Result<BasisPoints> {
-    BasisPoints::new(points).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))
 }

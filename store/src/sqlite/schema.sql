@@ -22,6 +22,7 @@ CREATE TABLE blocks_found (
   height       INTEGER NOT NULL,
   to_pool      ANY NOT NULL,
   to_finder    ANY NOT NULL,
+  coinbase_fee INTEGER NOT NULL,
   network_work ANY NOT NULL,
   scheme       TEXT NOT NULL,
   found_at     INTEGER NOT NULL

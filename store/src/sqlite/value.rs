@@ -3,7 +3,7 @@
 //! Invariant: nothing is rounded. What fits 63 bits is an SQL integer, what does not is decimal text; reading gives back
 //! exactly what was written or an error.
 
-use accounting::Amount;
+use accounting::{Amount, BasisPoints};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Value, ValueRef};
 use std::str::FromStr;
 
@@ -119,6 +119,11 @@ pub(super) fn int(number: u64) -> rusqlite::Result<i64> {
 pub(super) fn uint(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let number: i64 = row.get(column)?;
     u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
+}
+
+/// A fee, which is at most everything.
+pub(super) fn basis_points(points: u16) -> rusqlite::Result<BasisPoints> {
+    BasisPoints::new(points).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use bitcoin::consensus::{deserialize, serialize};
 use bitcoin::hashes::Hash;
 use bitcoin::hex::FromHex;
 use bitcoin::key::Secp256k1;
-use bitcoin::{Block, BlockHash, NetworkKind, OutPoint, Psbt, ScriptBuf, Transaction, Txid};
+use bitcoin::{Block, BlockHash, NetworkKind, OutPoint, Psbt, ScriptBuf, Transaction, TxIn, Txid};
 use pool::Clock;
 use pool::treasury::{Holdings, PayoutOrder, Signing, TreasuryError, WalletSpend};
 use serde::Deserialize;
@@ -38,6 +38,8 @@ const COST_OF_COIN: u64 = 2 * 68;
 const COINS_A_QUESTION: usize = 500;
 /// The note that lists what was heard of in the mempool; the others are changes of the wallet.
 const HEARD_OF: &str = "heard-of";
+/// So deep, a spent coin stays spent: as deep as a coinbase must be before it may be spent.
+const GONE_FOR_GOOD: u32 = 100;
 /// Blocks followed in one look; the next look goes on.
 const BLOCKS_A_LOOK: u32 = 5000;
 
@@ -139,11 +141,7 @@ impl DescriptorWallet {
         self.keep(false).await?;
         followed?;
         if let Some(outbox) = &self.outbox {
-            let in_chain = |txid| {
-                let found = self.wallet.get_tx(txid);
-                found.is_some_and(|tx| tx.chain_position.is_confirmed())
-            };
-            outbox.close_done(in_chain)?;
+            outbox.close_settled(|tx| self.is_settled(tx))?;
         }
         let balance = self.wallet.balance();
         Ok(Holdings {
@@ -152,6 +150,18 @@ impl DescriptorWallet {
             unconfirmed: units(balance.trusted_pending),
             spends: self.spends(),
         })
+    }
+
+    /// Is this transaction in the chain, or can it never be, because a coin of it was spent deep down by another?
+    fn is_settled(&self, tx: &Transaction) -> bool {
+        // No input of ours changes its id by being signed.
+        let txid = tx.compute_txid();
+        let confirmed = self.wallet.get_tx(txid).is_some_and(|tx| tx.chain_position.is_confirmed());
+        let is_gone = |input: &TxIn| {
+            self.input_gone_for(&input.previous_output, &[txid])
+                .is_some_and(|deep| deep >= GONE_FOR_GOOD)
+        };
+        confirmed || tx.input.iter().any(is_gone)
     }
 
     async fn follow(&mut self, node: &mut Rpc) -> Result<(), TreasuryError> {
@@ -303,7 +313,13 @@ impl DescriptorWallet {
             self.keep(true).await?;
             return self.finished(psbt).map(Signing::Signed);
         };
-        if outbox.waiting(id, n)?.is_none() {
+        let waiting = outbox.waiting(id, n)?;
+        let is_ours = |psbt: &Psbt| super::check_outputs(order, &psbt.unsigned_tx).is_ok();
+        if !waiting.as_ref().is_none_or(is_ours) {
+            // The books were restored to an earlier moment, and the number is used a second time.
+            outbox.set_aside(id, n)?;
+        }
+        if !waiting.as_ref().is_some_and(is_ours) {
             let psbt = self.build(order, rate)?;
             // The change address is used up before anybody signs.
             self.keep(true).await?;

@@ -244,7 +244,12 @@ impl Treasury for CoinTreasury {
             Wallet::Node(wallet) => wallet.sign(order, rate).await?,
         };
         if let Signing::Signed(version) = &signing {
-            check_outputs(order, version)?;
+            let tx = bitcoin::consensus::deserialize(&version.raw).map_err(|error| {
+                let text =
+                    format!("payout {}: the signed transaction cannot be read: {error}", order.id);
+                TreasuryError::Refuses(text)
+            })?;
+            check_outputs(order, &tx)?;
             self.check_fee(order, version)?;
         }
         Ok(signing)
@@ -292,12 +297,10 @@ impl Treasury for CoinTreasury {
     }
 }
 
-/// Does a signed transaction pay each part what was ordered, and nobody else but the change? Whoever built or signed it is
-/// not believed.
-fn check_outputs(order: &PayoutOrder, version: &PayoutVersion) -> Result<(), TreasuryError> {
+/// Does a transaction pay each part what was ordered, and nobody else but the change? Whoever built or signed it is not
+/// believed.
+fn check_outputs(order: &PayoutOrder, tx: &bitcoin::Transaction) -> Result<(), TreasuryError> {
     let refuses = |text: String| TreasuryError::Refuses(format!("payout {}: {text}", order.id));
-    let tx: bitcoin::Transaction = bitcoin::consensus::deserialize(&version.raw)
-        .map_err(|error| refuses(format!("the signed transaction cannot be read: {error}")))?;
     let mut left: Vec<(&[u8], Amount)> = tx
         .output
         .iter()
@@ -309,7 +312,7 @@ fn check_outputs(order: &PayoutOrder, version: &PayoutVersion) -> Result<(), Tre
             .position(|(script, amount)| *script == part.destination && *amount == part.sent);
         let Some(at) = paid else {
             return Err(refuses(format!(
-                "the signed transaction does not pay account {} its {}",
+                "the transaction does not pay account {} its {}",
                 part.account, part.sent
             )));
         };
@@ -317,10 +320,9 @@ fn check_outputs(order: &PayoutOrder, version: &PayoutVersion) -> Result<(), Tre
     }
     match left.len() {
         0 | 1 => Ok(()),
-        more => Err(refuses(format!(
-            "the signed transaction has {} outputs that nobody ordered",
-            more - 1
-        ))),
+        more => {
+            Err(refuses(format!("the transaction has {} outputs that nobody ordered", more - 1)))
+        }
     }
 }
 

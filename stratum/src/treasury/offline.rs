@@ -4,7 +4,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use bitcoin::{OutPoint, Psbt, Txid};
+use bitcoin::{OutPoint, Psbt, Transaction};
 use pool::treasury::TreasuryError;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -95,18 +95,30 @@ impl Outbox {
         Ok(inputs.map(|input| input.previous_output).collect())
     }
 
-    /// Moves what is done to the folder `done`.
+    /// Moves what is settled, one way or the other, to the folder `done`.
     ///
     /// # Errors
     /// When the folder cannot be read, or a file not moved.
-    pub fn close_done(&self, is_done: impl Fn(Txid) -> bool) -> Result<(), TreasuryError> {
+    pub fn close_settled(
+        &self,
+        is_settled: impl Fn(&Transaction) -> bool,
+    ) -> Result<(), TreasuryError> {
         for entry in self.entries()? {
-            // No input of ours changes its id by being signed.
-            if is_done(entry.psbt.unsigned_tx.compute_txid()) {
-                self.close(entry.payout, entry.version)?;
+            if is_settled(&entry.psbt.unsigned_tx) {
+                self.file_away(entry.payout, entry.version, "done")?;
             }
         }
         Ok(())
+    }
+
+    /// Moves what went out for another payout of this number to the folder `foreign`; its coins are free again.
+    ///
+    /// # Errors
+    /// When a file cannot be moved.
+    pub fn set_aside(&self, payout: u64, version: usize) -> Result<(), TreasuryError> {
+        let file = self.unsigned(payout, version);
+        tracing::warn!(file = %file.display(), "this transaction was made for another payout {payout}; it is set aside, do not sign it");
+        self.file_away(payout, version, "foreign")
     }
 
     /// Is a transaction of this payout out to be signed? Its file.
@@ -138,12 +150,14 @@ impl Outbox {
         Ok(found)
     }
 
-    fn close(&self, payout: u64, version: usize) -> Result<(), TreasuryError> {
-        let done = self.0.join("done");
-        std::fs::create_dir_all(&done).map_err(|error| failed(&done, &error))?;
-        for path in [self.unsigned(payout, version), self.signed(payout, version)] {
+    /// The signed file goes first: without the unsigned one it would never be looked for again.
+    fn file_away(&self, payout: u64, version: usize, folder: &str) -> Result<(), TreasuryError> {
+        let folder = self.0.join(folder);
+        std::fs::create_dir_all(&folder).map_err(|error| failed(&folder, &error))?;
+        for path in [self.signed(payout, version), self.unsigned(payout, version)] {
             if let Some(name) = path.file_name().filter(|_| path.exists()) {
-                std::fs::rename(&path, done.join(name)).map_err(|error| failed(&path, &error))?;
+                let to = free_name(&folder, &name.to_string_lossy());
+                std::fs::rename(&path, to).map_err(|error| failed(&path, &error))?;
             }
         }
         Ok(())
@@ -152,6 +166,13 @@ impl Outbox {
 
 fn failed(path: &Path, error: &dyn std::fmt::Display) -> TreasuryError {
     TreasuryError::Unreachable(format!("{}: {error}", path.display()))
+}
+
+/// A name in the folder that no file has: numbers of payouts come again after a restore.
+fn free_name(folder: &Path, name: &str) -> PathBuf {
+    let plain = std::iter::once(folder.join(name));
+    let numbered = (2_u32..).map(|n| folder.join(format!("{name}.{n}")));
+    plain.chain(numbered).find(|path| !path.exists()).unwrap_or_else(|| folder.join(name))
 }
 
 /// A PSBT file, in base64 or as bytes.
