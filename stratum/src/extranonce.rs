@@ -65,8 +65,8 @@ pub struct Parked {
 /// What became of a wish to go on where an earlier connection stopped.
 #[derive(Debug)]
 pub enum Resumed {
-    /// Here it is.
-    Parked(Box<Parked>),
+    /// Here it is, with the token it is known by from now on.
+    Parked(Token, Box<Parked>),
     /// The earlier connection is still open; it ends within a few seconds, and then it can be taken up.
     StillOpen,
     /// Nothing is known of it.
@@ -98,6 +98,8 @@ struct Seat {
     secret: u64,
     /// While its connection has gone.
     rests_until: Option<u64>,
+    /// Where its connection left what it knew, when that is another seat.
+    leads_to: Option<Token>,
 }
 
 impl Extranonces {
@@ -110,7 +112,7 @@ impl Extranonces {
             let prefix = state.next;
             if let Entry::Vacant(seat) = state.seats.entry(prefix) {
                 let secret = self.random.hash_one((prefix, now_ms));
-                seat.insert(Seat { secret, rests_until: None });
+                seat.insert(Seat { secret, rests_until: None, leads_to: None });
                 return Token { prefix, secret };
             }
         }
@@ -120,10 +122,9 @@ impl Extranonces {
     pub fn resume(&self, token: Token, now_ms: u64) -> Resumed {
         let mut state = self.lock();
         state.wake_rested(now_ms);
-        let Some(seat) = state.seats.get_mut(&token.prefix) else { return Resumed::Unknown };
-        if seat.secret != token.secret {
-            return Resumed::Unknown;
-        }
+        let Some(asked) = state.seat(token) else { return Resumed::Unknown };
+        let token = asked.leads_to.unwrap_or(token);
+        let Some(seat) = state.seat(token) else { return Resumed::Unknown };
         if seat.rests_until.is_none() {
             state.superseded.insert(token.prefix);
             self.any_superseded.store(true, Ordering::Relaxed);
@@ -133,7 +134,7 @@ impl Extranonces {
         if let Some(seat) = state.seats.get_mut(&token.prefix) {
             seat.rests_until = None;
         }
-        Resumed::Parked(Box::new(parked))
+        Resumed::Parked(token, Box::new(parked))
     }
 
     /// Has the miner of this open connection come back on another one?
@@ -142,9 +143,25 @@ impl Extranonces {
             && self.lock().superseded.contains(&token.prefix)
     }
 
-    /// A connection has gone, or needs this prefix no more; what it leaves behind is kept for who resumes it.
-    pub fn park(&self, token: Token, parked: Option<Parked>, now_ms: u64) {
+    /// A connection has gone; what it leaves behind is kept for who resumes it, by this token or the other one that it was
+    /// known by.
+    pub fn park(&self, token: Token, other: Option<Token>, parked: Parked, now_ms: u64) {
         let mut state = self.lock();
+        if let Some(other) = other {
+            self.leave(&mut state, other, now_ms);
+            if let Some(seat) = state.seats.get_mut(&other.prefix) {
+                seat.leads_to = Some(token);
+            }
+        }
+        self.leave(&mut state, token, now_ms);
+        let places = if parked.seen.is_empty() { PARKED_MAX / 2 } else { PARKED_MAX };
+        if state.parked.len() < places {
+            state.parked.insert(token.prefix, parked);
+        }
+    }
+
+    /// From now on the prefix rests.
+    fn leave(&self, state: &mut State, token: Token, now_ms: u64) {
         state.superseded.remove(&token.prefix);
         self.any_superseded.store(!state.superseded.is_empty(), Ordering::Relaxed);
         let until = now_ms + REST_MS;
@@ -152,12 +169,6 @@ impl Extranonces {
             seat.rests_until = Some(until);
         }
         state.resting.push_back((until, token.prefix));
-        if let Some(parked) = parked {
-            let places = if parked.seen.is_empty() { PARKED_MAX / 2 } else { PARKED_MAX };
-            if state.parked.len() < places {
-                state.parked.insert(token.prefix, parked);
-            }
-        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -167,6 +178,11 @@ impl Extranonces {
 }
 
 impl State {
+    /// The seat of a token, if its secret is right.
+    fn seat(&self, token: Token) -> Option<&Seat> {
+        self.seats.get(&token.prefix).filter(|seat| seat.secret == token.secret)
+    }
+
     fn wake_rested(&mut self, now_ms: u64) {
         while let Some((until, prefix)) = self.resting.front().copied() {
             if until > now_ms {
@@ -188,15 +204,15 @@ mod tests {
     use crate::difficulty::Policy;
     use pow::Difficulty;
 
-    fn parked() -> Option<Parked> {
+    fn parked() -> Parked {
         let d = Difficulty::nearest(1.0);
         let policy = Policy { start: d, min: d, max: d, interval_s: 6.0 };
         let vardiff = Vardiff::new(&policy, 0);
-        Some(Parked { epochs: Epochs::default(), seen: Seen::default(), vardiff })
+        Parked { epochs: Epochs::default(), seen: Seen::default(), vardiff }
     }
 
     fn is_parked(resumed: &Resumed) -> bool {
-        matches!(resumed, Resumed::Parked(_))
+        matches!(resumed, Resumed::Parked(..))
     }
 
     #[test]
@@ -204,7 +220,7 @@ mod tests {
         let extranonces = Extranonces::default();
         extranonces.lock().next = u32::MAX - 2;
         let first = extranonces.take(0);
-        extranonces.park(first, parked(), 1000);
+        extranonces.park(first, None, parked(), 1000);
         extranonces.lock().next = u32::MAX - 2;
         let second = extranonces.take(1000 + REST_MS - 1);
         assert_ne!(second.prefix, first.prefix, "resting");
@@ -220,9 +236,9 @@ mod tests {
     fn a_resumed_prefix_rests_anew_when_its_connection_ends_again() {
         let extranonces = Extranonces::default();
         let token = extranonces.take(0);
-        extranonces.park(token, parked(), 0);
+        extranonces.park(token, None, parked(), 0);
         assert!(is_parked(&extranonces.resume(token, REST_MS - 1)));
-        extranonces.park(token, parked(), REST_MS - 1);
+        extranonces.park(token, None, parked(), REST_MS - 1);
         extranonces.lock().next = token.prefix - 1;
         assert_ne!(extranonces.take(REST_MS + 1).prefix, token.prefix, "the second rest counts");
         assert!(is_parked(&extranonces.resume(token, REST_MS + 1)));
@@ -237,7 +253,7 @@ mod tests {
         assert!(!extranonces.is_superseded(token));
         assert!(matches!(extranonces.resume(token, 5), Resumed::StillOpen));
         assert!(extranonces.is_superseded(token), "it makes way");
-        extranonces.park(token, parked(), 10);
+        extranonces.park(token, None, parked(), 10);
         assert!(!extranonces.is_superseded(token));
         assert!(matches!(extranonces.resume(wrong, 20), Resumed::Unknown));
         assert!(is_parked(&extranonces.resume(token, 20)));
@@ -249,10 +265,26 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_known_by_two_tokens_is_taken_up_by_either() {
+        let extranonces = Extranonces::default();
+        for asks_for_the_other in [false, true] {
+            let (token, other) = (extranonces.take(0), extranonces.take(0));
+            extranonces.park(token, Some(other), parked(), 0);
+            let wrong = Token { secret: other.secret ^ 1, ..other };
+            assert!(matches!(extranonces.resume(wrong, 1), Resumed::Unknown));
+            let asked = if asks_for_the_other { other } else { token };
+            let resumed = extranonces.resume(asked, 1);
+            assert!(matches!(resumed, Resumed::Parked(known, _) if known == token));
+            assert!(matches!(extranonces.resume(other, 2), Resumed::StillOpen));
+            assert!(extranonces.is_superseded(token));
+        }
+    }
+
+    #[test]
     fn connections_that_were_credited_nothing_leave_room_for_those_that_were() {
         let extranonces = Extranonces::default();
         for _ in 0..=PARKED_MAX {
-            extranonces.park(extranonces.take(0), parked(), 0);
+            extranonces.park(extranonces.take(0), None, parked(), 0);
         }
         assert_eq!(extranonces.lock().parked.len(), PARKED_MAX / 2);
     }

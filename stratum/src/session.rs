@@ -47,8 +47,9 @@ const STREAK_MS: [u64; 3] = [60_000, 120_000, 180_000];
 /// Work that a connection can have once it subscribed.
 struct Channel {
     token: Token,
-    /// The prefix of an earlier connection, whose work in flight is judged here too; this miner could not be moved to it.
-    earlier: Option<Token>,
+    /// Another token by which this miner may ask for its session: of the connection taken up, if it could not be moved to
+    /// that prefix, or else the one it was given before it was.
+    other: Option<Token>,
     /// An earlier connection that is still open.
     awaited: Option<Token>,
     epochs: Epochs,
@@ -331,7 +332,7 @@ impl Session {
             Some(channel) => {
                 // Its own token says nothing new, and one earlier connection is taken up.
                 let other = earlier.filter(|token| *token != channel.token);
-                channel.awaited = channel.awaited.or(other.filter(|_| channel.earlier.is_none()));
+                channel.awaited = channel.awaited.or(other.filter(|_| channel.other.is_none()));
             }
             None => {
                 tracing::debug!(port = %self.port.name, user_agent, "subscribed");
@@ -353,13 +354,13 @@ impl Session {
     fn open_channel(&mut self, earlier: Option<Token>, now: u64) -> Channel {
         let mut channel = Channel {
             token: Token::default(),
-            earlier: None,
+            other: None,
             awaited: None,
             epochs: Epochs::default(),
             seen: Seen::default(),
         };
         match earlier.map(|token| (token, self.door.extranonces.resume(token, now))) {
-            Some((token, Resumed::Parked(parked))) => {
+            Some((_, Resumed::Parked(token, parked))) => {
                 let Parked { epochs, seen, vardiff } = *parked;
                 self.vardiff = vardiff.within(&self.policy(), now);
                 Channel { token, epochs, seen, ..channel }
@@ -379,24 +380,23 @@ impl Session {
     fn take_up_the_earlier(&mut self, now: u64) {
         let Some(channel) = &mut self.channel else { return };
         let Some(token) = channel.awaited else { return };
-        let parked = match self.door.extranonces.resume(token, now) {
+        let (token, parked) = match self.door.extranonces.resume(token, now) {
             Resumed::StillOpen => return,
             Resumed::Unknown => {
                 channel.awaited = None;
                 return;
             }
-            Resumed::Parked(parked) => parked,
+            Resumed::Parked(token, parked) => (token, parked),
         };
         channel.awaited = None;
         channel.epochs.absorb(parked.epochs);
         channel.seen.absorb(parked.seen);
         if !self.takes_extranonce {
-            channel.earlier = Some(token);
+            channel.other = Some(token);
             return;
         }
-        // Its own prefix rests until the jobs sent with it are forgotten; here they are still judged by it.
-        self.door.extranonces.park(channel.token, None, now);
-        channel.token = token;
+        // The jobs sent with its own prefix are still judged by it.
+        channel.other = Some(std::mem::replace(&mut channel.token, token));
         let mut prefix = String::new();
         push_as_hex(&mut prefix, &token.extranonce1());
         let params = format!(r#"["{prefix}",{}]"#, self.door.rules.extranonce2_size);
@@ -774,8 +774,8 @@ impl Session {
         }
         let now = self.now_ms();
         self.keep_its_limits(now)?;
-        if let Some(Channel { token, earlier, .. }) = &self.channel {
-            let mut own = [Some(*token), *earlier].into_iter().flatten();
+        if let Some(Channel { token, other, .. }) = &self.channel {
+            let mut own = [Some(*token), *other].into_iter().flatten();
             if own.any(|token| self.door.extranonces.is_superseded(token)) {
                 return Err(Closing::Superseded);
             }
@@ -813,14 +813,11 @@ impl Session {
     /// What is left for who resumes this connection.
     pub fn park(self) {
         let now = self.door.clock.now().0;
-        if let Some(Channel { token, earlier, epochs, mut seen, .. }) = self.channel {
+        if let Some(Channel { token, other, epochs, mut seen, .. }) = self.channel {
             // What was not handed over may be sent again.
             self.accepted.iter().for_each(|share| seen.forget(share.job, &share.hash));
-            let extranonces = &self.door.extranonces;
-            extranonces.park(token, Some(Parked { epochs, seen, vardiff: self.vardiff }), now);
-            if let Some(earlier) = earlier {
-                extranonces.park(earlier, None, now);
-            }
+            let parked = Parked { epochs, seen, vardiff: self.vardiff };
+            self.door.extranonces.park(token, other, parked, now);
         }
     }
 
