@@ -46,7 +46,12 @@ pub struct Cashier<T: Treasury> {
     clock: Arc<dyn Clock>,
     status: Arc<ArcSwap<CashierStatus>>,
     next_run: UnixMs,
+    /// When the balances last followed from the transfers, if they did.
+    folded: Option<UnixMs>,
 }
+
+/// How long the books are taken to fold once they did: adding up all transfers takes its time. A run never relies on it.
+const FOLD_AGAIN_MS: u64 = 10 * 60 * 1000;
 
 /// What a round did, for the log and for tests.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -72,7 +77,7 @@ impl<T: Treasury> Cashier<T> {
         let next_run = clock.now();
         let status =
             Arc::new(ArcSwap::from_pointee(CashierStatus { next_run, ..CashierStatus::default() }));
-        Cashier { pool, asset, rules, treasury, fold_check, clock, status, next_run }
+        Cashier { pool, asset, rules, treasury, fold_check, clock, status, next_run, folded: None }
     }
 
     /// What it last saw, for readers.
@@ -218,13 +223,26 @@ impl<T: Treasury> Cashier<T> {
         self.clock.now().0.saturating_sub(signed.0) >= after
     }
 
-    async fn blockers(&self, holdings: &Holdings) -> Result<Vec<String>, Trouble> {
+    /// Which balances do not follow from the transfers, looked at anew when a run is due.
+    async fn fold_differences(&mut self) -> Vec<String> {
+        let now = self.clock.now();
+        let is_fresh = |at: UnixMs| now < self.next_run && now.0 < at.0 + FOLD_AGAIN_MS;
+        if self.folded.is_some_and(is_fresh) {
+            return Vec::new();
+        }
         let check = self.fold_check.clone();
         let differences = match tokio::task::spawn_blocking(move || check()).await {
             Ok(Ok(differences)) => differences,
-            Ok(Err(error)) => vec![format!("they cannot be checked: {error}")],
-            Err(error) => vec![format!("they cannot be checked: {error}")],
+            // Not kept: asked again at the next look.
+            Ok(Err(error)) => return vec![format!("they cannot be checked: {error}")],
+            Err(error) => return vec![format!("they cannot be checked: {error}")],
         };
+        self.folded = differences.is_empty().then_some(now);
+        differences
+    }
+
+    async fn blockers(&mut self, holdings: &Holdings) -> Result<Vec<String>, Trouble> {
+        let differences = self.fold_differences().await;
         let (asset, holdings) = (self.asset, holdings.clone());
         let blockers = self
             .pool

@@ -138,7 +138,7 @@ pub(super) fn rates(db: &Connection) -> rusqlite::Result<BTreeMap<RateId, Rate>>
     Ok(rates)
 }
 
-fn ledger(db: &Connection) -> rusqlite::Result<Ledger> {
+pub(super) fn ledger(db: &Connection) -> rusqlite::Result<Ledger> {
     let mut balances = Vec::new();
     each(db, "SELECT * FROM balances", |row| {
         let sum = |column| row.get::<_, Money>(column).map(|money| money.0);

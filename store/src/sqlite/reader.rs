@@ -74,10 +74,10 @@ impl Reader {
     pub fn fold_differences(&self) -> Result<Vec<FoldDifference>, StoreError> {
         // One transaction, so that cache and transfers are of the same moment.
         let tx = self.db.unchecked_transaction()?;
-        let book = load::load(&tx)?;
+        let ledger = load::ledger(&tx)?;
         let mut folded = load::fold(&tx)?;
         let mut differences = Vec::new();
-        for (asset, kind, cached) in book.ledger.balances() {
+        for (asset, kind, cached) in ledger.balances() {
             let folded = folded.remove(&(asset, kind.to_string())).unwrap_or_default();
             if folded != cached {
                 differences.push(FoldDifference { asset, kind: kind.to_string(), cached, folded });
