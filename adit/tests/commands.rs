@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Pool, Setup, somebody};
+use common::{Pool, Setup, all_rest, somebody};
 use pow::Algorithm;
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
@@ -65,9 +65,7 @@ async fn payouts_are_held_by_hand_and_go_on_when_released_and_everything_is_list
     pool.wait_for_rewards(1);
     miner.stop().await;
     node.generate(101, NOBODY);
-    pool.wait("maturity", |status| {
-        status["rewards"][0]["state"].as_str().filter(|state| *state == "matured").map(drop)
-    });
+    pool.wait("maturity", all_rest);
     let plan = pool.says(&["payouts", "dry-run"], &["coin"]);
     assert!(plan.contains(&ann) && plan.contains("looking into it"), "{plan}");
     assert_eq!(state_of_payouts(&pool), Vec::<String>::new());
@@ -132,9 +130,7 @@ async fn a_restored_backup_pays_nothing_twice() {
     testkit::wait_for("the unexplained spend", || {
         pool.says(&["payouts", "list"], &[]).contains(&txid).then_some(())
     });
-    pool.wait("maturity", |status| {
-        status["rewards"][0]["state"].as_str().filter(|state| *state == "matured").map(drop)
-    });
+    pool.wait("maturity", all_rest);
     pool.says(&["payouts", "release"], &["all"]);
     node.generate(2, NOBODY);
     assert_eq!(

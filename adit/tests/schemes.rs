@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Chain, Pool, somebody};
+use common::{Chain, Pool, all_rest, somebody};
 use pow::Algorithm;
 use std::time::Duration;
 
@@ -111,11 +111,10 @@ async fn under_solo_the_coinbase_pays_the_finder_and_the_pool_its_fee() {
     pool.wait_for_rewards(3);
     miner.stop().await;
     chain.devnet.mine_to(&devnet::nobody(), 101);
-    let status = pool.wait("maturity", |status| {
-        let rewards = status["rewards"].as_array()?;
-        rewards.iter().all(|reward| reward["state"] == "matured").then(|| status.clone())
-    });
-    let blocks = status["rewards"].as_array().unwrap().len() as i128;
+    pool.wait("maturity", all_rest);
+    let status = pool.status();
+    let rewards = status["rewards"].as_array().unwrap();
+    let blocks = rewards.iter().filter(|reward| reward["state"] == "matured").count() as i128;
     let subsidy = 50 * 100_000_000;
     assert_eq!(held(&chain, &script), blocks * subsidy * 98 / 100);
     assert!(pool.reader().payouts(10).unwrap().is_empty(), "the block itself has paid");

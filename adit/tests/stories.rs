@@ -4,20 +4,13 @@
 
 mod common;
 
-use common::{Pool, Setup, somebody};
+use common::{Pool, Setup, all_rest, somebody};
 use pow::Algorithm;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use testkit::bitcoind::{NOBODY, PASSWORD, USER};
 use testkit::{Bcoin, Bitcoind, Fault, Litecoind, Proxy, Rpc, bitcoind, litecoind};
-
-/// All rewards have come to rest: of blocks at one height, all but one as orphaned.
-fn all_rest(status: &Value) -> Option<()> {
-    let rewards = status["rewards"].as_array()?;
-    let matured = rewards.iter().any(|reward| reward["state"] == "matured");
-    (matured && rewards.iter().all(|reward| reward["state"] != "immature")).then_some(())
-}
 
 /// Every payout made is confirmed, and there is one.
 fn all_confirmed(pool: &Pool) -> Option<()> {

@@ -12,6 +12,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use stratum::coin::{Family, Network};
 use toml::Spanned;
 
 /// Decimals of every coin of the bitcoind family.
@@ -63,7 +64,7 @@ pub enum Level {
 #[serde(deny_unknown_fields)]
 pub struct Asset {
     /// Which coin.
-    pub coin: Coin,
+    pub coin: Family,
     /// Which of its networks.
     pub network: Network,
     /// The first block, on a private chain.
@@ -96,32 +97,6 @@ pub struct Asset {
     /// What transactions pay the network.
     #[serde(default)]
     pub fees: Fees,
-}
-
-/// Which coin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Coin {
-    /// sha256d.
-    Bitcoin,
-    /// scrypt.
-    Litecoin,
-}
-
-/// Which network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Network {
-    /// Real money.
-    Main,
-    /// The public test network.
-    Test,
-    /// Bitcoin's newer one.
-    Testnet4,
-    /// Bitcoin's signed one.
-    Signet,
-    /// A private chain.
-    Regtest,
 }
 
 /// A block the chain must contain.

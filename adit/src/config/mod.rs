@@ -15,7 +15,7 @@ use pow::Difficulty;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use stratum::coin::{Coin, Family, Network};
+use stratum::coin::{Coin, Family};
 use stratum::coinbase::TAG_MAX;
 use stratum::difficulty::Policy;
 use stratum::limits::Limits;
@@ -190,8 +190,8 @@ impl Reader<'_> {
     fn asset(&self, name: String, spanned: Spanned<file::Asset>) -> Result<AssetSettings, Wrong> {
         let span = Spanned::new(spanned.span(), ());
         let asset = spanned.into_inner();
-        let coin = coin_of(asset.coin, asset.network)
-            .map_err(|text| wrong(&span, format!("assets.{name}.network: {text}")))?;
+        let coin = Coin::new(asset.coin, asset.network)
+            .map_err(|error| wrong(&span, format!("assets.{name}.network: {error}")))?;
         if asset.nodes.is_empty() {
             return Err(wrong(&span, format!("assets.{name}.nodes: at least one node is needed")));
         }
@@ -442,21 +442,6 @@ impl Reader<'_> {
             proxy_protocol: port.proxy_protocol,
         })
     }
-}
-
-fn coin_of(coin: file::Coin, network: file::Network) -> Result<Coin, String> {
-    let family = match coin {
-        file::Coin::Bitcoin => Family::Bitcoin,
-        file::Coin::Litecoin => Family::Litecoin,
-    };
-    let network = match network {
-        file::Network::Main => Network::Main,
-        file::Network::Test => Network::Test,
-        file::Network::Testnet4 => Network::Testnet4,
-        file::Network::Signet => Network::Signet,
-        file::Network::Regtest => Network::Regtest,
-    };
-    Coin::new(family, network).map_err(|error| error.to_string())
 }
 
 fn scheme_of(pool: &file::Pool, span: &Spanned<()>) -> Result<Scheme, Wrong> {

@@ -313,3 +313,10 @@ pub fn somebody(n: u8) -> (String, bitcoin::ScriptBuf) {
     let address = bitcoin::Address::from_script(&script, bitcoin::Network::Regtest).unwrap();
     (address.to_string(), script)
 }
+
+/// All rewards have come to rest: of blocks at one height, all but one as orphaned.
+pub fn all_rest(status: &Value) -> Option<()> {
+    let rewards = status["rewards"].as_array()?;
+    let matured = rewards.iter().any(|reward| reward["state"] == "matured");
+    (matured && rewards.iter().all(|reward| reward["state"] != "immature")).then_some(())
+}

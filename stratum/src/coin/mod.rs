@@ -5,10 +5,12 @@
 pub mod address;
 
 use pow::Algorithm;
+use serde::Deserialize;
 use std::fmt;
 
 /// Which coin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Family {
     /// Bitcoin: sha256d.
     Bitcoin,
@@ -17,7 +19,8 @@ pub enum Family {
 }
 
 /// Which of its networks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Network {
     /// Real money.
     Main,
