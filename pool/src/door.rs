@@ -3,6 +3,7 @@
 //! Invariant: a future dropped here loses an answer, never a fact: what was sent is still written.
 
 use crate::books::Books;
+use crate::observe::Observatory;
 use crate::view::View;
 use accounting::rate::Rate;
 use accounting::{
@@ -114,6 +115,7 @@ pub(crate) enum Command {
 pub struct Pool {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) view: Arc<ArcSwap<View>>,
+    pub(crate) noise: Arc<Observatory>,
 }
 
 /// A record on its way to disk.
@@ -233,6 +235,12 @@ impl Pool {
         });
         self.commands.send(Command::Order(boxed)).await.map_err(|_| Refused::Stopping)?;
         answer.await.unwrap_or(Err(Refused::Stopping))
+    }
+
+    /// What people look at, machine by machine.
+    #[must_use]
+    pub fn noise(&self) -> &Observatory {
+        &self.noise
     }
 
     /// The newest snapshot for readers.

@@ -8,7 +8,7 @@
 //!
 //! Reading order: [`config`] (what a pool is), [`door`] (how the doors come in), [`writer`] (the thread), [`books`] (what
 //! it knows), [`rewards`], [`payouts`] and [`spends`] (how money moves), [`treasury`] (who holds the coins), [`cashier`] (the task
-//! that makes payouts happen), [`view`] (what readers see).
+//! that makes payouts happen), [`view`] and [`observe`] (what readers see).
 
 #![deny(
     clippy::float_arithmetic,
@@ -23,6 +23,7 @@ pub mod clock;
 pub mod config;
 pub mod crash;
 pub mod door;
+pub mod observe;
 pub mod payouts;
 pub mod rewards;
 pub mod spends;

@@ -50,7 +50,7 @@ pub fn start(
     let books = Books::open(store.as_mut(), assets, pools, clock.now())?;
     let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
     let view = Arc::new(ArcSwap::from_pointee(books.view(clock.now(), None)));
-    let pool = Pool { commands, view: view.clone() };
+    let pool = Pool { commands, view: view.clone(), noise: Arc::default() };
     let mut desk = Desk {
         store,
         books,

@@ -84,6 +84,15 @@ impl Target {
     }
 }
 
+/// Expected hashes until one is as small as this (in the byte order in which SHA-256 gives it), for display: exact to
+/// fifteen digits.
+#[must_use]
+pub fn hashes_until(hash: &[u8; 32]) -> f64 {
+    let top: [u8; 16] = hash[16..].try_into().unwrap_or_default();
+    // 2^256 over the hash, by the upper halves of both.
+    2f64.powi(128) / (u128::from_le_bytes(top) as f64 + 1.0)
+}
+
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Target({:064x})", self.0)

@@ -19,6 +19,7 @@ use crate::wire::v1::{self, Configure, Id, JobRef, Request, Submission};
 use crate::worker::{Worker, Workers, percent_decoded};
 use accounting::{Identity, IdentityKind, Share, UnixMs, Weight};
 use pool::BlockReport;
+use pool::observe::AGENT_MAX;
 use pow::Difficulty;
 use recording::{Accepted, Batch, Pending};
 use std::collections::VecDeque;
@@ -54,6 +55,8 @@ struct Channel {
     awaited: Option<Token>,
     epochs: Epochs,
     seen: Seen,
+    /// What the miner says it is.
+    agent: Box<str>,
 }
 
 impl Channel {
@@ -336,7 +339,10 @@ impl Session {
             }
             None => {
                 tracing::debug!(port = %self.port.name, user_agent, "subscribed");
-                self.channel = Some(self.open_channel(earlier, now));
+                let mut channel = self.open_channel(earlier, now);
+                let printable = user_agent.chars().filter(|c| !c.is_control());
+                channel.agent = printable.take(AGENT_MAX).collect::<String>().into();
+                self.channel = Some(channel);
             }
         }
         let Some(channel) = &self.channel else { return };
@@ -358,6 +364,7 @@ impl Session {
             awaited: None,
             epochs: Epochs::default(),
             seen: Seen::default(),
+            agent: Box::default(),
         };
         match earlier.map(|token| (token, self.door.extranonces.resume(token, now))) {
             Some((_, Resumed::Parked(token, parked))) => {
@@ -462,6 +469,7 @@ impl Session {
             identity: Arc::new(identity),
             display: wallet.into(),
             name: name.into(),
+            attendance: None,
             ids: None,
         })
     }
@@ -583,7 +591,10 @@ impl Session {
     fn submit(&mut self, id: Id, submission: &Submission, now: u64) -> Result<(), Closing> {
         match self.judge(submission, now) {
             Ok((worker, verified, job)) => self.take(id, submission, worker, &verified, &job, now),
-            Err(reject) => self.refuse(&id, reject, now),
+            Err(reject) => {
+                let worker = self.workers.find(&submission.user);
+                self.refuse(&id, worker, reject, now)
+            }
         }
     }
 
@@ -631,7 +642,7 @@ impl Session {
                 if let Some(channel) = &mut self.channel {
                     channel.seen.forget(job.no, &verified.hash);
                 }
-                self.refuse(&id, Reject::NotRecorded, now)
+                self.refuse(&id, Some(worker), Reject::NotRecorded, now)
             }
             Ok(weight) => {
                 let rate = job.rate.as_ref().map(accounting::rate::Rate::id).unwrap_or_default();
@@ -641,12 +652,13 @@ impl Session {
                     weight,
                     rate,
                     hash: verified.hash,
+                    hashes: verified.hashes,
                     job: job.no,
                 });
                 self.good_share(submission.job, now);
                 Ok(())
             }
-            Err(reject) => self.refuse(&id, reject, now),
+            Err(reject) => self.refuse(&id, Some(worker), reject, now),
         }
     }
 
@@ -678,7 +690,7 @@ impl Session {
         now: u64,
     ) -> Result<(), Closing> {
         let Some(channel) = &self.channel else {
-            return self.refuse(&id, Reject::NotSubscribed, now);
+            return self.refuse(&id, Some(worker), Reject::NotSubscribed, now);
         };
         let (identity, display, name) = self.finder(worker);
         let extranonce2 = submission
@@ -713,16 +725,26 @@ impl Session {
         let answer = self.door.blocks.found(report, job.block(&verified.header, &coinbase));
         match verified.verdict {
             Ok(weight) => {
-                self.pending.push_back(Pending::Block { answer, id, weight });
+                let hashes = verified.hashes;
+                self.pending.push_back(Pending::Block { answer, id, worker, weight, hashes });
                 self.good_share(submission.job, now);
                 Ok(())
             }
-            Err(reject) => self.refuse(&id, reject, now),
+            Err(reject) => self.refuse(&id, Some(worker), reject, now),
         }
     }
 
-    fn refuse(&mut self, id: &Id, reject: Reject, now: u64) -> Result<(), Closing> {
+    fn refuse(
+        &mut self,
+        id: &Id,
+        worker: Option<usize>,
+        reject: Reject,
+        now: u64,
+    ) -> Result<(), Closing> {
         self.door.stats.rejected(reject);
+        if let Some(worker) = worker {
+            self.observe(worker, |counts| counts.refused(reject.label()));
+        }
         v1::write_error(id, "null", reject.code(), reject.message(), &mut self.out);
         self.bad_share(reject, now)
     }

@@ -9,6 +9,7 @@ use crate::wire::v1::Submission;
 use accounting::{UnixMs, Weight};
 use hashbrown::HashSet;
 use pow::Target;
+use pow::target::hashes_until;
 use std::collections::VecDeque;
 
 /// A header's time may run ahead of ours by this much (consensus allows two hours).
@@ -45,12 +46,14 @@ pub struct Given<'a> {
 }
 
 /// The outcome of a submission whose header could be built.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Verified {
     /// The 80 bytes.
     pub header: [u8; 80],
     /// Its double SHA-256: the block's hash if it solves, the share's key anyway.
     pub hash: [u8; 32],
+    /// Expected hashes until one is as small: how lucky it was.
+    pub hashes: f64,
     /// Does it meet the network's target?
     pub solves: bool,
     /// Its weight, or why it is refused.
@@ -92,7 +95,7 @@ pub fn verify(
     let Judged { header, hash, pow_hash, solves } = judged;
     let ladder = Ladder { submission, job, jobs, given, hash, pow_hash, outside };
     let verdict = ladder.climb(seen);
-    Ok(Verified { header, hash, solves, verdict })
+    Ok(Verified { header, hash, hashes: hashes_until(&pow_hash), solves, verdict })
 }
 
 struct Judged {

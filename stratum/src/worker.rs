@@ -3,6 +3,7 @@
 //! Invariant: a worker keeps its place for the connection's life; a user name stands there once.
 
 use accounting::{AccountId, Identity, WorkerId};
+use pool::observe::Meter;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -12,8 +13,30 @@ pub(crate) struct Worker {
     pub(crate) identity: Arc<Identity>,
     pub(crate) display: Box<str>,
     pub(crate) name: Box<str>,
+    /// What people see of it, from its first share on.
+    pub(crate) attendance: Option<Attendance>,
     /// Known once a share of it was accepted: nobody is written down for asking.
     pub(crate) ids: Option<(AccountId, WorkerId)>,
+}
+
+/// A connection that a machine is here on.
+pub(crate) struct Attendance(Arc<Meter>);
+
+impl Attendance {
+    pub(crate) fn at(meter: Arc<Meter>) -> Self {
+        meter.count(|counts| counts.connections += 1);
+        Attendance(meter)
+    }
+
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.0
+    }
+}
+
+impl Drop for Attendance {
+    fn drop(&mut self) {
+        self.0.count(|counts| counts.connections = counts.connections.saturating_sub(1));
+    }
 }
 
 /// The authorised workers, in the order they came.

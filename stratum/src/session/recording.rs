@@ -5,9 +5,11 @@
 use super::{Session, WRITER_PATIENCE};
 use crate::reject::Reject;
 use crate::wire::v1::{self, Id};
+use crate::worker::Attendance;
 use accounting::{AccountId, RateId, Share, ShareKey, ShareSeq, Weight, WorkerId};
 use pool::Refused;
 use pool::door::{Answer, Recording};
+use pool::observe::{Counts, Machine};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
@@ -22,6 +24,8 @@ pub(super) struct Accepted {
     pub(super) weight: Weight,
     pub(super) rate: RateId,
     pub(super) hash: [u8; 32],
+    /// How lucky it was.
+    pub(super) hashes: f64,
     pub(super) job: u32,
 }
 
@@ -30,12 +34,24 @@ pub(super) struct Batch {
     /// Request, job and header hash of each.
     pub(super) waiting: Vec<(Id, u32, [u8; 32])>,
     pub(super) weight: u128,
+    worker: usize,
+    /// Of the best.
+    hashes: f64,
 }
 
 /// Answers that wait for the disk.
 pub(super) enum Pending {
-    Shares { recording: Recording, batch: Batch },
-    Block { answer: oneshot::Receiver<Answer<()>>, id: Id, weight: Weight },
+    Shares {
+        recording: Recording,
+        batch: Batch,
+    },
+    Block {
+        answer: oneshot::Receiver<Answer<()>>,
+        id: Id,
+        worker: usize,
+        weight: Weight,
+        hashes: f64,
+    },
 }
 
 impl Session {
@@ -83,7 +99,7 @@ impl Session {
             if self.enrol(worker).await.is_err() {
                 let own = self.accepted.extract_if(.., |share| share.worker == worker);
                 let waiting = own.map(|share| (share.id, share.job, share.hash)).collect();
-                self.not_recorded(&Batch { waiting, weight: 0 });
+                self.not_recorded(&Batch { waiting, weight: 0, worker, hashes: 0.0 });
             }
         }
     }
@@ -97,7 +113,29 @@ impl Session {
         if let Some(who) = self.workers.get_mut(worker) {
             who.ids = Some(ids);
         }
+        self.observe(worker, |counts| counts.ids = Some(ids));
         Ok(ids)
+    }
+
+    /// Counts something of a machine, for people.
+    pub(super) fn observe(&mut self, worker: usize, change: impl FnOnce(&mut Counts)) {
+        let Some(who) = self.workers.get_mut(worker) else { return };
+        if who.attendance.is_none() {
+            let (identity, worker) = (who.identity.clone(), who.name.clone());
+            let machine = Machine { pool: self.door.pool_id, identity, worker };
+            let meter = self.door.pool.noise().meter(machine, self.door.clock.now());
+            let Some(meter) = meter else { return };
+            meter.count(|counts| {
+                counts.display.clone_from(&who.display);
+                let agent = self.channel.as_ref().map(|channel| channel.agent.clone());
+                counts.agent = agent.unwrap_or_default();
+                counts.ids = who.ids.or(counts.ids);
+            });
+            who.attendance = Some(Attendance::at(meter));
+        }
+        if let Some(attendance) = &who.attendance {
+            attendance.meter().count(change);
+        }
     }
 
     fn shares(
@@ -109,8 +147,9 @@ impl Session {
         let pool = self.door.pool_id;
         let mut shares = Vec::with_capacity(batch.len());
         let mut waiting = Vec::with_capacity(batch.len());
-        let mut sum = 0;
-        for Accepted { id, weight, rate, hash, job, .. } in batch {
+        let (mut sum, mut of, mut best) = (0, 0, 0.0);
+        for Accepted { id, worker: at, weight, rate, hash, hashes, job } in batch {
+            (of, best) = (at, hashes.max(best));
             sum += u128::from(weight.get());
             shares.push(Share {
                 pool,
@@ -123,7 +162,7 @@ impl Session {
             });
             waiting.push((id, job, hash));
         }
-        (shares, Batch { waiting, weight: sum })
+        (shares, Batch { waiting, weight: sum, worker: of, hashes: best })
     }
 
     fn not_recorded(&mut self, batch: &Batch) {
@@ -164,12 +203,19 @@ impl Session {
     fn answer(&mut self, pending: Pending, durable: bool) {
         match (pending, durable) {
             (Pending::Shares { batch, .. }, true) => {
-                self.door.stats.accepted(batch.waiting.len() as u64, batch.weight);
+                let count = batch.waiting.len() as u64;
+                self.door.stats.accepted(count, batch.weight);
+                let now = self.door.clock.now();
+                self.observe(batch.worker, |counts| {
+                    counts.accepted(count, batch.weight, batch.hashes, now);
+                });
                 batch.waiting.iter().for_each(|(id, _, _)| v1::write_true(id, &mut self.out));
             }
             (Pending::Shares { batch, .. }, false) => self.not_recorded(&batch),
-            (Pending::Block { id, weight, .. }, true) => {
+            (Pending::Block { id, worker, weight, hashes, .. }, true) => {
                 self.door.stats.accepted(1, weight.get().into());
+                let now = self.door.clock.now();
+                self.observe(worker, |counts| counts.accepted(1, weight.get().into(), hashes, now));
                 v1::write_true(&id, &mut self.out);
             }
             (Pending::Block { id, .. }, false) => {
