@@ -5,6 +5,7 @@
 
 use crate::config::{AssetConfig, PoolConfig};
 use crate::door::Refused;
+use crate::view::Standings;
 use accounting::ledger::{Applied, Kind, Ledger, Posting, Refusal};
 use accounting::payout::Payout;
 use accounting::rate::Rate;
@@ -78,8 +79,12 @@ pub struct PoolBook {
     pub(crate) last_slice: SliceNo,
     pub(crate) carries: HashMap<AccountId, Carry>,
     pub(crate) network_work: u128,
+    /// Work in closed slices since the last block.
+    pub(crate) round_work: u128,
     /// Work waiting in the open slice, by rate: what the bankroll already owes for it.
     bought: BTreeMap<RateId, u128>,
+    /// Everybody's part of the window, for the view.
+    pub(crate) standings: Arc<Standings>,
     /// Up to here it is known to have no open shares, from a note made now and then.
     quiet: ShareSeq,
     /// Work of the batch that is being written, by rate.
@@ -437,6 +442,7 @@ impl Books {
         let Some(slice) = pool.open.close() else { return };
         let slice = Arc::new(slice);
         pool.last_slice = slice.no;
+        pool.round_work = pool.round_work.saturating_add(slice.total.weight);
         pool.bought.clear();
         let mut credits = Vec::new();
         // Whatever the scheme is now: what was accepted at a price is paid it.
@@ -595,6 +601,7 @@ fn name_pools(
                 asset,
                 last_slice: None,
                 cut: SliceNo(0),
+                round_work: 0,
                 last_network_work: None,
                 carries: HashMap::new(),
             }
@@ -636,7 +643,9 @@ impl PoolBook {
             last_slice: previous.map_or(SliceNo(0), |(no, _)| no),
             carries: stored.carries.clone(),
             network_work: stored.last_network_work.unwrap_or(0),
+            round_work: stored.round_work,
             bought: BTreeMap::new(),
+            standings: Arc::default(),
             quiet: ShareSeq(0),
             admitted: BTreeMap::new(),
             shares: 0,

@@ -66,7 +66,9 @@ impl Books {
             through: reward.window.as_ref().map(|window| window.through),
         };
         self.rewards.insert(found.block, stored);
-        self.push(Change::Reward { reward: Box::new(reward), at: now });
+        let round_work =
+            self.pools.get_mut(&found.pool).map_or(0, |pool| std::mem::take(&mut pool.round_work));
+        self.push(Change::Reward { reward: Box::new(reward), round_work, at: now });
         if !credits.transfers.is_empty() {
             self.must_post(Posting::Pend(credits), now);
         }

@@ -6,10 +6,15 @@ use crate::books::Books;
 use accounting::ledger::{Balance, Kind};
 use accounting::payout::PayoutState;
 use accounting::reward::RewardState;
-use accounting::{AccountId, Amount, AssetId, PayoutId, PoolId, RewardId, ShareSeq, UnixMs};
+use accounting::{AccountId, Amount, AssetId, PayoutId, PoolId, RateId, RewardId, ShareSeq, UnixMs};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The newest rewards, payouts and largest balances that a snapshot carries; all others are in the store.
 pub const LISTED_MAX: usize = 100;
+
+/// How often everybody's part of the windows is added up.
+const STANDINGS_MS: u64 = 5000;
 
 /// A snapshot of the books.
 #[derive(Debug, Clone, Default)]
@@ -47,10 +52,36 @@ pub struct PoolView {
     pub shares: u64,
     /// Work since start.
     pub work: u128,
+    /// Its money.
+    pub asset: AssetId,
     /// Accounts with work in the window.
     pub accounts: usize,
     /// Work of one block.
     pub network_work: u128,
+    /// Work since the last block.
+    pub round_work: u128,
+    /// What each account has in the window now, ascending by account; a few seconds old.
+    pub standings: Arc<Standings>,
+}
+
+/// Everybody's part of a pool's window.
+#[derive(Debug, Clone, Default)]
+pub struct Standings {
+    /// When they were added up.
+    pub at: UnixMs,
+    /// Work by account, ascending by account.
+    pub rows: Vec<(AccountId, u128)>,
+    /// Work of all.
+    pub total: u128,
+}
+
+impl Standings {
+    /// An account's work.
+    #[must_use]
+    pub fn of(&self, account: AccountId) -> u128 {
+        let found = self.rows.binary_search_by_key(&account, |(id, _)| *id);
+        found.ok().and_then(|at| self.rows.get(at)).map_or(0, |(_, work)| *work)
+    }
 }
 
 /// One asset.
@@ -122,7 +153,8 @@ pub struct BalanceView {
 impl Books {
     /// A snapshot for readers.
     #[must_use]
-    pub fn view(&self, at: UnixMs, store_failing: Option<String>) -> View {
+    pub fn view(&mut self, at: UnixMs, store_failing: Option<String>) -> View {
+        self.add_up_standings(at);
         View {
             at,
             folded: self.folded(),
@@ -141,14 +173,34 @@ impl Books {
         }
     }
 
+    /// Adds up everybody's part of the windows now and then: it takes a while where there are many.
+    fn add_up_standings(&mut self, at: UnixMs) {
+        for pool in self.pools.values_mut() {
+            if at.0 < pool.standings.at.0 + STANDINGS_MS {
+                continue;
+            }
+            let mut by_account: BTreeMap<AccountId, u128> =
+                pool.window.sums().map(|(account, tally)| (account, tally.weight)).collect();
+            for row in pool.open.rows().filter(|row| row.rate == RateId::default()) {
+                *by_account.entry(row.account).or_default() += row.tally.weight;
+            }
+            let rows: Vec<_> = by_account.into_iter().collect();
+            let total = rows.iter().fold(0, |sum: u128, (_, work)| sum.saturating_add(*work));
+            pool.standings = Arc::new(Standings { at, rows, total });
+        }
+    }
+
     fn pool_views(&self) -> Vec<PoolView> {
         let view = |(id, pool): (&PoolId, &crate::books::PoolBook)| PoolView {
             id: *id,
             name: pool.config.name.clone(),
             shares: pool.shares,
             work: pool.work,
+            asset: pool.asset,
             accounts: pool.window.accounts(),
             network_work: pool.network_work,
+            round_work: pool.round_work.saturating_add(pool.open.total().weight),
+            standings: pool.standings.clone(),
         };
         self.pools.iter().map(view).collect()
     }

@@ -47,7 +47,7 @@ pub fn start(
     pools: Vec<PoolConfig>,
     clock: impl Clock,
 ) -> Result<Writer, StoreError> {
-    let books = Books::open(store.as_mut(), assets, pools, clock.now())?;
+    let mut books = Books::open(store.as_mut(), assets, pools, clock.now())?;
     let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
     let view = Arc::new(ArcSwap::from_pointee(books.view(clock.now(), None)));
     let pool = Pool { commands, view: view.clone(), noise: Arc::default() };

@@ -73,6 +73,8 @@ pub struct StoredPool {
     pub last_slice: Option<(SliceNo, [u8; 32], ShareSeq)>,
     /// The slice that ended the last round.
     pub cut: SliceNo,
+    /// Work in closed slices since the last block found.
+    pub round_work: u128,
     /// The network work of the last block found, a first guess at the window's length.
     pub last_network_work: Option<u128>,
     /// What each account is owed in fractions of a unit.

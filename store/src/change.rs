@@ -85,6 +85,8 @@ pub enum Change {
     Reward {
         /// The reward.
         reward: Box<Reward>,
+        /// The pool's work since its block before.
+        round_work: u128,
         /// When.
         at: UnixMs,
     },

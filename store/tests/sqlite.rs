@@ -172,7 +172,7 @@ fn the_book_comes_back_as_it_was_and_applying_twice_is_applying_once() {
     let reward = reward();
     let mut ledger = Ledger::default();
     let mut changes = names();
-    changes.push(Change::Reward { reward: Box::new(reward.clone()), at: UnixMs(6) });
+    changes.push(Change::Reward { reward: Box::new(reward.clone()), round_work: 3, at: UnixMs(6) });
     changes.extend(posting(&mut ledger, Posting::Pend(reward.credits())));
     changes.push(Change::Hold { scope: "all".into(), reason: "restored".into(), at: UnixMs(1) });
     changes.push(Change::Spend { asset: ASSET, txid: [3; 32], detail: "?".into(), at: UnixMs(1) });
@@ -353,7 +353,7 @@ fn the_views_for_people_can_be_queried() {
     store.append(&[share(1), share(2)]).unwrap();
     let mut ledger = Ledger::default();
     let mut changes = names();
-    changes.push(Change::Reward { reward: Box::new(reward()), at: UnixMs(6) });
+    changes.push(Change::Reward { reward: Box::new(reward()), round_work: 3, at: UnixMs(6) });
     let set = TransferSet {
         key: SetKey::Act(1),
         asset: ASSET,

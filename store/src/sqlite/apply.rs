@@ -57,7 +57,7 @@ fn apply_one(tx: &Connection, change: &Change) -> rusqlite::Result<()> {
             "INSERT OR IGNORE INTO slice_revocations VALUES (?, ?, ?, ?, ?)",
             params![pool.0, int(slice.0)?, int(seq.0)?, int(account.0)?, int(*weight)?],
         )?,
-        Change::Reward { reward: r, at } => reward(tx, r, *at)?,
+        Change::Reward { reward: r, round_work, at } => reward(tx, r, *round_work, *at)?,
         Change::RewardState { id, state, generation, force, closed, at } => run(
             tx,
             "UPDATE rewards SET state = ?, generation = ?, force_key = ?, closed = ?, changed_at = ? WHERE block = ?",
@@ -173,11 +173,16 @@ fn slice(
     )
 }
 
-fn reward(tx: &Connection, r: &Reward, at: UnixMs) -> rusqlite::Result<usize> {
+fn reward(
+    tx: &Connection,
+    r: &Reward,
+    round_work: u128,
+    at: UnixMs,
+) -> rusqlite::Result<usize> {
     let window = r.window.as_ref();
     let known = run(
         tx,
-        "INSERT OR IGNORE INTO rewards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO rewards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         params![
             Text(r.id),
             r.pool.0,
@@ -202,6 +207,8 @@ fn reward(tx: &Connection, r: &Reward, at: UnixMs) -> rusqlite::Result<usize> {
             false,
             int(at.0)?,
             int(at.0)?,
+            Sum(round_work),
+            int(r.split.as_ref().map_or(0, |split| split.rows.len() as u64))?,
         ],
     )?;
     if known == 0 {
@@ -282,8 +289,17 @@ fn payout(tx: &Connection, p: &Payout) -> rusqlite::Result<usize> {
     let at = int(p.created_at.0)?;
     let known = run(
         tx,
-        "INSERT OR IGNORE INTO payouts VALUES (?, ?, ?, ?, NULL, 0, ?, ?)",
-        params![int(p.id.0)?, p.asset.0, p.state.as_str(), p.round, at, at],
+        "INSERT OR IGNORE INTO payouts VALUES (?, ?, ?, ?, NULL, 0, ?, ?, ?, ?)",
+        params![
+            int(p.id.0)?,
+            p.asset.0,
+            p.state.as_str(),
+            p.round,
+            at,
+            at,
+            int(p.parts.len() as u64)?,
+            Money(p.sent())
+        ],
     )?;
     for part in &p.parts {
         let (debit, sent) = (Money(part.debit), Money(part.sent));

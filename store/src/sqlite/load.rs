@@ -57,8 +57,17 @@ fn each(
     sql: &str,
     mut row: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
+    each_with(db, sql, [], &mut row)
+}
+
+fn each_with(
+    db: &Connection,
+    sql: &str,
+    values: impl rusqlite::Params,
+    mut row: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
     let mut statement = db.prepare(sql)?;
-    let mut rows = statement.query([])?;
+    let mut rows = statement.query(values)?;
     while let Some(found) = rows.next()? {
         row(found)?;
     }
@@ -87,6 +96,13 @@ fn pool(db: &Connection, id: PoolId, asset: AssetId) -> rusqlite::Result<StoredP
     // A round is paid by a block that stands: an orphan's is part of the next.
     let standing = "SELECT max(window_through) FROM rewards WHERE pool = ? AND state <> 'orphaned'";
     let cut = db.query_row(standing, [id.0], |row| through(row, 0))?;
+    let since = "SELECT weight FROM slices WHERE pool = ?1
+                   AND first > (SELECT coalesce(max(window_end), 0) FROM rewards WHERE pool = ?1)";
+    let mut round_work = 0_u128;
+    each_with(db, since, [id.0], |row| {
+        round_work = round_work.saturating_add(row.get::<_, Sum>(0)?.0);
+        Ok(())
+    })?;
     let mut carries = HashMap::new();
     // With max(), SQLite takes the other columns from the row that has the maximum.
     let mut newest = db.prepare(
@@ -101,6 +117,7 @@ fn pool(db: &Connection, id: PoolId, asset: AssetId) -> rusqlite::Result<StoredP
         asset,
         last_slice: last_slice.optional()?,
         cut: cut.unwrap_or(SliceNo(0)),
+        round_work,
         last_network_work: last_work,
         carries,
     })

@@ -97,6 +97,7 @@ CREATE TABLE slice_credits (
   carry_after  ANY NOT NULL,
   PRIMARY KEY (pool, no, account)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX slice_credits_of_account ON slice_credits (account);
 
 CREATE TABLE rewards (
   block         TEXT PRIMARY KEY,
@@ -121,9 +122,14 @@ CREATE TABLE rewards (
   force_key     TEXT NOT NULL,
   closed        INTEGER NOT NULL,
   created_at    INTEGER NOT NULL,
-  changed_at    INTEGER NOT NULL
+  changed_at    INTEGER NOT NULL,
+  -- Work of the pool since its block before, and rows of the split: what lists show.
+  round_work    ANY NOT NULL,
+  accounts      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX rewards_by_pool ON rewards (pool, window_end);
+CREATE INDEX rewards_by_time ON rewards (window_end);
+CREATE INDEX rewards_by_finder ON rewards (finder, window_end);
 CREATE INDEX rewards_open ON rewards (closed) WHERE closed = 0;
 CREATE TABLE split_rows (
   block   TEXT NOT NULL,
@@ -176,7 +182,9 @@ CREATE TABLE payouts (
   confirmed_version INTEGER,
   closed     INTEGER NOT NULL,
   created_at INTEGER NOT NULL,
-  changed_at INTEGER NOT NULL
+  changed_at INTEGER NOT NULL,
+  recipients INTEGER NOT NULL,
+  sent       ANY NOT NULL
 ) STRICT;
 CREATE INDEX payouts_open ON payouts (closed) WHERE closed = 0;
 CREATE TABLE payout_parts (

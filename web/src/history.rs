@@ -1,0 +1,423 @@
+//! What machines, accounts and pools did: totals, rates, and charts, gathered from the meters every few seconds.
+//!
+//! Invariant: for people only. It may lose the last minutes in a crash; no money is reckoned from it.
+
+mod machines;
+mod series;
+
+pub use series::{Point, Range};
+
+use crate::db::{Db, DbError};
+use crate::rates::Rates;
+use accounting::{AccountId, PoolId, UnixMs, WorkerId};
+use pool::observe::{Counts, Machine, Observatory};
+use series::{Bucket, Row};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+/// How often the meters are read.
+pub const SAMPLE_EVERY: Duration = Duration::from_secs(5);
+/// Machines that had no share for so long are no longer listed.
+const LISTED_MS: u64 = 7 * 24 * 3600 * 1000;
+/// Meters of machines that have gone are dropped after this.
+const IDLE_MS: u64 = 3600 * 1000;
+/// Who had a share within this is mining.
+pub const ACTIVE_MS: u64 = 10 * 60 * 1000;
+
+/// Everything remembered.
+pub struct History {
+    db: Db,
+    known: RwLock<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    machines: HashMap<Machine, Track>,
+    accounts: HashMap<(PoolId, AccountId), AccountTrack>,
+    pools: BTreeMap<PoolId, PoolTrack>,
+    sampled_at: Option<UnixMs>,
+    noted_at: UnixMs,
+}
+
+/// One machine over time.
+#[derive(Debug, Clone, Default)]
+pub struct Track {
+    /// Everything it did that was ever noted, this process's part included.
+    pub total: Total,
+    /// Its work a second.
+    pub rates: Rates,
+    /// Open connections.
+    pub connections: u32,
+    /// Has it a meter?
+    seen: bool,
+    /// What the meter said last.
+    last: Total,
+    /// What was noted before the meter began.
+    base: Total,
+}
+
+/// What a machine did.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Total {
+    /// Its numbers, once a share of it was accepted.
+    pub ids: Option<(AccountId, WorkerId)>,
+    /// As its owner writes the account.
+    pub display: Box<str>,
+    /// What it says it is.
+    pub agent: Box<str>,
+    /// Accepted shares.
+    pub shares: u64,
+    /// Their work.
+    pub work: f64,
+    /// Refused ones, by reason.
+    pub rejected: BTreeMap<String, u64>,
+    /// Expected hashes of its best share.
+    pub best: f64,
+    /// When that was.
+    pub best_at: UnixMs,
+    /// Its last accepted share.
+    pub last_share: UnixMs,
+    /// Expected hashes of a share asked for.
+    pub asked: f64,
+    /// First seen.
+    pub since: UnixMs,
+}
+
+/// One account in one pool.
+#[derive(Debug, Clone, Default)]
+pub struct AccountTrack {
+    /// As its owner writes it.
+    pub display: Box<str>,
+    /// Its work a second.
+    pub rates: Rates,
+    /// Accepted shares.
+    pub shares: u64,
+    /// Refused ones.
+    pub rejected: u64,
+    /// Machines that are mining.
+    pub active: u32,
+    /// Expected hashes of its best share.
+    pub best: f64,
+    /// Its last accepted share.
+    pub last_share: UnixMs,
+    gathering: BTreeMap<u32, Bucket>,
+}
+
+/// One pool.
+#[derive(Debug, Clone, Default)]
+pub struct PoolTrack {
+    /// Its work a second.
+    pub rates: Rates,
+    /// Its accepted shares a second.
+    pub share_rates: Rates,
+    /// Machines that are mining.
+    pub active: u32,
+    /// Accounts that are mining.
+    pub accounts: u32,
+    /// Shares refused, by reason.
+    pub rejected: BTreeMap<String, u64>,
+    /// Accepted shares.
+    pub shares: u64,
+    /// Expected hashes of the best share.
+    pub best: f64,
+    gathering: BTreeMap<u32, Bucket>,
+}
+
+impl History {
+    /// Goes on from what was noted.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn open(db: Db, now: UnixMs) -> Result<Self, DbError> {
+        let since = UnixMs(now.0.saturating_sub(LISTED_MS));
+        let machines = db.now(|sql| machines::load(sql, since, now))?;
+        let mut known = Known { machines, noted_at: now, ..Known::default() };
+        known.add_up();
+        Ok(History { db, known: RwLock::new(known) })
+    }
+
+    /// Reads all meters.
+    pub fn sample(&self, noise: &Observatory, now: UnixMs) {
+        let meters = noise.all();
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let since = known.sampled_at.replace(now).unwrap_or(now);
+        let seconds = now.0.saturating_sub(since.0) as f64 / 1000.0;
+        known.begin();
+        let Known { machines, accounts, pools, .. } = &mut *known;
+        for (machine, meter) in meters {
+            let pool = machine.pool;
+            let track = machines.entry(machine).or_default();
+            let step = meter.look(|counts| track.advance(counts, seconds));
+            tally(accounts, pools, pool, track, &step, now);
+        }
+        for (machine, track) in machines.iter_mut().filter(|(_, track)| !track.seen) {
+            track.connections = 0;
+            track.rates.add(0.0, seconds);
+            tally(accounts, pools, machine.pool, track, &Step::default(), now);
+        }
+        known.end(seconds, now);
+        known.machines.retain(|_, track| {
+            track.connections > 0 || now.0 < track.total.last_share.max(track.total.since).0 + LISTED_MS
+        });
+        drop(known);
+        noise.forget_idle(UnixMs(now.0.saturating_sub(IDLE_MS)));
+    }
+
+    /// Writes finished buckets, and now and then all machines; `all` when the process ends.
+    ///
+    /// # Errors
+    /// When the database cannot be written; it is tried again with what has come by then.
+    pub fn note(&self, now: UnixMs, all: bool) -> Result<(), DbError> {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let rows = known.finished(now, all);
+        let due = all || now.0 >= known.noted_at.0 + 600_000;
+        let machines = match due {
+            true => known.machines.iter().map(|(m, t)| (m.clone(), t.clone())).collect(),
+            false => Vec::new(),
+        };
+        if due {
+            known.noted_at = now;
+        }
+        drop(known);
+        if rows.is_empty() && machines.is_empty() {
+            return Ok(());
+        }
+        self.db.now(|sql| {
+            let tx = sql.transaction()?;
+            series::write(&tx, &rows)?;
+            machines::write(&tx, &machines, now)?;
+            if due {
+                series::forget(&tx, now)?;
+            }
+            tx.commit()
+        })
+    }
+
+    /// A pool's rates and counts.
+    #[must_use]
+    pub fn pool(&self, pool: PoolId) -> PoolTrack {
+        self.read(|known| known.pools.get(&pool).cloned().unwrap_or_default())
+    }
+
+    /// An account's rates and counts in a pool.
+    #[must_use]
+    pub fn account(&self, pool: PoolId, account: AccountId) -> Option<AccountTrack> {
+        self.read(|known| known.accounts.get(&(pool, account)).cloned())
+    }
+
+    /// Every account of a pool.
+    #[must_use]
+    pub fn accounts(&self, pool: PoolId) -> Vec<(AccountId, AccountTrack)> {
+        self.read(|known| {
+            let own = known.accounts.iter().filter(|((of, _), _)| *of == pool);
+            own.map(|((_, id), track)| (*id, track.clone())).collect()
+        })
+    }
+
+    /// The machines of whom `is_whose` says yes to, with their pools and names.
+    #[must_use]
+    pub fn machines(&self, is_whose: impl Fn(&Machine) -> bool) -> Vec<(Machine, Track)> {
+        self.read(|known| {
+            let own = known.machines.iter().filter(|(machine, _)| is_whose(machine));
+            own.map(|(machine, track)| (machine.clone(), track.clone())).collect()
+        })
+    }
+
+    /// How many machines are known.
+    #[must_use]
+    pub fn machine_count(&self) -> usize {
+        self.read(|known| known.machines.len())
+    }
+
+    /// A chart: of a pool, or of one account in it.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn chart(
+        &self,
+        pool: PoolId,
+        account: Option<AccountId>,
+        range: Range,
+        now: UnixMs,
+    ) -> Result<Vec<Point>, DbError> {
+        let key = (pool, account.unwrap_or_default());
+        let mut points = self.db.run(move |sql| series::read(sql, key, range, now)).await?;
+        let step = range.step_s(account.is_some());
+        let open = self.read(|known| match account {
+            Some(account) => known.accounts.get(&(pool, account)).and_then(|a| a.gathering.get(&step).copied()),
+            None => known.pools.get(&pool).and_then(|p| p.gathering.get(&step).copied()),
+        });
+        series::complete(&mut points, open, range, step, now);
+        Ok(points)
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
+        look(&self.known.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What a machine did since the sample before.
+#[derive(Default)]
+struct Step {
+    shares: u64,
+    work: f64,
+    rejected: u64,
+}
+
+impl Total {
+    fn of(counts: &Counts) -> Self {
+        Total {
+            ids: counts.ids,
+            display: counts.display.clone(),
+            agent: counts.agent.clone(),
+            shares: counts.shares,
+            work: counts.work as f64,
+            rejected: counts.rejected.iter().map(|(r, n)| ((*r).to_owned(), *n)).collect(),
+            best: counts.best,
+            best_at: counts.best_at,
+            last_share: counts.last_share,
+            asked: counts.asked as f64,
+            since: counts.since,
+        }
+    }
+
+    /// Shares refused, for whatever reason.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.rejected.values().sum()
+    }
+
+    fn plus(&self, newer: &Total) -> Total {
+        let mut rejected = self.rejected.clone();
+        for (reason, count) in &newer.rejected {
+            *rejected.entry(reason.clone()).or_default() += count;
+        }
+        let better = newer.best > self.best;
+        Total {
+            ids: newer.ids.or(self.ids),
+            display: newer.display.clone(),
+            agent: newer.agent.clone(),
+            shares: self.shares + newer.shares,
+            work: self.work + newer.work,
+            rejected,
+            best: self.best.max(newer.best),
+            best_at: if better { newer.best_at } else { self.best_at },
+            last_share: self.last_share.max(newer.last_share),
+            asked: if newer.asked > 0.0 { newer.asked } else { self.asked },
+            since: if self.since.0 > 0 { self.since } else { newer.since },
+        }
+    }
+}
+
+impl Track {
+    fn noted(base: Total, rates: Rates) -> Self {
+        Track { total: base.clone(), rates, base, ..Track::default() }
+    }
+
+    fn advance(&mut self, counts: &Counts, seconds: f64) -> Step {
+        let refused = counts.rejected.iter().map(|(_, count)| count).sum::<u64>();
+        if counts.shares < self.last.shares || refused < self.last.refused() {
+            // Its meter was dropped and made anew.
+            self.base = self.total.clone();
+            self.last = Total::default();
+        }
+        let step = Step {
+            shares: counts.shares - self.last.shares,
+            work: (counts.work as f64 - self.last.work).max(0.0),
+            rejected: refused - self.last.refused(),
+        };
+        self.rates.add(step.work, seconds);
+        (self.connections, self.seen) = (counts.connections, true);
+        if step.shares > 0 || step.rejected > 0 {
+            self.last = Total::of(counts);
+            self.total = self.base.plus(&self.last);
+        }
+        step
+    }
+}
+
+fn tally(
+    accounts: &mut HashMap<(PoolId, AccountId), AccountTrack>,
+    pools: &mut BTreeMap<PoolId, PoolTrack>,
+    pool: PoolId,
+    track: &Track,
+    step: &Step,
+    now: UnixMs,
+) {
+    let is_active = now.0 < track.total.last_share.0 + ACTIVE_MS;
+    let whole = pools.entry(pool).or_default();
+    whole.shares += track.total.shares;
+    whole.best = whole.best.max(track.total.best);
+    whole.active += u32::from(is_active);
+    for (reason, count) in &track.total.rejected {
+        *whole.rejected.entry(reason.clone()).or_default() += count;
+    }
+    series::gather(&mut whole.gathering, &[60, 600, 3600], step, is_active, now);
+    let Some((account, _)) = track.total.ids else { return };
+    let own = accounts.entry((pool, account)).or_default();
+    own.display.clone_from(&track.total.display);
+    own.shares += track.total.shares;
+    own.rejected += track.total.refused();
+    own.active += u32::from(is_active);
+    own.best = own.best.max(track.total.best);
+    own.last_share = own.last_share.max(track.total.last_share);
+    series::gather(&mut own.gathering, &[600, 3600], step, is_active, now);
+}
+
+impl Known {
+    /// The rates of accounts and pools, from those of the machines.
+    fn add_up(&mut self) {
+        for (machine, track) in &self.machines {
+            self.pools.entry(machine.pool).or_default().rates.join(&track.rates);
+            if let Some((account, _)) = track.total.ids {
+                let own = self.accounts.entry((machine.pool, account)).or_default();
+                own.rates.join(&track.rates);
+                own.last_share = own.last_share.max(track.total.last_share);
+            }
+        }
+    }
+
+    /// Sums that are made anew at each sample.
+    fn begin(&mut self) {
+        self.machines.values_mut().for_each(|track| track.seen = false);
+        for account in self.accounts.values_mut() {
+            (account.shares, account.rejected, account.active) = (0, 0, 0);
+            account.gathering.values_mut().for_each(Bucket::begin);
+        }
+        for pool in self.pools.values_mut() {
+            (pool.shares, pool.active, pool.accounts) = (0, 0, 0);
+            pool.rejected.clear();
+            pool.gathering.values_mut().for_each(Bucket::begin);
+        }
+    }
+
+    fn end(&mut self, seconds: f64, now: UnixMs) {
+        for ((pool, _), account) in &mut self.accounts {
+            account.rates.add(account.gathering.get(&600).map_or(0.0, |b| b.latest.0), seconds);
+            if account.active > 0
+                && let Some(pool) = self.pools.get_mut(pool)
+            {
+                pool.accounts += 1;
+            }
+        }
+        for pool in self.pools.values_mut() {
+            let (work, shares) = pool.gathering.get(&60).map_or((0.0, 0), |b| b.latest);
+            pool.rates.add(work, seconds);
+            pool.share_rates.add(shares as f64, seconds);
+        }
+        self.accounts.retain(|_, own| own.last_share.0 + LISTED_MS > now.0);
+    }
+
+    /// Buckets whose time is over, taken out.
+    fn finished(&mut self, now: UnixMs, all: bool) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for (pool, track) in &mut self.pools {
+            series::finish(&mut track.gathering, (*pool, AccountId(0)), now, all, &mut rows);
+        }
+        for (key, track) in &mut self.accounts {
+            series::finish(&mut track.gathering, *key, now, all, &mut rows);
+        }
+        rows
+    }
+}
