@@ -6,7 +6,9 @@ use crate::books::Books;
 use accounting::ledger::{Balance, Kind};
 use accounting::payout::PayoutState;
 use accounting::reward::RewardState;
-use accounting::{AccountId, Amount, AssetId, PayoutId, PoolId, RateId, RewardId, ShareSeq, UnixMs};
+use accounting::{
+    AccountId, Amount, AssetId, PayoutId, PoolId, RateId, RewardId, ShareSeq, UnixMs,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -19,7 +19,9 @@ pub enum DbError {
     #[error("the web's database: {0}")]
     Sqlite(#[from] rusqlite::Error),
     /// A newer program wrote it.
-    #[error("the web's database has schema {0}, and this program knows {SCHEMA}: use the newer program, or move the file away")]
+    #[error(
+        "the web's database has schema {0}, and this program knows {SCHEMA}: use the newer program, or move the file away"
+    )]
     Newer(u32),
     /// A thread that used it has ended badly.
     #[error("the web's database: {0}")]
@@ -41,7 +43,9 @@ impl Db {
 
     fn prepared(mut db: Connection) -> Result<Self, DbError> {
         db.busy_timeout(Duration::from_secs(10))?;
-        db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;")?;
+        db.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;",
+        )?;
         let found: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         if found > SCHEMA {
             return Err(DbError::Newer(found));

@@ -158,7 +158,8 @@ impl History {
         }
         known.end(seconds, now);
         known.machines.retain(|_, track| {
-            track.connections > 0 || now.0 < track.total.last_share.max(track.total.since).0 + LISTED_MS
+            track.connections > 0
+                || now.0 < track.total.last_share.max(track.total.since).0 + LISTED_MS
         });
         drop(known);
         noise.forget_idle(UnixMs(now.0.saturating_sub(IDLE_MS)));
@@ -245,7 +246,9 @@ impl History {
         let mut points = self.db.run(move |sql| series::read(sql, key, range, now)).await?;
         let step = range.step_s(account.is_some());
         let open = self.read(|known| match account {
-            Some(account) => known.accounts.get(&(pool, account)).and_then(|a| a.gathering.get(&step).copied()),
+            Some(account) => {
+                known.accounts.get(&(pool, account)).and_then(|a| a.gathering.get(&step).copied())
+            }
             None => known.pools.get(&pool).and_then(|p| p.gathering.get(&step).copied()),
         });
         series::complete(&mut points, open, range, step, now);

@@ -173,12 +173,7 @@ fn slice(
     )
 }
 
-fn reward(
-    tx: &Connection,
-    r: &Reward,
-    round_work: u128,
-    at: UnixMs,
-) -> rusqlite::Result<usize> {
+fn reward(tx: &Connection, r: &Reward, round_work: u128, at: UnixMs) -> rusqlite::Result<usize> {
     let window = r.window.as_ref();
     let known = run(
         tx,

@@ -11,7 +11,10 @@ mod log;
 mod reader;
 mod value;
 
-pub use listing::{PartRow, PayoutRow, RewardRow};
+pub use listing::{
+    AccountPayoutRow, AccountRow, CreditRow, CreditSource, Cut, HoldRow, PartRow, PayoutRow,
+    PayoutSummary, RewardFilter, RewardRow, SplitPart,
+};
 pub use reader::{FoldDifference, Reader};
 
 use crate::book::Book;

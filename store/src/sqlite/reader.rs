@@ -251,7 +251,7 @@ impl Reader {
         Ok(())
     }
 
-    /// The connection, for queries of the web's own; still read-only.
+    /// The connection, for questions nobody thought of before; still read-only.
     #[must_use]
     pub fn connection(&self) -> &Connection {
         &self.db

@@ -129,6 +129,7 @@ CREATE TABLE rewards (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX rewards_by_pool ON rewards (pool, window_end);
 CREATE INDEX rewards_by_time ON rewards (window_end);
+CREATE INDEX rewards_by_height ON rewards (height);
 CREATE INDEX rewards_by_finder ON rewards (finder, window_end);
 CREATE INDEX rewards_open ON rewards (closed) WHERE closed = 0;
 CREATE TABLE split_rows (

@@ -28,8 +28,7 @@ fn read(row: &Row<'_>, now: UnixMs) -> rusqlite::Result<Option<(Machine, Track)>
         identity: Arc::new(identity),
         worker: row.get::<_, String>(7)?.into(),
     };
-    let mut rates: Rates =
-        serde_json::from_str(&row.get::<_, String>(17)?).unwrap_or_default();
+    let mut rates: Rates = serde_json::from_str(&row.get::<_, String>(17)?).unwrap_or_default();
     rates.add(0.0, now.0.saturating_sub(whole(18)?) as f64 / 1000.0);
     let total = Total {
         ids: Some((AccountId(whole(1)?), WorkerId(whole(2)?))),

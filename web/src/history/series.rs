@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How far a chart looks back.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Range {
     /// One hour.
@@ -201,16 +203,17 @@ pub(super) fn read(
     let text = "SELECT at_s, work, shares, rejected, workers FROM series
                 WHERE pool = ? AND account = ? AND step = ? AND at_s > ? ORDER BY at_s";
     let mut statement = sql.prepare_cached(text)?;
-    let rows = statement.query_map(params![pool.0, account.0.cast_signed(), step, from], |row| {
-        let work: f64 = row.get(1)?;
-        Ok(Point {
-            at_s: row.get::<_, i64>(0)?.cast_unsigned(),
-            hashrate: work / f64::from(step),
-            shares: row.get::<_, i64>(2)?.cast_unsigned(),
-            rejected: row.get::<_, i64>(3)?.cast_unsigned(),
-            workers: row.get(4)?,
-        })
-    })?;
+    let rows =
+        statement.query_map(params![pool.0, account.0.cast_signed(), step, from], |row| {
+            let work: f64 = row.get(1)?;
+            Ok(Point {
+                at_s: row.get::<_, i64>(0)?.cast_unsigned(),
+                hashrate: work / f64::from(step),
+                shares: row.get::<_, i64>(2)?.cast_unsigned(),
+                rejected: row.get::<_, i64>(3)?.cast_unsigned(),
+                workers: row.get(4)?,
+            })
+        })?;
     rows.collect()
 }
 
@@ -232,7 +235,8 @@ pub(super) fn complete(
         for ended in gathered {
             // A step just begun says little: its rate is over the time it has had.
             let seconds = step.min(now_s.saturating_sub(ended.at_s)).max(1);
-            let point = known.entry(ended.at_s).or_insert(Point { at_s: ended.at_s, ..Point::default() });
+            let point =
+                known.entry(ended.at_s).or_insert(Point { at_s: ended.at_s, ..Point::default() });
             point.hashrate = (point.hashrate * step as f64 + ended.work) / seconds as f64;
             point.shares += ended.shares;
             point.rejected += ended.rejected;

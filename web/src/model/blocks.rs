@@ -1,0 +1,159 @@
+//! Blocks that the pool found, and how each was split.
+
+use super::{Iso, Money, Rows, masked, one_more};
+use crate::outlook::Outlook;
+use accounting::reward::RewardState;
+use accounting::{AccountId, RewardId, Scheme};
+use serde::Serialize;
+use store::sqlite::{Cut, RewardFilter, RewardRow, SplitPart};
+use store::{Reader, StoreError};
+use utoipa::ToSchema;
+
+/// A block, in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Block {
+    /// Its hash, as explorers print it.
+    pub hash: String,
+    /// Its height.
+    pub height: u64,
+    /// The pool that found it.
+    pub pool: String,
+    /// Its money.
+    pub asset: String,
+    /// Who found it, masked.
+    pub finder: String,
+    /// All that its coinbase paid, pool and finder.
+    pub reward: Money,
+    /// What the pool keeps of it; null where shares were bought.
+    pub fees: Option<Money>,
+    /// `immature`, `matured` or `orphaned`.
+    pub state: String,
+    /// Itself and the blocks on top of it, while it is in the chain and the height is known.
+    pub confirmations: Option<u64>,
+    /// Confirmations after which it can be paid out.
+    pub mature_after: u32,
+    /// Work of the pool since its block before, by the work that a block needs on average: 1 is as expected, less is
+    /// lucky.
+    pub effort: f64,
+    /// The network's difficulty that it met.
+    pub difficulty: f64,
+    /// By which rule it is split.
+    pub scheme: String,
+    /// How many accounts share it.
+    pub accounts: u64,
+    /// When it was booked.
+    pub found_at: Iso,
+}
+
+/// One account's part of a block.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Part {
+    /// The account's number.
+    pub account: u64,
+    /// The address, masked unless its owner made it public.
+    pub address: String,
+    /// Its work in the window, in expected hashes; decimal, because it can be beyond 64 bits.
+    pub work: String,
+    /// Its part of the whole.
+    pub fraction: f64,
+    /// Before the fee.
+    pub gross: Money,
+    /// The fee's rate, in percent.
+    pub fee_percent: f64,
+    /// The fee.
+    pub fee: Money,
+    /// What is credited.
+    pub net: Money,
+}
+
+/// Blocks, newest first.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn list(
+    reader: &Reader,
+    outlook: &Outlook,
+    which: RewardFilter,
+    cut: Cut,
+) -> Result<Rows<Block>, StoreError> {
+    let found = reader.rewards_by(which, one_more(cut))?;
+    Ok(Rows::of(found, cut, |row| row.window_end.0, |row| block(row, outlook)))
+}
+
+/// One block, by its hash.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn find(reader: &Reader, outlook: &Outlook, id: RewardId) -> Result<Option<Block>, StoreError> {
+    Ok(reader.reward_row(id)?.map(|row| block(row, outlook)))
+}
+
+/// The parts of a block's split, by account.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn parts(
+    reader: &Reader,
+    outlook: &Outlook,
+    id: RewardId,
+    cut: Cut,
+    is_public: impl Fn(AccountId) -> bool,
+) -> Result<Option<Rows<Part>>, StoreError> {
+    let Some(reward) = reader.reward_row(id)? else { return Ok(None) };
+    let decimals = decimals_of(outlook, &reward);
+    let found = reader.split_parts(id, one_more(cut))?;
+    let whole = reward.amount.units() as f64;
+    let part = |SplitPart { row, address }: SplitPart| Part {
+        account: row.account.0,
+        address: if is_public(row.account) { address } else { masked(&address) },
+        work: row.weight.to_string(),
+        fraction: if whole > 0.0 { row.gross.units() as f64 / whole } else { 0.0 },
+        gross: Money::new(row.gross, decimals),
+        fee_percent: f64::from(row.fee_bps.points()) / 100.0,
+        fee: Money::new(row.fee, decimals),
+        net: Money::new(row.net, decimals),
+    };
+    Ok(Some(Rows::of(found, cut, |part| part.row.account.0, part)))
+}
+
+fn decimals_of(outlook: &Outlook, reward: &RewardRow) -> u8 {
+    outlook.asset(reward.asset).map_or(8, |asset| asset.decimals)
+}
+
+fn block(row: RewardRow, outlook: &Outlook) -> Block {
+    let about = outlook.asset(row.asset);
+    let decimals = decimals_of(outlook, &row);
+    let next = about.and_then(|asset| asset.next).map(|next| next.height);
+    let confirmations = next.map(|next| next.saturating_sub(row.height));
+    let (work, network) = (row.round_work as f64, row.network_work as f64);
+    Block {
+        hash: row.id.to_string(),
+        height: row.height,
+        pool: outlook.pool(row.pool).map_or_else(|| row.pool.to_string(), |p| p.name.clone()),
+        asset: about.map_or_else(|| row.asset.to_string(), |asset| asset.symbol.clone()),
+        finder: masked(&row.finder_address),
+        reward: Money::new(row.amount, decimals),
+        fees: row.fees.map(|fees| Money::new(fees, decimals)),
+        state: row.state.as_str().to_owned(),
+        confirmations: confirmations.filter(|_| row.state != RewardState::Orphaned),
+        mature_after: about.map_or(0, |asset| asset.mature_after),
+        effort: if network > 0.0 { work / network } else { 0.0 },
+        difficulty: about.map_or(0.0, |asset| network / asset.difficulty_one),
+        scheme: scheme_name(row.scheme).to_owned(),
+        accounts: row.accounts,
+        found_at: Iso(row.created_at),
+    }
+}
+
+/// A scheme's short name.
+#[must_use]
+pub const fn scheme_name(scheme: Scheme) -> &'static str {
+    match scheme {
+        Scheme::Solo { .. } => "SOLO",
+        Scheme::Prop => "PROP",
+        Scheme::Pplns(_) => "PPLNS",
+        Scheme::Tides => "TIDES",
+        Scheme::Pps => "PPS",
+        Scheme::Fpps => "FPPS",
+    }
+}

@@ -1,0 +1,254 @@
+//! Pools as their miners see them.
+
+use super::{Iso, Money, blocks, masked};
+use crate::history::{History, PoolTrack};
+use crate::outlook::{AssetOutlook, Outlook, PoolOutlook, PortOutlook};
+use crate::rates::SPAN_NAMES;
+use accounting::{AccountId, PoolId};
+use pool::View;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// A pool now.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Pool {
+    /// Its number.
+    pub id: u32,
+    /// Its name.
+    pub name: String,
+    /// Its asset's name in the configuration.
+    pub asset: String,
+    /// Its money's unit.
+    pub symbol: String,
+    /// The proof of work.
+    pub algorithm: String,
+    /// The rule by which income becomes credit.
+    pub scheme: String,
+    /// The same in words.
+    pub scheme_in_words: String,
+    /// What it keeps, in percent, from a pool of this size.
+    pub fee_percent: f64,
+    /// Lower fees as the pool grows: from so many accounts on.
+    pub fee_tiers: Vec<FeeTier>,
+    /// What members pay less, in percent.
+    pub member_discount_percent: f64,
+    /// Hashes a second, over the last quarter of an hour.
+    pub hashrate: f64,
+    /// Hashes a second over spans from one minute to seven days.
+    pub hashrates: BTreeMap<String, f64>,
+    /// Accepted shares a second.
+    pub shares_per_second: f64,
+    /// Machines that had a share in the last ten minutes.
+    pub workers: u32,
+    /// Accounts that had.
+    pub miners: u32,
+    /// Accepted shares of the machines that are known.
+    pub shares: u64,
+    /// Refused ones, by reason.
+    pub rejected: BTreeMap<String, u64>,
+    /// Part of all shares that was accepted.
+    pub acceptance: Option<f64>,
+    /// Work since the last block, by the work that a block needs on average.
+    pub effort: f64,
+    /// Seconds until a block is found, on average, at this hashrate.
+    pub seconds_per_block: Option<f64>,
+    /// Accounts with work in the window.
+    pub accounts_in_window: usize,
+    /// Least amount that is sent.
+    pub minimum_payout: Money,
+    /// When the next payout run is due.
+    pub next_payout_run: Iso,
+    /// Where it listens.
+    pub ports: Vec<Port>,
+}
+
+/// A fee from so many accounts on.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct FeeTier {
+    /// Accounts with work in the window.
+    pub accounts: u64,
+    /// The fee, in percent.
+    pub fee_percent: f64,
+}
+
+/// A listening port.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Port {
+    /// The number.
+    pub port: u16,
+    /// Is TLS spoken on the same port?
+    pub tls: bool,
+    /// Where a connection's difficulty starts.
+    pub start_difficulty: f64,
+    /// The easiest.
+    pub min_difficulty: f64,
+    /// The hardest.
+    pub max_difficulty: f64,
+}
+
+/// A place in a leaderboard.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Leader {
+    /// From 1.
+    pub rank: usize,
+    /// Masked unless its owner made it public.
+    pub address: String,
+    /// The name its owner gave it, if public.
+    pub name: Option<String>,
+    /// Is the address shown whole?
+    pub is_public: bool,
+    /// Hashes a second.
+    pub hashrate: f64,
+    /// Accepted shares.
+    pub shares: u64,
+    /// Blocks found.
+    pub blocks: u64,
+    /// Difficulty of its best share.
+    pub best: f64,
+    /// Machines mining.
+    pub workers: u32,
+}
+
+/// All pools.
+#[must_use]
+pub fn all(outlook: &Outlook, view: &View, history: &History) -> Vec<Pool> {
+    outlook.pools.iter().filter_map(|pool| one(outlook, view, history, pool)).collect()
+}
+
+/// A pool by its number or its name.
+#[must_use]
+pub fn named<'a>(outlook: &'a Outlook, name: &str) -> Option<&'a PoolOutlook> {
+    let number: Option<u32> = name.parse().ok();
+    outlook.pools.iter().find(|pool| pool.name == name || number == Some(pool.id.0))
+}
+
+/// One pool.
+#[must_use]
+pub fn one(outlook: &Outlook, view: &View, history: &History, pool: &PoolOutlook) -> Option<Pool> {
+    let asset = outlook.asset(pool.asset)?;
+    let seen = view.pools.iter().find(|seen| seen.id == pool.id)?;
+    let track = history.pool(pool.id);
+    let accounts = seen.accounts;
+    let rejected: u64 = track.rejected.values().sum();
+    let judged = track.shares + rejected;
+    let hashrate = track.rates.shown();
+    Some(Pool {
+        id: pool.id.0,
+        name: pool.name.clone(),
+        asset: asset.name.clone(),
+        symbol: asset.symbol.clone(),
+        algorithm: asset.algorithm.clone(),
+        scheme: blocks::scheme_name(pool.scheme).to_owned(),
+        scheme_in_words: pool.scheme.in_words(),
+        fee_percent: fee_percent(pool, accounts),
+        fee_tiers: tiers(pool),
+        member_discount_percent: f64::from(pool.fee.member_discount.points()) / 100.0,
+        hashrate,
+        hashrates: hashrates(&track),
+        shares_per_second: track.share_rates.over(0),
+        workers: track.active,
+        miners: track.accounts,
+        shares: track.shares,
+        acceptance: (judged > 0).then(|| track.shares as f64 / judged as f64),
+        rejected: track.rejected,
+        effort: effort(seen.round_work, seen.network_work),
+        seconds_per_block: asset.next.filter(|_| hashrate > 0.0).map(|next| next.work / hashrate),
+        accounts_in_window: accounts,
+        minimum_payout: Money::new(asset.minimum, asset.decimals),
+        next_payout_run: Iso(asset.next_run),
+        ports: pool.ports.iter().map(port).collect(),
+    })
+}
+
+/// What the pool keeps of an account that is no member, in percent.
+#[must_use]
+pub fn fee_percent(pool: &PoolOutlook, accounts: usize) -> f64 {
+    f64::from(pool.fee.resolve(accounts as u64, false).points()) / 100.0
+}
+
+fn tiers(pool: &PoolOutlook) -> Vec<FeeTier> {
+    let tier = |tier: &accounting::fee::FeeTier| FeeTier {
+        accounts: tier.accounts,
+        fee_percent: f64::from(tier.fee.points()) / 100.0,
+    };
+    pool.fee.tiers.iter().map(tier).collect()
+}
+
+fn effort(round_work: u128, network_work: u128) -> f64 {
+    if network_work > 0 { round_work as f64 / network_work as f64 } else { 0.0 }
+}
+
+fn hashrates(track: &PoolTrack) -> BTreeMap<String, f64> {
+    SPAN_NAMES.iter().map(|name| (*name).to_owned()).zip(track.rates.all()).collect()
+}
+
+fn port(port: &PortOutlook) -> Port {
+    Port {
+        port: port.address.port(),
+        tls: port.tls,
+        start_difficulty: port.start,
+        min_difficulty: port.min,
+        max_difficulty: port.max,
+    }
+}
+
+/// What a leaderboard is ordered by.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Deserialize, Serialize, ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// Hashes a second.
+    #[default]
+    Hashrate,
+    /// Accepted shares.
+    Shares,
+    /// Blocks found.
+    Blocks,
+    /// The best share.
+    Best,
+}
+
+/// The first places of a pool.
+pub fn leaders(
+    history: &History,
+    asset: &AssetOutlook,
+    pool: PoolId,
+    blocks: &[(AccountId, u64)],
+    order: Order,
+    places: usize,
+    public_name: impl Fn(AccountId) -> Option<Option<String>>,
+) -> Vec<Leader> {
+    let found: BTreeMap<AccountId, u64> = blocks.iter().copied().collect();
+    let mut accounts = history.accounts(pool);
+    accounts.sort_by(|(a, left), (b, right)| {
+        let blocks = |id: &AccountId| found.get(id).copied().unwrap_or(0);
+        let ordering = match order {
+            Order::Hashrate => right.rates.shown().total_cmp(&left.rates.shown()),
+            Order::Shares => right.shares.cmp(&left.shares),
+            Order::Blocks => blocks(b).cmp(&blocks(a)),
+            Order::Best => right.best.total_cmp(&left.best),
+        };
+        ordering.then(a.cmp(b))
+    });
+    let leader = |(at, (id, track)): (usize, (AccountId, crate::history::AccountTrack))| {
+        let public = public_name(id);
+        Leader {
+            rank: at + 1,
+            address: if public.is_some() {
+                track.display.to_string()
+            } else {
+                masked(&track.display)
+            },
+            is_public: public.is_some(),
+            name: public.flatten(),
+            hashrate: track.rates.shown(),
+            shares: track.shares,
+            blocks: found.get(&id).copied().unwrap_or(0),
+            best: track.best / asset.difficulty_one,
+            workers: track.active,
+        }
+    };
+    accounts.into_iter().take(places).enumerate().map(leader).collect()
+}
