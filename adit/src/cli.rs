@@ -100,6 +100,10 @@ pub struct DemoArgs {
     /// Where the pool listens for miners of your own
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
+
+    /// Where the dashboard is
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub pages: SocketAddr,
     /// Keep everything in this folder
     #[arg(long, value_name = "FOLDER")]
     pub data: Option<PathBuf>,

@@ -31,6 +31,42 @@ pub struct File {
     pub assets: BTreeMap<String, Spanned<Asset>>,
     /// The pots.
     pub pools: Vec<Spanned<Pool>>,
+    /// The pages and the API; none without.
+    pub web: Option<Spanned<Web>>,
+}
+
+/// The pages and the API.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Web {
+    /// Address and port number.
+    pub listen: SocketAddr,
+    /// The pool's name for people.
+    pub title: Option<String>,
+    /// Certificate chain (PEM), to speak HTTPS.
+    pub tls_certificate: Option<PathBuf>,
+    /// Its key (PEM).
+    pub tls_key: Option<PathBuf>,
+    /// Templates, texts, style sheet and logo in place of the built-in ones.
+    pub theme: Option<PathBuf>,
+    /// The host that miners are told to connect to.
+    pub miners_host: Option<String>,
+    /// Origins whose scripts may read the API.
+    #[serde(default)]
+    pub cors: Vec<String>,
+    /// Where transactions and blocks can be looked at, by asset.
+    #[serde(default)]
+    pub explorers: BTreeMap<String, Spanned<Explorer>>,
+}
+
+/// Where an asset's transactions and blocks can be looked at.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Explorer {
+    /// A transaction's page, with `{}` for its id.
+    pub transaction: Option<String>,
+    /// A block's page, with `{}` for its hash.
+    pub block: Option<String>,
 }
 
 /// What is logged.

@@ -3,6 +3,7 @@
 //! Invariant: whatever is wrong is said with its file, line and key, and with what to write instead; nothing is guessed.
 
 pub mod file;
+mod pages;
 
 use accounting::fee::{FeeRule, FeeTier};
 use accounting::payout::PayoutDepths;
@@ -51,6 +52,21 @@ pub struct Settings {
     pub assets: Vec<AssetSettings>,
     /// The pots.
     pub pools: Vec<PoolSettings>,
+    /// The pages and the API; none without.
+    pub web: Option<WebSettings>,
+}
+
+/// The pages and the API.
+#[derive(Debug, Clone)]
+pub struct WebSettings {
+    /// Address and number.
+    pub listen: SocketAddr,
+    /// Certificate and key files.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Templates, texts, style sheet and logo in place of the built-in ones.
+    pub theme: Option<PathBuf>,
+    /// What pages say.
+    pub site: web::site::Settings,
 }
 
 /// One kind of money.
@@ -184,7 +200,9 @@ impl Reader<'_> {
             }
             pools.push(self.pool(pool, &assets)?);
         }
-        Ok(Settings { data_dir: self.path(file.data_dir), level: file.log.level, assets, pools })
+        let web = file.web.map(|web| self.web(web, &assets)).transpose()?;
+        let data_dir = self.path(file.data_dir);
+        Ok(Settings { data_dir, level: file.log.level, assets, pools, web })
     }
 
     fn asset(&self, name: String, spanned: Spanned<file::Asset>) -> Result<AssetSettings, Wrong> {

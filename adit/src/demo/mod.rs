@@ -108,7 +108,7 @@ fn configuration(args: &DemoArgs, chain: &Devnet, folder: &Path) -> anyhow::Resu
         DemoScheme::Pplns => "pplns",
         DemoScheme::Tides => "tides",
     };
-    let (node, listen) = (chain.address(), args.listen);
+    let (node, listen, pages) = (chain.address(), args.listen, args.pages);
     Ok(format!(
         r#"
 data_dir = "store"
@@ -135,6 +135,9 @@ listen = "{listen}"
 start_difficulty = 0.000001
 min_difficulty = 0.0000001
 share_interval = "500ms"
+[web]
+listen = "{pages}"
+title = "Adit demo"
 "#
     ))
 }

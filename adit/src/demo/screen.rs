@@ -90,6 +90,9 @@ impl Screen {
             "  pool     stratum+tcp://{listening}   {}",
             demo.running.settings.pools[0].config.scheme.in_words()
         )?;
+        if let Some(pages) = &demo.running.pages {
+            writeln!(page, "  pages    http://{}/", pages.address)?;
+        }
         writeln!(page)?;
         writeln!(page, "  miner      hashrate   difficulty   accepted   refused   solved blocks")?;
         for (name, miner) in &demo.miners {

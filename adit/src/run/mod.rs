@@ -4,10 +4,13 @@
 //! core task that ends, ends the process.
 
 mod asset;
+mod outlook;
+mod pages;
 mod port;
 
 pub use asset::Counter;
-pub use port::acceptor;
+pub use pages::Pages;
+pub use port::{OpenPort, acceptor};
 
 use crate::config::{AssetSettings, PoolSettings, Settings};
 use crate::control;
@@ -43,6 +46,8 @@ pub struct Running {
     pub settings: Settings,
     /// What runs so far.
     pub live: Arc<Live>,
+    /// The pages, where they are served.
+    pub pages: Option<Pages>,
     writer: JoinHandle<Result<(), StoreError>>,
 }
 
@@ -52,8 +57,8 @@ pub struct Live {
     pub counters: RwLock<Vec<Arc<Counter>>>,
     /// One for each pool.
     pub doors: RwLock<Vec<Arc<Door>>>,
-    /// Where each port of each pool listens.
-    pub addresses: RwLock<Vec<SocketAddr>>,
+    /// The open ports of all pools.
+    pub ports: RwLock<Vec<OpenPort>>,
     /// What connections share.
     pub floor: Floor,
     core: Mutex<Vec<(String, tokio::task::JoinHandle<()>)>>,
@@ -72,7 +77,12 @@ impl Live {
 
     /// The addresses so far.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.addresses.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.ports().iter().map(|port| port.address).collect()
+    }
+
+    /// The open ports so far.
+    pub fn ports(&self) -> Vec<OpenPort> {
+        self.ports.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Starts a task that the pool is nothing without: its end is the process's.
@@ -108,13 +118,17 @@ pub async fn start(settings: Settings, cancel: CancellationToken) -> anyhow::Res
     let live = Arc::new(Live {
         counters: RwLock::default(),
         doors: RwLock::default(),
-        addresses: RwLock::default(),
+        ports: RwLock::default(),
         floor,
         core: Mutex::default(),
     });
     live.spawn("the beat", server::keep_beating(beat, cancel));
-    let running =
-        Running { pool: writer.pool.clone(), settings, live: live.clone(), writer: writer.thread };
+    let pages = match &settings.web {
+        Some(web) => Some(pages::start(&settings, web, &writer.pool, &live)?),
+        None => None,
+    };
+    let (pool, writer) = (writer.pool.clone(), writer.thread);
+    let running = Running { pool, settings, live: live.clone(), pages, writer };
     control::listen(&running)?;
     // Found blocks first: their nodes may be there though another asset's are not.
     let mut starting = JoinSet::new();
@@ -185,8 +199,8 @@ impl AssetStart {
             let making = work::run(maker, offers, pool.clone(), known_as, clock, cancel);
             live.spawn(format!("the work of pool {}", own.config.name), making);
             for port in &own.ports {
-                let address = port::open(port, &door, live)?;
-                live.addresses.write().unwrap_or_else(PoisonError::into_inner).push(address);
+                let open = port::open(port, &door, live)?;
+                live.ports.write().unwrap_or_else(PoisonError::into_inner).push(open);
             }
             live.doors.write().unwrap_or_else(PoisonError::into_inner).push(door);
         }
@@ -236,6 +250,9 @@ impl Running {
             settling.spawn(async move { door.blocks.settle(STOP_LIMIT).await });
         }
         settling.join_all().await;
+        if let Some(pages) = self.pages {
+            pages.stop().await;
+        }
         self.pool.stop().await;
         let writer = self.writer;
         let ended = tokio::task::spawn_blocking(move || writer.join()).await?;

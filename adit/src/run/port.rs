@@ -2,23 +2,38 @@
 
 use super::Live;
 use crate::config::PortSettings;
+use accounting::PoolId;
 use anyhow::{Context, bail};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use stratum::difficulty::Policy;
 use stratum::server::{self, Door, Port};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// Listens; gives the address, with the number that was taken where port 0 was asked for.
+/// A port that listens.
+#[derive(Debug, Clone)]
+pub struct OpenPort {
+    /// Whose.
+    pub pool: PoolId,
+    /// Where, with the number that was taken where port 0 was asked for.
+    pub address: SocketAddr,
+    /// Does it take TLS as well?
+    pub tls: bool,
+    /// Its difficulties.
+    pub policy: Policy,
+}
+
+/// Listens.
 ///
 /// # Errors
 /// When the address is taken or not ours, or the certificate cannot be used.
-pub fn open(settings: &PortSettings, door: &Arc<Door>, live: &Live) -> anyhow::Result<SocketAddr> {
-    let tls = match &settings.tls {
-        Some((certificate, key)) => Some(acceptor(certificate, key)?),
+pub fn open(settings: &PortSettings, door: &Arc<Door>, live: &Live) -> anyhow::Result<OpenPort> {
+    let acceptor = match &settings.tls {
+        Some((certificate, key)) => Some(self::acceptor(certificate, key)?),
         None => None,
     };
     let listener = server::bind(settings.listen).with_context(|| {
@@ -32,13 +47,13 @@ pub fn open(settings: &PortSettings, door: &Arc<Door>, live: &Live) -> anyhow::R
         name: address.to_string(),
         policy: settings.policy,
         limits: settings.limits,
-        tls,
+        tls: acceptor.clone(),
         proxy_protocol: settings.proxy_protocol,
     };
     tracing::info!(%address, pool = door.pool_id.0, "listening");
     let listening = server::listen(listener, door.clone(), Arc::new(port), live.floor.clone());
     live.spawn(format!("port {address}"), listening);
-    Ok(address)
+    Ok(OpenPort { pool: door.pool_id, address, tls: acceptor.is_some(), policy: settings.policy })
 }
 
 /// A certificate chain and its key, as PEM files.

@@ -119,6 +119,26 @@ impl Coin {
         }
     }
 
+    /// Its unit, as exchanges and wallets write it.
+    #[must_use]
+    pub const fn symbol(self) -> &'static str {
+        match (self.family, self.network) {
+            (Family::Bitcoin, Network::Main) => "BTC",
+            (Family::Bitcoin, _) => "tBTC",
+            (Family::Litecoin, Network::Main) => "LTC",
+            (Family::Litecoin, _) => "tLTC",
+        }
+    }
+
+    /// Seconds between blocks that the chain's retargeting aims at.
+    #[must_use]
+    pub const fn block_interval_s(self) -> u32 {
+        match self.family {
+            Family::Bitcoin => 600,
+            Family::Litecoin => 150,
+        }
+    }
+
     /// The subsidy of a block, in smallest units: used only to build the first, coinbase-only job on a new tip; what is
     /// booked is what the coinbase pays.
     #[must_use]

@@ -230,7 +230,7 @@ pub(super) fn complete(
     let last = now_s / step * step;
     let first = (now_s.saturating_sub(range.length_s()) / step + 1) * step;
     let mut known: BTreeMap<u64, Point> = points.iter().map(|point| (point.at_s, *point)).collect();
-    for bucket in open {
+    if let Some(bucket) = open {
         let gathered = bucket.over.into_iter().chain([bucket.ended()]);
         for ended in gathered {
             // A step just begun says little: its rate is over the time it has had.

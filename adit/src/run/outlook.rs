@@ -1,0 +1,127 @@
+//! What the pages are told of nodes, wallets and ports.
+
+use super::{Counter, Live, OpenPort};
+use crate::config::{AssetSettings, PoolSettings, Settings};
+use accounting::{Amount, Identity, IdentityKind, UnixMs};
+use std::sync::Arc;
+use stratum::coin::{Coin, address};
+use stratum::server::Door;
+use stratum::source::Offer;
+use web::outlook::{
+    Addresses, AssetOutlook, NextBlock, NodeOutlook, Outlook, Parsed, PoolOutlook, PortOutlook,
+    WalletOutlook,
+};
+
+/// How it looks now.
+pub fn outlook(settings: &Settings, live: &Live, started_at: UnixMs, now: UnixMs) -> Outlook {
+    let (counters, doors, ports) = (live.counters(), live.doors(), live.ports());
+    let about = |counter: &Arc<Counter>| {
+        let asset = settings.assets.iter().find(|asset| asset.config.name == counter.name)?;
+        Some(asset_outlook(asset, counter))
+    };
+    let assets: Vec<AssetOutlook> = counters.iter().filter_map(about).collect();
+    let pool = |door: &Arc<Door>| {
+        let view = door.pool.view();
+        let seen = view.pools.iter().find(|seen| seen.id == door.pool_id)?;
+        let own = settings.pools.iter().find(|pool| pool.config.name == seen.name)?;
+        Some(pool_outlook(own, door, seen.asset, &ports))
+    };
+    Outlook {
+        at: now,
+        started_at,
+        connections: live.floor.connections.count(),
+        pools: doors.iter().filter_map(pool).collect(),
+        assets,
+    }
+}
+
+fn asset_outlook(asset: &AssetSettings, counter: &Counter) -> AssetOutlook {
+    let status = counter.status.load();
+    let coin = asset.coin;
+    let next = match &*counter.source.offers.borrow() {
+        Offer::Template(template) => Some(NextBlock {
+            height: template.height,
+            work: f64::from(template.target.work().value()),
+            value: template.coinbase_value,
+            transactions: template.transaction_ends.len(),
+            at: UnixMs(u64::from(template.cur_time) * 1000),
+        }),
+        Offer::Waiting | Offer::None(_) => None,
+    };
+    let node = |node: &Arc<arc_swap::ArcSwap<stratum::source::NodeStatus>>| {
+        let node = node.load();
+        NodeOutlook {
+            address: node.address.clone(),
+            height: node.height.checked_sub(1),
+            trouble: node.unfit.as_ref().map(ToString::to_string),
+        }
+    };
+    AssetOutlook {
+        id: counter.id,
+        name: counter.name.clone(),
+        coin: coin.family().to_string(),
+        symbol: coin.symbol().to_owned(),
+        network: coin.to_string(),
+        decimals: coin.decimals(),
+        algorithm: coin.algorithm().name().to_owned(),
+        difficulty_one: f64::from(
+            pow::Target::new(coin.algorithm().difficulty_one()).work().value(),
+        ),
+        block_interval_s: coin.block_interval_s().into(),
+        address: counter.address.clone(),
+        next,
+        nodes: counter.source.nodes.iter().map(node).collect(),
+        wallet: status.holdings.as_ref().map(|held| WalletOutlook {
+            spendable: held.spendable,
+            immature: held.immature,
+            unconfirmed: held.unconfirmed,
+        }),
+        blockers: status.blockers.clone(),
+        warnings: status.warnings.clone(),
+        trouble: status.trouble.clone(),
+        next_run: status.next_run,
+        minimum: asset.config.payouts.minimum.max(Amount::ZERO),
+        mature_after: asset.config.depths.mature,
+        addresses: addresses(coin),
+    }
+}
+
+fn pool_outlook(
+    own: &PoolSettings,
+    door: &Door,
+    asset: accounting::AssetId,
+    ports: &[OpenPort],
+) -> PoolOutlook {
+    let port = |port: &OpenPort| PortOutlook {
+        address: port.address,
+        tls: port.tls,
+        start: port.policy.start.as_f64(),
+        min: port.policy.min.as_f64(),
+        max: port.policy.max.as_f64(),
+    };
+    let rejected = door.stats.rejected_counts().into_iter();
+    PoolOutlook {
+        id: door.pool_id,
+        name: own.config.name.clone(),
+        asset,
+        scheme: own.config.scheme,
+        fee: own.config.fee.clone(),
+        ports: ports.iter().filter(|port| port.pool == door.pool_id).map(port).collect(),
+        rejected: rejected.map(|(reject, count)| (reject.label(), count)).collect(),
+        accepted: door.stats.accepted_count(),
+    }
+}
+
+fn addresses(coin: Coin) -> Addresses {
+    let parse = move |text: &str| {
+        let script = address::script_of(text, coin).map_err(|error| error.to_string())?;
+        let identity = Identity {
+            kind: IdentityKind::Script,
+            network: coin.to_string(),
+            bytes: script.to_bytes(),
+        };
+        Ok(Parsed { identity, display: text.to_owned() })
+    };
+    let prove = |_: &Identity, _: &str, _: &str| Err("signatures are not checked yet".to_owned());
+    Addresses::new(parse, prove)
+}

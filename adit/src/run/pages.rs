@@ -1,0 +1,160 @@
+//! The pages beside the pool: on threads of their own, which give way to miners.
+
+use super::{Live, outlook};
+use crate::config::{Settings, WebSettings};
+use accounting::UnixMs;
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use pool::{Clock, Pool, SystemClock};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use web::db::Db;
+use web::history::{History, SAMPLE_EVERY};
+use web::outlook::Outlook;
+use web::profiles::Profiles;
+use web::readers::Readers;
+use web::site::Site;
+use web::theme::Theme;
+
+/// How often the outlook is made.
+const OUTLOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often charts are written.
+const NOTE_EVERY: Duration = Duration::from_secs(60);
+/// How much less these threads ask for than the miners'.
+const NICENESS: i32 = 5;
+/// How long answers may take when the pool stops.
+const STOP_LIMIT: Duration = Duration::from_secs(3);
+
+/// Pages that are being served.
+pub struct Pages {
+    /// Where.
+    pub address: SocketAddr,
+    /// What they are made from.
+    pub site: Arc<Site>,
+    runtime: Runtime,
+    tasks: TaskTracker,
+}
+
+/// Starts serving.
+///
+/// # Errors
+/// When the address is taken, or the theme, the certificate or the database cannot be used.
+pub fn start(
+    settings: &Settings,
+    web: &WebSettings,
+    pool: &Pool,
+    live: &Arc<Live>,
+) -> anyhow::Result<Pages> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let started_at = clock.now();
+    let db = Db::open(&settings.data_dir)?;
+    let first = outlook::outlook(settings, live, started_at, started_at);
+    let site = Arc::new(Site {
+        pool: pool.clone(),
+        readers: Readers::of(&settings.data_dir),
+        outlook: Arc::new(ArcSwap::from_pointee(first)),
+        history: History::open(db.clone(), started_at)?,
+        profiles: Profiles::open(db.clone())?,
+        db,
+        theme: Theme::load(web.theme.as_deref())?,
+        settings: web.site.clone(),
+        clock,
+    });
+    let tls = match &web.tls {
+        Some((certificate, key)) => Some(super::acceptor(certificate, key)?),
+        None => None,
+    };
+    let runtime = runtime()?;
+    let listener = std::net::TcpListener::bind(web.listen).with_context(|| {
+        format!(
+            "web.listen: cannot listen on {}: is another program there (`ss -ltnp`)?",
+            web.listen
+        )
+    })?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let (tasks, cancel) = (TaskTracker::new(), live.floor.cancel.clone());
+    let listener = {
+        let _inside = runtime.enter();
+        tokio::net::TcpListener::from_std(listener)?
+    };
+    let router = web::router(site.clone());
+    let serving = web::server::serve(listener, router, tls, tasks.clone(), cancel.clone());
+    tasks.spawn_on(serving, runtime.handle());
+    let looking =
+        look(settings.clone(), live.clone(), site.outlook.clone(), started_at, cancel.clone());
+    tasks.spawn_on(looking, runtime.handle());
+    tasks.spawn_on(sample(site.clone(), cancel), runtime.handle());
+    tracing::info!(%address, "pages");
+    Ok(Pages { address, site, runtime, tasks })
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    let give_way = || {
+        if let Err(error) = rustix::process::nice(NICENESS) {
+            tracing::debug!(%error, "the pages' threads keep their priority");
+        }
+    };
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(1).max_blocking_threads(8).thread_name("pages");
+    Ok(builder.on_thread_start(give_way).enable_all().build()?)
+}
+
+async fn look(
+    settings: Settings,
+    live: Arc<Live>,
+    outlook: Arc<ArcSwap<Outlook>>,
+    started_at: UnixMs,
+    cancel: CancellationToken,
+) {
+    let mut turns = tokio::time::interval(OUTLOOK_EVERY);
+    while !cancel.is_cancelled() {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            _ = turns.tick() => {}
+        }
+        outlook.store(Arc::new(outlook::outlook(&settings, &live, started_at, SystemClock.now())));
+    }
+}
+
+/// Reads the meters, and writes what has come together.
+async fn sample(site: Arc<Site>, cancel: CancellationToken) {
+    let mut turns = tokio::time::interval(SAMPLE_EVERY);
+    let mut noted = tokio::time::Instant::now();
+    loop {
+        let stopping = tokio::select! {
+            () = cancel.cancelled() => true,
+            _ = turns.tick() => false,
+        };
+        site.history.sample(site.pool.noise(), site.now());
+        site.learn_profiles();
+        if stopping || noted.elapsed() >= NOTE_EVERY {
+            noted = tokio::time::Instant::now();
+            let (own, now) = (site.clone(), site.now());
+            let noting = tokio::task::spawn_blocking(move || own.history.note(now, stopping));
+            match noting.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "charts are not written"),
+                Err(error) => tracing::warn!(%error, "charts are not written"),
+            }
+        }
+        if stopping {
+            return;
+        }
+    }
+}
+
+impl Pages {
+    /// Waits for what is being answered, and writes the charts. The pool was told to stop already.
+    pub async fn stop(self) {
+        self.tasks.close();
+        if tokio::time::timeout(STOP_LIMIT, self.tasks.wait()).await.is_err() {
+            tracing::debug!("some pages were not finished");
+        }
+        self.runtime.shutdown_background();
+    }
+}

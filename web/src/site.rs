@@ -1,0 +1,83 @@
+//! What every page and answer is made from, in one place.
+
+use crate::db::Db;
+use crate::history::History;
+use crate::model::account::{Named, named};
+use crate::outlook::Outlook;
+use crate::profiles::Profiles;
+use crate::readers::Readers;
+use crate::theme::Theme;
+use accounting::UnixMs;
+use arc_swap::ArcSwap;
+use pool::{Clock, Pool};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use store::StoreError;
+
+/// What the operator decided about the pages.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// The pool's name for people.
+    pub title: String,
+    /// The host that miners connect to, if it is not the one pages are asked from.
+    pub miners_host: Option<String>,
+    /// Where explorers show a transaction or a block, by asset: `{}` stands for the id.
+    pub explorers: BTreeMap<String, Explorer>,
+    /// Origins whose scripts may read the API; `*` for all.
+    pub cors: Vec<String>,
+}
+
+/// Where an asset's transactions and blocks can be looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Explorer {
+    /// A transaction, with `{}` for its id.
+    pub transaction: Option<String>,
+    /// A block, with `{}` for its hash.
+    pub block: Option<String>,
+}
+
+/// Everything readers need.
+pub struct Site {
+    /// The writer's snapshot and the meters.
+    pub pool: Pool,
+    /// The store.
+    pub readers: Readers,
+    /// The networks and ports, about once a second.
+    pub outlook: Arc<ArcSwap<Outlook>>,
+    /// Charts, rates and totals.
+    pub history: History,
+    /// The web's own database.
+    pub db: Db,
+    /// What owners said about themselves.
+    pub profiles: Profiles,
+    /// How pages look.
+    pub theme: Theme,
+    /// What the operator decided.
+    pub settings: Settings,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Site {
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> UnixMs {
+        self.clock.now()
+    }
+
+    /// Learns which accounts have profiles, from the machines at work.
+    pub fn learn_profiles(&self) {
+        let machines = self.history.machines(|_| true);
+        let known = machines.iter().filter_map(|(m, track)| Some((m, track.total.ids?.0)));
+        self.profiles.learn(known);
+    }
+
+    /// Reads an address.
+    ///
+    /// # Errors
+    /// The outer error is the store's; the inner one says why it is no address here.
+    pub async fn named(&self, address: &str) -> Result<Result<Named, String>, StoreError> {
+        let (outlook, address) = (self.outlook.load_full(), address.to_owned());
+        self.readers.read(move |reader| named(reader, &outlook, &address)).await
+    }
+}
