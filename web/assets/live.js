@@ -45,10 +45,14 @@
       const path = svg.querySelector(".line");
       if (!path || tips.length < 2) continue;
       const points = path.getAttribute("d").split(/[ML]/).slice(1).map((pair) => pair.split(" ").map(Number));
-      const said = document.createElement("p");
-      said.className = "said";
-      said.setAttribute("aria-live", "polite");
-      svg.after(said);
+      // One line for both drawings of a chart, of which one is shown.
+      let said = svg.parentElement.querySelector(".said");
+      if (!said) {
+        said = document.createElement("p");
+        said.className = "said";
+        said.setAttribute("aria-live", "polite");
+        svg.parentElement.append(said);
+      }
       const show = (event) => {
         const box = svg.getBoundingClientRect();
         const x = ((event.clientX - box.left) / box.width) * Number(svg.dataset.width);

@@ -6,6 +6,7 @@ mod account;
 mod lists;
 mod other;
 
+use crate::history::Range;
 use crate::live;
 use crate::model::pools;
 use crate::outlook::PoolOutlook;
@@ -196,8 +197,15 @@ async fn pool(
 /// How far a chart looks back.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub struct ChartQuery {
-    #[serde(default)]
-    range: crate::history::Range,
+    range: Option<Range>,
+}
+
+impl ChartQuery {
+    /// What was asked for, or what there is something to see of.
+    fn range(self, site: &Site) -> Range {
+        let up_ms = site.now().0.saturating_sub(site.outlook.load().started_at.0);
+        self.range.unwrap_or(if up_ms < 3 * 3_600_000 { Range::Hour } else { Range::Day })
+    }
 }
 
 async fn pool_page(
@@ -212,10 +220,11 @@ async fn pool_page(
     let (Some(shown), Some(asset)) = (shown, outlook.asset(pool.asset)) else {
         return Err(Trouble::not_found(site, "This pool is starting; please try again soon."));
     };
-    let points = site.history.chart(pool.id, None, query.range, site.now()).await;
+    let range = query.range(site);
+    let points = site.history.chart(pool.id, None, range, site.now()).await;
     let points = points.unwrap_or_default();
-    let label = format!("Hashrate of {} over {}", pool.name, query.range.name());
-    let chart = crate::chart::hashrate(&points, query.range, &label);
+    let label = format!("Hashrate of {} over {}", pool.name, range.name());
+    let chart = crate::chart::hashrate(&points, range, &label);
     let (filter, own) = (RewardFilter::Pool(pool.id), outlook.clone());
     let (blocks, payouts) = read(site, move |reader| {
         let blocks = crate::model::blocks::list(reader, &own, filter, Cut::first(10))?;
@@ -237,7 +246,7 @@ async fn pool_page(
             blockers => asset.blockers,
             values => live::pool_values(&shown, &network, site.now()),
             chart => Value::from_safe_string(chart),
-            range => query.range.name(),
+            range => range.name(),
             blocks,
             payouts,
             explorer => explorer(site, &asset.name),

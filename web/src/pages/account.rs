@@ -38,7 +38,7 @@ pub async fn page(
         }
         Err(error) => return Err(Trouble::store(&site, &error)),
     };
-    let range = if query.range == Range::Hour { Range::Day } else { query.range };
+    let range = query.range.filter(|range| *range != Range::Hour).unwrap_or_default();
     let (outlook, own) = (site.outlook.load_full(), site.clone());
     let asked = named.clone();
     let (shown, of_blocks, of_shares, paid) = read(&site, move |reader| {
