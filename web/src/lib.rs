@@ -6,17 +6,21 @@
 //! Reading order: [`outlook`] and [`history`] (what is seen), [`model`] (what is said), [`pages`] and [`live`] (to people),
 //! [`server`] (through which sockets).
 
+pub mod api;
 pub mod chart;
 pub mod db;
 pub mod format;
 pub mod history;
+pub mod keys;
 pub mod live;
 pub mod model;
+pub mod news;
 pub mod outlook;
 pub mod pages;
 pub mod profiles;
 pub mod rates;
 pub mod readers;
+pub mod secrets;
 pub mod server;
 pub mod site;
 pub mod theme;
@@ -27,5 +31,11 @@ use std::sync::Arc;
 
 /// All routes.
 pub fn router(site: Arc<Site>) -> Router {
-    Router::new().merge(pages::routes()).merge(live::routes()).with_state(site)
+    let guard = axum::middleware::from_fn_with_state(site.clone(), api::guard::guard);
+    Router::new()
+        .merge(pages::routes())
+        .merge(live::routes())
+        .merge(api::routes())
+        .layer(guard)
+        .with_state(site)
 }

@@ -96,7 +96,8 @@ struct Update {
     lists: u64,
 }
 
-struct Seat;
+/// A stream's place.
+pub struct Seat;
 
 impl Drop for Seat {
     fn drop(&mut self) {
@@ -104,7 +105,8 @@ impl Drop for Seat {
     }
 }
 
-fn seat() -> Option<Seat> {
+/// A place for a stream, if there is one.
+pub fn seat() -> Option<Seat> {
     if STREAMS.fetch_add(1, Ordering::Relaxed) < STREAMS_MAX {
         return Some(Seat);
     }

@@ -1,16 +1,21 @@
 //! What every page and answer is made from, in one place.
 
+use crate::api::guard::Budgets;
 use crate::db::Db;
 use crate::history::History;
+use crate::keys::Keys;
 use crate::model::account::{Named, named};
+use crate::news::Teller;
 use crate::outlook::Outlook;
 use crate::profiles::Profiles;
 use crate::readers::Readers;
 use crate::theme::Theme;
 use accounting::UnixMs;
 use arc_swap::ArcSwap;
+use axum::http::HeaderMap;
 use pool::{Clock, Pool};
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use store::StoreError;
 
@@ -25,6 +30,8 @@ pub struct Settings {
     pub explorers: BTreeMap<String, Explorer>,
     /// Origins whose scripts may read the API; `*` for all.
     pub cors: Vec<String>,
+    /// Proxies in front of the pages, whose `X-Forwarded-For` is believed.
+    pub proxies: Vec<IpAddr>,
 }
 
 /// Where an asset's transactions and blocks can be looked at.
@@ -34,6 +41,25 @@ pub struct Explorer {
     pub transaction: Option<String>,
     /// A block, with `{}` for its hash.
     pub block: Option<String>,
+}
+
+impl Settings {
+    /// Who asks: the peer, or whom a proxy of ours names.
+    #[must_use]
+    pub fn client_of(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> IpAddr {
+        let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        if !self.proxies.contains(&peer) {
+            return peer;
+        }
+        // The last address that is no proxy of ours: what stands before it, the client may have written.
+        let listed =
+            headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+        let named: Vec<IpAddr> = listed
+            .flat_map(|list| list.split(','))
+            .filter_map(|one| one.trim().parse().ok())
+            .collect();
+        named.into_iter().rev().find(|address| !self.proxies.contains(address)).unwrap_or(peer)
+    }
 }
 
 /// Everything readers need.
@@ -50,6 +76,12 @@ pub struct Site {
     pub db: Db,
     /// What owners said about themselves.
     pub profiles: Profiles,
+    /// Keys of programs.
+    pub keys: Keys,
+    /// How much everybody may ask.
+    pub budgets: Budgets,
+    /// What happens, to whoever listens.
+    pub news: Teller,
     /// How pages look.
     pub theme: Theme,
     /// What the operator decided.

@@ -23,6 +23,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("network.html", include_str!("../templates/network.html")),
     ("search.html", include_str!("../templates/search.html")),
     ("calculator.html", include_str!("../templates/calculator.html")),
+    ("api.html", include_str!("../templates/api.html")),
     ("text.html", include_str!("../templates/text.html")),
     ("error.html", include_str!("../templates/error.html")),
 ];

@@ -54,6 +54,9 @@ pub struct Web {
     /// Origins whose scripts may read the API.
     #[serde(default)]
     pub cors: Vec<String>,
+    /// Proxies in front of the pages, whose `X-Forwarded-For` is believed.
+    #[serde(default)]
+    pub proxies: Vec<std::net::IpAddr>,
     /// Where transactions and blocks can be looked at, by asset.
     #[serde(default)]
     pub explorers: BTreeMap<String, Spanned<Explorer>>,

@@ -42,6 +42,7 @@ impl Reader<'_> {
             miners_host: web.miners_host,
             explorers,
             cors: web.cors,
+            proxies: web.proxies,
         };
         let theme = web.theme.map(|folder| self.path(folder));
         Ok(WebSettings { listen: web.listen, tls, theme, site })

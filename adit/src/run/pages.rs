@@ -12,8 +12,11 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use web::api::guard::Budgets;
 use web::db::Db;
 use web::history::{History, SAMPLE_EVERY};
+use web::keys::Keys;
+use web::news::{Seen, Teller};
 use web::outlook::Outlook;
 use web::profiles::Profiles;
 use web::readers::Readers;
@@ -59,6 +62,9 @@ pub fn start(
         outlook: Arc::new(ArcSwap::from_pointee(first)),
         history: History::open(db.clone(), started_at)?,
         profiles: Profiles::open(db.clone())?,
+        keys: Keys::in_db(db.clone()),
+        budgets: Budgets::default(),
+        news: Teller::default(),
         db,
         theme: Theme::load(web.theme.as_deref())?,
         settings: web.site.clone(),
@@ -85,8 +91,7 @@ pub fn start(
     let router = web::router(site.clone());
     let serving = web::server::serve(listener, router, tls, tasks.clone(), cancel.clone());
     tasks.spawn_on(serving, runtime.handle());
-    let looking =
-        look(settings.clone(), live.clone(), site.outlook.clone(), started_at, cancel.clone());
+    let looking = look(settings.clone(), live.clone(), site.clone(), started_at, cancel.clone());
     tasks.spawn_on(looking, runtime.handle());
     tasks.spawn_on(sample(site.clone(), cancel), runtime.handle());
     tracing::info!(%address, "pages");
@@ -107,17 +112,21 @@ fn runtime() -> anyhow::Result<Runtime> {
 async fn look(
     settings: Settings,
     live: Arc<Live>,
-    outlook: Arc<ArcSwap<Outlook>>,
+    site: Arc<Site>,
     started_at: UnixMs,
     cancel: CancellationToken,
 ) {
+    let mut seen = Seen::default();
     let mut turns = tokio::time::interval(OUTLOOK_EVERY);
     while !cancel.is_cancelled() {
         tokio::select! {
             () = cancel.cancelled() => return,
             _ = turns.tick() => {}
         }
-        outlook.store(Arc::new(outlook::outlook(&settings, &live, started_at, SystemClock.now())));
+        let now = site.now();
+        let made: Arc<Outlook> = Arc::new(outlook::outlook(&settings, &live, started_at, now));
+        site.outlook.store(made.clone());
+        site.news.tell(seen.compare(&made, &site.pool.view(), now));
     }
 }
 

@@ -27,7 +27,7 @@ impl Cut {
         Cut { from: None, limit }
     }
 
-    fn before(self) -> i64 {
+    pub(super) fn before(self) -> i64 {
         self.from.and_then(|from| i64::try_from(from).ok()).unwrap_or(i64::MAX)
     }
 
@@ -35,7 +35,7 @@ impl Cut {
         self.from.and_then(|from| i64::try_from(from).ok()).unwrap_or(0)
     }
 
-    fn rows(self) -> i64 {
+    pub(super) fn rows(self) -> i64 {
         i64::try_from(self.limit).unwrap_or(i64::MAX)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: opened read-only; nothing here can change a byte, and a reader never blocks the writer.
 
+use super::listing::Cut;
 use super::value::{Big, Json, Money, Sum, Text, basis_points, int, uint};
 use super::{FILE_NAME, SCHEMA, load, log};
 use crate::StoreError;
@@ -169,6 +170,26 @@ impl Reader {
         as_of: ShareSeq,
     ) -> Result<Option<SourcedSlice>, StoreError> {
         load::slice(&self.db, pool, no, as_of)
+    }
+
+    /// A pool's closed slices before a number, newest first, as they stood at a place of the log.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn slices_before(
+        &self,
+        pool: PoolId,
+        as_of: ShareSeq,
+        cut: Cut,
+    ) -> Result<Vec<SourcedSlice>, StoreError> {
+        let sql = "SELECT no FROM slices WHERE pool = ? AND no < ? ORDER BY no DESC LIMIT ?";
+        let mut statement = self.db.prepare_cached(sql)?;
+        let values = (pool.0, cut.before(), cut.rows());
+        let numbers: Vec<SliceNo> = statement
+            .query_map(values, |row| uint(row, 0).map(SliceNo))?
+            .collect::<Result<_, _>>()?;
+        let all = numbers.into_iter().map(|no| load::slice(&self.db, pool, no, as_of));
+        Ok(all.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
     /// What each account was credited for a slice that was bought at once.

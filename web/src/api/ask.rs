@@ -1,0 +1,101 @@
+//! What questions have in common: a query read once, with errors in words.
+
+use super::problem::Problem;
+use crate::model::account::Named;
+use crate::model::{ROWS, ROWS_MAX};
+use crate::outlook::{Outlook, PoolOutlook};
+use crate::site::Site;
+use accounting::RewardId;
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use store::sqlite::Cut;
+use utoipa::IntoParams;
+
+/// A query string, or a problem in words.
+pub struct Ask<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Ask<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let read = Query::<T>::from_request_parts(parts, state).await;
+        read.map(|Query(query)| Ask(query)).map_err(|error| {
+            Problem::bad(format!("The query cannot be read: {}", error.body_text()))
+        })
+    }
+}
+
+/// A path's segment, or a problem in words.
+pub struct Segment<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Segment<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let read = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        read.map(|axum::extract::Path(segment)| Segment(segment)).map_err(|error| {
+            Problem::bad(format!("The path cannot be read: {}", error.body_text()))
+        })
+    }
+}
+
+/// Which part of a list.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Paging {
+    /// `next` of the page before; the first page without.
+    #[param(pattern = "^[0-9]{1,18}$")]
+    cursor: Option<String>,
+    /// Rows of the page.
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    limit: Option<u64>,
+}
+
+impl Paging {
+    /// As the store reads it.
+    ///
+    /// # Errors
+    /// When the cursor is none that a page gave, or the limit is out of range.
+    pub fn cut(&self) -> Result<Cut, Problem> {
+        let limit = self.limit.unwrap_or(ROWS);
+        if limit == 0 || limit > ROWS_MAX {
+            return Err(Problem::bad(format!("limit is a number from 1 to {ROWS_MAX}")));
+        }
+        let well_formed =
+            |text: &str| (1..=18).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+        let from = match self.cursor.as_deref() {
+            None => None,
+            Some(text) if well_formed(text) => text.parse().ok(),
+            Some(_) => return Err(Problem::bad("cursor is the `next` of the page before")),
+        };
+        Ok(Cut { from, limit })
+    }
+}
+
+/// The pool of a name or number.
+///
+/// # Errors
+/// When there is none.
+pub fn pool<'a>(outlook: &'a Outlook, name: &str) -> Result<&'a PoolOutlook, Problem> {
+    crate::model::pools::named(outlook, name)
+        .ok_or_else(|| Problem::not_found("There is no such pool; /api/v1/pools lists them."))
+}
+
+/// A block's hash.
+///
+/// # Errors
+/// When it is none.
+pub fn block(hash: &str) -> Result<RewardId, Problem> {
+    hash.parse().map_err(|_| Problem::bad("A block is named by its hash of 64 hexadecimal digits."))
+}
+
+/// The account of an address.
+///
+/// # Errors
+/// When it is none of this pool's assets.
+pub async fn account(site: &Arc<Site>, address: &str) -> Result<Named, Problem> {
+    site.named(address).await?.map_err(Problem::not_found)
+}

@@ -1,0 +1,25 @@
+//! Audit without trust: everything a split follows from.
+
+use super::ask::{self, Segment};
+use super::problem::{Answer, Problem, Refusals};
+use crate::model::audit::{self as model, Audit};
+use crate::site::Site;
+use axum::Json;
+use axum::extract::State;
+use std::sync::Arc;
+
+/// The frozen window, the rule and the split of a block; `adit audit --from` recomputes it from this and the slices.
+#[utoipa::path(get, path = "/api/v1/rewards/{hash}/audit", tag = "blocks",
+    params(("hash" = String, Path, description = "The block's hash, as explorers print it")),
+    responses(
+        (status = 200, description = "The record", body = Audit), Refusals,
+    ))]
+pub async fn audit(
+    State(site): State<Arc<Site>>,
+    Segment(hash): Segment<String>,
+) -> Answer<Json<Audit>> {
+    let id = ask::block(&hash)?;
+    let outlook = site.outlook.load_full();
+    let found = site.readers.read(move |reader| model::of(reader, &outlook, id)).await?;
+    found.map(Json).ok_or_else(|| Problem::not_found("The pool did not find this block."))
+}

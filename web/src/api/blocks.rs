@@ -1,0 +1,75 @@
+//! Blocks and their splits.
+
+use super::ask::{self, Ask, Paging, Segment};
+use super::problem::{Answer, Problem, Refusals};
+use crate::model::Rows;
+use crate::model::blocks::{self as model, Block, Part};
+use crate::site::Site;
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use std::sync::Arc;
+use store::sqlite::RewardFilter;
+use utoipa::IntoParams;
+
+/// Which blocks.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct BlocksAsk {
+    /// Of one pool: its name or number.
+    pool: Option<String>,
+}
+
+/// Blocks that the pool found, newest first.
+#[utoipa::path(get, path = "/api/v1/blocks", tag = "blocks", params(BlocksAsk, Paging), responses(
+    (status = 200, description = "Blocks", body = Rows<Block>), Refusals,
+))]
+pub async fn blocks(
+    State(site): State<Arc<Site>>,
+    Ask(which): Ask<BlocksAsk>,
+    Ask(paging): Ask<Paging>,
+) -> Answer<Json<Rows<Block>>> {
+    let cut = paging.cut()?;
+    let outlook = site.outlook.load_full();
+    let filter = match which.pool {
+        Some(name) => RewardFilter::Pool(ask::pool(&outlook, &name)?.id),
+        None => RewardFilter::All,
+    };
+    Ok(Json(site.readers.read(move |reader| model::list(reader, &outlook, filter, cut)).await?))
+}
+
+/// One block.
+#[utoipa::path(get, path = "/api/v1/blocks/{hash}", tag = "blocks",
+    params(("hash" = String, Path, description = "The block's hash, as explorers print it")),
+    responses(
+        (status = 200, description = "The block", body = Block), Refusals,
+    ))]
+pub async fn block(
+    State(site): State<Arc<Site>>,
+    Segment(hash): Segment<String>,
+) -> Answer<Json<Block>> {
+    let id = ask::block(&hash)?;
+    let outlook = site.outlook.load_full();
+    let found = site.readers.read(move |reader| model::find(reader, &outlook, id)).await?;
+    found.map(Json).ok_or_else(|| Problem::not_found("The pool did not find this block."))
+}
+
+/// How a block was split, by account.
+#[utoipa::path(get, path = "/api/v1/blocks/{hash}/split", tag = "blocks",
+    params(("hash" = String, Path, description = "The block's hash, as explorers print it"), Paging),
+    responses(
+        (status = 200, description = "The parts; the cursor is an account's number", body = Rows<Part>), Refusals,
+    ))]
+pub async fn split(
+    State(site): State<Arc<Site>>,
+    Segment(hash): Segment<String>,
+    Ask(paging): Ask<Paging>,
+) -> Answer<Json<Rows<Part>>> {
+    let (id, cut) = (ask::block(&hash)?, paging.cut()?);
+    let own = site.clone();
+    let found = site.readers.read(move |reader| {
+        let is_public = |account| own.profiles.is_public(account);
+        model::parts(reader, &own.outlook.load(), id, cut, is_public)
+    });
+    found.await?.map(Json).ok_or_else(|| Problem::not_found("The pool did not find this block."))
+}
