@@ -92,6 +92,15 @@ pub fn block(hash: &str) -> Result<RewardId, Problem> {
     hash.parse().map_err(|_| Problem::bad("A block is named by its hash of 64 hexadecimal digits."))
 }
 
+/// A number that names something.
+///
+/// # Errors
+/// When it is none, or beyond what JavaScript's numbers hold.
+pub fn number(text: &str) -> Result<u64, Problem> {
+    let number = text.parse::<u64>().ok().filter(|number| *number < 1 << 53);
+    number.ok_or_else(|| Problem::bad("That is named by a whole number below 2^53."))
+}
+
 /// The account of an address.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// The frozen window, the rule and the split of a block; `adit audit --from` recomputes it from this and the slices.
 #[utoipa::path(get, path = "/api/v1/rewards/{hash}/audit", tag = "blocks",
-    params(("hash" = String, Path, description = "The block's hash, as explorers print it")),
+    params(("hash" = String, Path, description = "The block's hash, as explorers print it", pattern = "^[0-9a-f]{64}$")),
     responses(
         (status = 200, description = "The record", body = Audit), Refusals,
     ))]

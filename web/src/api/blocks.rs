@@ -40,7 +40,7 @@ pub async fn blocks(
 
 /// One block.
 #[utoipa::path(get, path = "/api/v1/blocks/{hash}", tag = "blocks",
-    params(("hash" = String, Path, description = "The block's hash, as explorers print it")),
+    params(("hash" = String, Path, description = "The block's hash, as explorers print it", pattern = "^[0-9a-f]{64}$")),
     responses(
         (status = 200, description = "The block", body = Block), Refusals,
     ))]
@@ -56,7 +56,7 @@ pub async fn block(
 
 /// How a block was split, by account.
 #[utoipa::path(get, path = "/api/v1/blocks/{hash}/split", tag = "blocks",
-    params(("hash" = String, Path, description = "The block's hash, as explorers print it"), Paging),
+    params(("hash" = String, Path, description = "The block's hash, as explorers print it", pattern = "^[0-9a-f]{64}$"), Paging),
     responses(
         (status = 200, description = "The parts; the cursor is an account's number", body = Rows<Part>), Refusals,
     ))]

@@ -1,6 +1,6 @@
 //! Payouts and their recipients.
 
-use super::ask::{Ask, Paging, Segment};
+use super::ask::{self, Ask, Paging, Segment};
 use super::problem::{Answer, Problem, Refusals};
 use crate::model::Rows;
 use crate::model::payouts::{self as model, Payout, Recipient};
@@ -29,10 +29,11 @@ pub async fn payouts(
     ))]
 pub async fn payout(
     State(site): State<Arc<Site>>,
-    Segment(id): Segment<u32>,
+    Segment(id): Segment<String>,
 ) -> Answer<Json<Payout>> {
+    let id = ask::number(&id)?;
     let outlook = site.outlook.load_full();
-    let found = site.readers.read(move |reader| model::find(reader, &outlook, id.into())).await?;
+    let found = site.readers.read(move |reader| model::find(reader, &outlook, id)).await?;
     found.map(Json).ok_or_else(|| Problem::not_found("There is no such payout."))
 }
 
@@ -44,13 +45,13 @@ pub async fn payout(
     ))]
 pub async fn recipients(
     State(site): State<Arc<Site>>,
-    Segment(id): Segment<u32>,
+    Segment(id): Segment<String>,
     Ask(paging): Ask<Paging>,
 ) -> Answer<Json<Rows<Recipient>>> {
-    let (cut, own) = (paging.cut()?, site.clone());
+    let (id, cut, own) = (ask::number(&id)?, paging.cut()?, site.clone());
     let found = site.readers.read(move |reader| {
         let is_public = |account| own.profiles.is_public(account);
-        model::recipients(reader, &own.outlook.load(), id.into(), cut, is_public)
+        model::recipients(reader, &own.outlook.load(), id, cut, is_public)
     });
     found.await?.map(Json).ok_or_else(|| Problem::not_found("There is no such payout."))
 }

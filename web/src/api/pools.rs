@@ -144,12 +144,15 @@ pub async fn networks(State(site): State<Arc<Site>>) -> Json<Vec<Network>> {
     Json(network::all(&site.outlook.load()))
 }
 
+/// No network has so many hashes a second.
+const HASHRATE_MAX: f64 = 1e27;
+
 /// What is reckoned with.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct CalculatorAsk {
     /// Hashes a second.
-    #[param(minimum = 0, exclusive_minimum = 0)]
+    #[param(exclusive_minimum = 0, maximum = 1e27)]
     hashrate: f64,
 }
 
@@ -164,8 +167,10 @@ pub async fn calculator(
     Segment(name): Segment<String>,
     Ask(CalculatorAsk { hashrate }): Ask<CalculatorAsk>,
 ) -> Answer<Json<Expectation>> {
-    if !hashrate.is_finite() || hashrate <= 0.0 {
-        return Err(Problem::bad("hashrate is a number of hashes a second above zero"));
+    if !(hashrate > 0.0 && hashrate <= HASHRATE_MAX) {
+        return Err(Problem::bad(
+            "hashrate is a number of hashes a second above zero, at most 1e27",
+        ));
     }
     let outlook = site.outlook.load();
     let pool = ask::pool(&outlook, &name)?;

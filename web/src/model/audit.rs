@@ -64,12 +64,36 @@ pub struct WindowFrozen {
     pub from: u64,
     /// The newest.
     pub through: u64,
-    /// The part of the oldest that counts: numerator and denominator.
-    pub oldest_part: (String, String),
+    /// The part of the oldest that counts, of `oldest_whole`.
+    pub oldest_part: String,
+    /// All of the oldest, in work or in shares.
+    pub oldest_whole: String,
     /// The hash of all this and its rows.
     pub hash: String,
-    /// Account and work, ascending by account.
-    pub rows: Vec<(u64, String)>,
+    /// Work by account, ascending by account.
+    pub rows: Vec<WorkOf>,
+}
+
+/// An account's work.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct WorkOf {
+    /// The account's number.
+    pub account: u64,
+    /// Its work.
+    pub work: String,
+}
+
+/// Shares of an account in a slice.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SharesOf {
+    /// The account's number.
+    pub account: u64,
+    /// The rate at which they were bought; 0 where none are.
+    pub rate: u64,
+    /// Their work.
+    pub work: String,
+    /// How many.
+    pub shares: u64,
 }
 
 /// One account's part as it was frozen.
@@ -100,10 +124,10 @@ pub struct Slice {
     pub last: u64,
     /// Hash over its contents and the hash of the slice before.
     pub hash: String,
-    /// Account, rate, work and number of shares; ascending by account and rate.
-    pub rows: Vec<(u64, u64, String, u64)>,
-    /// What was revoked of it by then: account, work, number of shares.
-    pub revoked: Vec<(u64, String, u64)>,
+    /// Ascending by account and rate.
+    pub rows: Vec<SharesOf>,
+    /// What was revoked of it by then; without rates.
+    pub revoked: Vec<SharesOf>,
 }
 
 /// What cannot be read back.
@@ -144,9 +168,14 @@ fn frozen_window(window: &WindowTable) -> WindowFrozen {
     WindowFrozen {
         from: window.from.0,
         through: window.through.0,
-        oldest_part: (window.oldest_part.0.to_string(), window.oldest_part.1.to_string()),
+        oldest_part: window.oldest_part.0.to_string(),
+        oldest_whole: window.oldest_part.1.to_string(),
         hash: hex(&window.hash()),
-        rows: window.rows.iter().map(|(account, work)| (account.0, work.to_string())).collect(),
+        rows: window
+            .rows
+            .iter()
+            .map(|(account, work)| WorkOf { account: account.0, work: work.to_string() })
+            .collect(),
     }
 }
 
@@ -176,17 +205,19 @@ pub fn slices(
 }
 
 fn served_slice(SourcedSlice { slice, revoked }: SourcedSlice) -> Slice {
-    let row = |r: &SliceRow| (r.account.0, r.rate.0, r.tally.weight.to_string(), r.tally.shares);
+    let shares = |account: AccountId, rate: RateId, tally: Tally| SharesOf {
+        account: account.0,
+        rate: rate.0,
+        work: tally.weight.to_string(),
+        shares: tally.shares,
+    };
     Slice {
         no: slice.no.0,
         first: slice.first.0,
         last: slice.last.0,
         hash: hex(&slice.hash),
-        rows: slice.rows.iter().map(row).collect(),
-        revoked: revoked
-            .iter()
-            .map(|(account, tally)| (account.0, tally.weight.to_string(), tally.shares))
-            .collect(),
+        rows: slice.rows.iter().map(|r| shares(r.account, r.rate, r.tally)).collect(),
+        revoked: revoked.iter().map(|(who, tally)| shares(*who, RateId(0), *tally)).collect(),
     }
 }
 
@@ -225,11 +256,11 @@ impl Audit {
 
 impl WindowFrozen {
     fn table(&self) -> Result<WindowTable, Unreadable> {
-        let row = |(account, sum): &(u64, String)| Ok((AccountId(*account), work(sum)?));
+        let row = |of: &WorkOf| Ok((AccountId(of.account), work(&of.work)?));
         Ok(WindowTable {
             through: SliceNo(self.through),
             from: SliceNo(self.from),
-            oldest_part: (work(&self.oldest_part.0)?, work(&self.oldest_part.1)?),
+            oldest_part: (work(&self.oldest_part)?, work(&self.oldest_whole)?),
             rows: self.rows.iter().map(row).collect::<Result<_, _>>()?,
         })
     }
@@ -254,16 +285,13 @@ impl Slice {
     /// # Errors
     /// When a number is none.
     pub fn sourced(&self, pool: PoolId) -> Result<SourcedSlice, Unreadable> {
-        let row = |(account, rate, sum, shares): &(u64, u64, String, u64)| {
-            let tally = Tally { weight: work(sum)?, shares: *shares };
-            Ok(SliceRow { account: AccountId(*account), rate: RateId(*rate), tally })
+        let row = |of: &SharesOf| {
+            let (account, tally) = of.tally()?;
+            Ok(SliceRow { account, rate: RateId(of.rate), tally })
         };
         let rows: Vec<SliceRow> = self.rows.iter().map(row).collect::<Result<_, _>>()?;
         let mut total = Tally::default();
         rows.iter().for_each(|row| total.add(row.tally));
-        let revoked = |(account, sum, shares): &(u64, String, u64)| {
-            Ok((AccountId(*account), Tally { weight: work(sum)?, shares: *shares }))
-        };
         Ok(SourcedSlice {
             slice: SealedSlice {
                 pool,
@@ -274,8 +302,15 @@ impl Slice {
                 total,
                 hash: from_hex(&self.hash)?,
             },
-            revoked: self.revoked.iter().map(revoked).collect::<Result<_, _>>()?,
+            revoked: self.revoked.iter().map(SharesOf::tally).collect::<Result<_, _>>()?,
         })
+    }
+}
+
+impl SharesOf {
+    fn tally(&self) -> Result<(AccountId, Tally), Unreadable> {
+        let tally = Tally { weight: work(&self.work)?, shares: self.shares };
+        Ok((AccountId(self.account), tally))
     }
 }
 
