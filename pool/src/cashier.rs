@@ -24,6 +24,8 @@ pub type FoldCheck = Arc<dyn Fn() -> Result<Vec<String>, String> + Send + Sync>;
 pub struct CashierStatus {
     /// What the wallet holds; `None` until it answered.
     pub holdings: Option<Holdings>,
+    /// Did the balances follow from the transfers at the last look?
+    pub folds: bool,
     /// Why nothing is paid; empty when nothing stops payouts.
     pub blockers: Vec<String>,
     /// What the operator should know, though nothing stops for it.
@@ -140,6 +142,7 @@ impl<T: Treasury> Cashier<T> {
         let blockers = self.blockers(&holdings).await?;
         let status = CashierStatus {
             warnings: self.warnings(&holdings),
+            folds: self.folded.is_some(),
             holdings: Some(holdings),
             blockers: blockers.clone(),
             ..(**self.status.load()).clone()

@@ -237,6 +237,12 @@ impl Pool {
         answer.await.unwrap_or(Err(Refused::Stopping))
     }
 
+    /// Commands that wait for the writer.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.commands.max_capacity().saturating_sub(self.commands.capacity())
+    }
+
     /// What people look at, machine by machine.
     #[must_use]
     pub fn noise(&self) -> &Observatory {

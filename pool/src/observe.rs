@@ -6,7 +6,9 @@
 use accounting::{AccountId, Identity, PoolId, UnixMs, WorkerId};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Machines that are told apart; further ones are counted by nobody.
 pub const METERS_MAX: usize = 200_000;
@@ -98,6 +100,66 @@ impl Counts {
         match self.rejected.iter_mut().find(|(known, _)| *known == reason) {
             Some((_, count)) => *count += 1,
             None => self.rejected.push((reason, 1)),
+        }
+    }
+}
+
+/// Upper bounds of a histogram's buckets, in nanoseconds: 1 µs to 10 s.
+pub const BOUNDS_NS: [u64; 20] = [
+    1_000,
+    2_500,
+    5_000,
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    25_000_000,
+    50_000_000,
+    100_000_000,
+    250_000_000,
+    500_000_000,
+    1_000_000_000,
+    10_000_000_000,
+];
+
+/// How long something took, many times.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    /// Of each bound, and of what took longer than all.
+    counts: [AtomicU64; BOUNDS_NS.len() + 1],
+    sum_ns: AtomicU64,
+}
+
+/// A histogram at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Times {
+    /// How many were within each bound and beyond the one before; the last is beyond all.
+    pub counts: Vec<u64>,
+    /// All of them together.
+    pub sum_ns: u64,
+}
+
+impl Histogram {
+    /// So many times it took so long.
+    pub fn took(&self, time: Duration, times: u64) {
+        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let bucket = BOUNDS_NS.partition_point(|bound| *bound < ns);
+        self.counts[bucket].fetch_add(times, Ordering::Relaxed);
+        self.sum_ns.fetch_add(ns.saturating_mul(times), Ordering::Relaxed);
+    }
+
+    /// As it is now.
+    #[must_use]
+    pub fn read(&self) -> Times {
+        Times {
+            counts: self.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect(),
+            sum_ns: self.sum_ns.load(Ordering::Relaxed),
         }
     }
 }

@@ -62,8 +62,21 @@ pub struct PoolView {
     pub network_work: u128,
     /// Work since the last block.
     pub round_work: u128,
+    /// Its blocks.
+    pub blocks: BlockCounts,
     /// What each account has in the window now, ascending by account; a few seconds old.
     pub standings: Arc<Standings>,
+}
+
+/// How many blocks a pool found, and what became of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BlockCounts {
+    /// All.
+    pub found: u64,
+    /// Those that are not deep enough.
+    pub immature: u64,
+    /// Those that left the chain.
+    pub orphaned: u64,
 }
 
 /// Everybody's part of a pool's window.
@@ -97,6 +110,8 @@ pub struct AssetView {
     pub decimals: u8,
     /// What is owed to all accounts.
     pub owed: Amount,
+    /// In payouts that are not confirmed deep enough.
+    pub in_flight: Amount,
     /// The pool's earnings.
     pub fees: Amount,
     /// What carries PPS.
@@ -192,7 +207,19 @@ impl Books {
         }
     }
 
+    fn block_counts(&self) -> BTreeMap<PoolId, BlockCounts> {
+        let mut counts: BTreeMap<PoolId, BlockCounts> = BTreeMap::new();
+        for reward in self.rewards.values() {
+            let own = counts.entry(reward.pool).or_default();
+            own.found += 1;
+            own.immature += u64::from(reward.state == RewardState::Immature);
+            own.orphaned += u64::from(reward.state == RewardState::Orphaned);
+        }
+        counts
+    }
+
     fn pool_views(&self) -> Vec<PoolView> {
+        let counts = self.block_counts();
         let view = |(id, pool): (&PoolId, &crate::books::PoolBook)| PoolView {
             id: *id,
             name: pool.config.name.clone(),
@@ -202,6 +229,7 @@ impl Books {
             accounts: pool.window.accounts(),
             network_work: pool.network_work,
             round_work: pool.round_work.saturating_add(pool.open.total().weight),
+            blocks: counts.get(id).copied().unwrap_or_default(),
             standings: pool.standings.clone(),
         };
         self.pools.iter().map(view).collect()
@@ -214,6 +242,7 @@ impl Books {
             name: asset.name.clone(),
             decimals: asset.decimals,
             owed: self.ledger.liabilities(*id),
+            in_flight: self.ledger.balance(*id, Kind::Wallet).credits_pending,
             fees: self.ledger.balance(*id, Kind::Fees).posted(),
             bankroll: self.ledger.balance(*id, Kind::Bankroll).posted(),
             loss: Amount::ZERO.sub(self.ledger.balance(*id, Kind::Loss).posted()),

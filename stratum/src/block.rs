@@ -17,6 +17,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -73,6 +74,8 @@ pub struct Blocks {
     pool: Pool,
     coin: String,
     recent: Mutex<Recent>,
+    /// Found and not in the books yet.
+    unbooked: Arc<AtomicUsize>,
     /// Everything that is still being done about a block.
     tasks: TaskTracker,
 }
@@ -89,7 +92,13 @@ impl Blocks {
     #[must_use]
     pub fn new(folder: PathBuf, nodes: Vec<Endpoint>, pool: Pool, coin: String) -> Arc<Self> {
         let (recent, tasks) = (Mutex::default(), TaskTracker::new());
-        Arc::new(Blocks { folder, nodes, pool, coin, recent, tasks })
+        Arc::new(Blocks { folder, nodes, pool, coin, recent, unbooked: Arc::default(), tasks })
+    }
+
+    /// Blocks that were found and are not in the books yet.
+    #[must_use]
+    pub fn unbooked(&self) -> usize {
+        self.unbooked.load(Ordering::Relaxed)
     }
 
     /// Waits until every block is written and every node has judged it, at most so long; what is not done is done again
@@ -147,7 +156,8 @@ impl Blocks {
     /// Tells the ledger until it has written it. The first answer goes to whoever waits.
     fn report(&self, report: BlockReport) -> oneshot::Receiver<Answer<()>> {
         let (tell, answer) = oneshot::channel();
-        let pool = self.pool.clone();
+        let (pool, unbooked) = (self.pool.clone(), self.unbooked.clone());
+        unbooked.fetch_add(1, Ordering::Relaxed);
         self.tasks.spawn(async move {
             let mut outcome = pool.found(report.clone()).await;
             if tell.send(outcome.clone()).is_err() {
@@ -157,6 +167,7 @@ impl Blocks {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 outcome = pool.found(report.clone()).await;
             }
+            unbooked.fetch_sub(1, Ordering::Relaxed);
         });
         answer
     }

@@ -12,6 +12,7 @@ use crate::proxy;
 use crate::reject::Reject;
 use crate::session::{Closing, Session};
 use accounting::PoolId;
+use pool::observe::Histogram;
 use pool::{Clock, Pool};
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use std::net::{IpAddr, SocketAddr};
@@ -77,6 +78,14 @@ pub struct Stats {
     /// In units of 2^16 hashes, so that 64 bits last.
     work: AtomicU64,
     rejected: [AtomicU64; Reject::ALL.len()],
+    jobs_sent: AtomicU64,
+    difficulty_changes: AtomicU64,
+    /// Of a share, from the line read to the verdict; one in sixteen is timed.
+    pub validation: Histogram,
+    /// Of a share, from its verdict to the answer that it is durable.
+    pub ack: Histogram,
+    /// Of a new job, from its making to each connection's buffer.
+    pub broadcast: Histogram,
 }
 
 impl Stats {
@@ -91,6 +100,22 @@ impl Stats {
         if let Some(at) = Reject::ALL.iter().position(|known| *known == reject) {
             self.rejected[at].fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Work was sent.
+    pub fn job_sent(&self) {
+        self.jobs_sent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A connection was given another difficulty.
+    pub fn difficulty_changed(&self) {
+        self.difficulty_changes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Jobs sent so far, and changes of difficulty.
+    #[must_use]
+    pub fn sent_counts(&self) -> (u64, u64) {
+        (self.jobs_sent.load(Ordering::Relaxed), self.difficulty_changes.load(Ordering::Relaxed))
     }
 
     /// Accepted shares so far.

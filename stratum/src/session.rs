@@ -27,7 +27,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::Sleep;
 
 /// Workers of one connection (farm proxies carry thousands).
@@ -538,7 +538,11 @@ impl Session {
             channel.epochs.drop_before(oldest);
             channel.seen.drop_before(oldest);
         }
-        self.send_work(self.door.clock.now().0);
+        let now = self.door.clock.now();
+        let made = self.jobs.latest().map_or(now, |job| job.made_at);
+        self.send_work(now.0);
+        let took = Duration::from_millis(now.0.saturating_sub(made.0));
+        self.door.stats.broadcast.took(took, 1);
     }
 
     /// Prints the difficulty where it changed, and the latest job.
@@ -567,6 +571,7 @@ impl Session {
                 &mut self.out,
             );
             self.printed = Some(difficulty);
+            self.door.stats.difficulty_changed();
         }
         let mask = self.version_mask & job.version_mask;
         if self.version_mask != 0 && self.told_mask != mask {
@@ -579,6 +584,7 @@ impl Session {
         let tail = job.tail(&worker.identity.bytes);
         self.out.extend_from_slice(&job.notify(variant, &tail, clean));
         self.job_ends = self.out.len();
+        self.door.stats.job_sent();
         if let Pays::Finder { .. } = job.rules.pays {
             self.own_tail = Some((job.no, tail));
         }
@@ -589,7 +595,13 @@ impl Session {
     }
 
     fn submit(&mut self, id: Id, submission: &Submission, now: u64) -> Result<(), Closing> {
-        match self.judge(submission, now) {
+        // Looking at the clock costs a hundredth of what is timed.
+        let timed = (submission.nonce & 15 == 0).then(Instant::now);
+        let judged = self.judge(submission, now);
+        if let Some(since) = timed {
+            self.door.stats.validation.took(since.elapsed(), 1);
+        }
+        match judged {
             Ok((worker, verified, job)) => self.take(id, submission, worker, &verified, &job, now),
             Err(reject) => {
                 let worker = self.workers.find(&submission.user);

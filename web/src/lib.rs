@@ -13,6 +13,7 @@ pub mod format;
 pub mod history;
 pub mod keys;
 pub mod live;
+pub mod metrics;
 pub mod model;
 pub mod news;
 pub mod outlook;
@@ -36,6 +37,7 @@ pub fn router(site: Arc<Site>) -> Router {
         .merge(pages::routes())
         .merge(live::routes())
         .merge(api::routes())
+        .merge(metrics::routes())
         .layer(guard)
         .with_state(site)
 }

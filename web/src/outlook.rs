@@ -4,6 +4,7 @@
 
 use accounting::fee::FeeRule;
 use accounting::{Amount, AssetId, Identity, PoolId, Scheme, UnixMs};
+use pool::observe::Times;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -51,6 +52,8 @@ pub struct AssetOutlook {
     pub nodes: Vec<NodeOutlook>,
     /// What the wallet holds; `None` until it answered.
     pub wallet: Option<WalletOutlook>,
+    /// Did the balances follow from the transfers at the last look?
+    pub folds: bool,
     /// Why nothing is paid; empty when nothing stops payouts.
     pub blockers: Vec<String>,
     /// What the operator should know.
@@ -123,6 +126,18 @@ pub struct PoolOutlook {
     pub rejected: Vec<(&'static str, u64)>,
     /// Shares accepted since start.
     pub accepted: u64,
+    /// Found blocks that are not in the books yet.
+    pub blocks_unbooked: usize,
+    /// Jobs sent since start.
+    pub jobs_sent: u64,
+    /// Changes of difficulty since start.
+    pub difficulty_changes: u64,
+    /// Times to verify a share.
+    pub validation: Times,
+    /// Times until a share is durable and answered.
+    pub ack: Times,
+    /// Times until a new job is in a connection's buffer.
+    pub broadcast: Times,
 }
 
 /// One listening port.

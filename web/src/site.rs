@@ -104,6 +104,12 @@ impl Site {
         self.profiles.learn(known);
     }
 
+    /// Notices that were not taken yet.
+    #[must_use]
+    pub fn notices_waiting(&self) -> u64 {
+        0
+    }
+
     /// Reads an address.
     ///
     /// # Errors

@@ -76,6 +76,7 @@ fn asset_outlook(asset: &AssetSettings, counter: &Counter) -> AssetOutlook {
             immature: held.immature,
             unconfirmed: held.unconfirmed,
         }),
+        folds: status.folds,
         blockers: status.blockers.clone(),
         warnings: status.warnings.clone(),
         trouble: status.trouble.clone(),
@@ -99,6 +100,7 @@ fn pool_outlook(
         min: port.policy.min.as_f64(),
         max: port.policy.max.as_f64(),
     };
+    let (jobs_sent, difficulty_changes) = door.stats.sent_counts();
     let rejected = door.stats.rejected_counts().into_iter();
     PoolOutlook {
         id: door.pool_id,
@@ -109,6 +111,12 @@ fn pool_outlook(
         ports: ports.iter().filter(|port| port.pool == door.pool_id).map(port).collect(),
         rejected: rejected.map(|(reject, count)| (reject.label(), count)).collect(),
         accepted: door.stats.accepted_count(),
+        blocks_unbooked: door.blocks.unbooked(),
+        jobs_sent,
+        difficulty_changes,
+        validation: door.stats.validation.read(),
+        ack: door.stats.ack.read(),
+        broadcast: door.stats.broadcast.read(),
     }
 }
 

@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Instant;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -37,6 +38,7 @@ pub(super) struct Batch {
     worker: usize,
     /// Of the best.
     hashes: f64,
+    since: Instant,
 }
 
 /// Answers that wait for the disk.
@@ -99,7 +101,8 @@ impl Session {
             if self.enrol(worker).await.is_err() {
                 let own = self.accepted.extract_if(.., |share| share.worker == worker);
                 let waiting = own.map(|share| (share.id, share.job, share.hash)).collect();
-                self.not_recorded(&Batch { waiting, weight: 0, worker, hashes: 0.0 });
+                let since = Instant::now();
+                self.not_recorded(&Batch { waiting, weight: 0, worker, hashes: 0.0, since });
             }
         }
     }
@@ -162,7 +165,7 @@ impl Session {
             });
             waiting.push((id, job, hash));
         }
-        (shares, Batch { waiting, weight: sum, worker: of, hashes: best })
+        (shares, Batch { waiting, weight: sum, worker: of, hashes: best, since: Instant::now() })
     }
 
     fn not_recorded(&mut self, batch: &Batch) {
@@ -205,6 +208,7 @@ impl Session {
             (Pending::Shares { batch, .. }, true) => {
                 let count = batch.waiting.len() as u64;
                 self.door.stats.accepted(count, batch.weight);
+                self.door.stats.ack.took(batch.since.elapsed(), count);
                 let now = self.door.clock.now();
                 self.observe(batch.worker, |counts| {
                     counts.accepted(count, batch.weight, batch.hashes, now);
