@@ -11,17 +11,18 @@ use accounting::{
 };
 use anyhow::{Context, anyhow, bail};
 use pool::books::{Books, OpenPayout};
+pub use pool::command::{Command, Given};
 use pool::door::Answer;
 use pool::treasury::WalletSpend;
 use pool::view::RewardView;
 use pool::{Deposit, Pool, Refused, SystemClock, writer};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{Sqlite, Store};
+use stratum::bans::{Banned, Bans};
 use stratum::coin::{Coin, address};
 use stratum::server::Door;
 use stratum::treasury::WalletConfig;
@@ -31,94 +32,10 @@ use tokio::net::{UnixListener, UnixStream};
 
 /// The longest command read.
 const COMMAND_MAX: u64 = 64 * 1024;
-/// Who is written into the log of acts.
-const OPERATOR: &str = "operator";
-
-/// An order or a question.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Command {
-    /// How is it doing?
-    Status,
-    /// There may be a new block.
-    Knock {
-        /// Of one asset, or of all.
-        asset: Option<String>,
-    },
-    /// Who would be paid now?
-    DryRun {
-        /// The asset.
-        asset: String,
-    },
-    /// Pay whoever is due, now.
-    PayNow {
-        /// The asset.
-        asset: String,
-    },
-    /// Stop payouts.
-    Hold {
-        /// `all`, an asset, or an address.
-        scope: String,
-        /// Why.
-        reason: String,
-    },
-    /// Let payouts go on.
-    Release {
-        /// `all`, an asset, or an address.
-        scope: String,
-    },
-    /// Give the debts of an unsigned payout back.
-    Cancel {
-        /// Its number.
-        payout: u64,
-    },
-    /// Say what a spend was.
-    Match {
-        /// Its transaction.
-        txid: String,
-        /// It paid debts; otherwise the operator's own.
-        payout: bool,
-    },
-    /// A spend the books did not know never happened.
-    Forget {
-        /// Its transaction.
-        txid: String,
-    },
-    /// Book coins that were put into the wallet.
-    Deposit {
-        /// The asset.
-        asset: String,
-        /// How much, in whole coins.
-        amount: String,
-        /// For buying shares (PPS, FPPS); otherwise the pool's own.
-        bankroll: bool,
-        /// The transaction that brought them: it is booked once.
-        reference: String,
-    },
-    /// Pay an account to another address.
-    Address {
-        /// The account's own address.
-        account: String,
-        /// Where to.
-        to: String,
-    },
-    /// An account's own payout minimum and membership.
-    Account {
-        /// Its address.
-        account: String,
-        /// In whole coins; none for the pool's.
-        minimum: Option<String>,
-        /// Pays the members' fee.
-        member: bool,
-    },
-    /// An accepted share no longer counts.
-    Revoke {
-        /// Its position in the log.
-        share: u64,
-        /// Why.
-        reason: String,
-    },
-}
+/// Whose notes pauses are.
+const NOTES: &str = "control";
+/// Who is written into the log of acts when nobody says a name.
+pub const OPERATOR: &str = "operator";
 
 /// What a command works on.
 struct Desk<'a> {
@@ -128,6 +45,8 @@ struct Desk<'a> {
     counters: &'a [Arc<Counter>],
     doors: &'a [Arc<Door>],
     connections: usize,
+    /// Who gives the command.
+    by: &'a str,
 }
 
 /// The socket's place.
@@ -175,32 +94,46 @@ pub fn forget(data_dir: &Path) {
 }
 
 /// What a running pool's commands work on.
-struct Open {
-    pool: Pool,
-    settings: Settings,
-    live: Arc<Live>,
+pub struct Open {
+    /// The writer's door.
+    pub pool: Pool,
+    /// What the configuration said.
+    pub settings: Settings,
+    /// What runs so far.
+    pub live: Arc<Live>,
+}
+
+impl Open {
+    /// Carries a command out.
+    ///
+    /// # Errors
+    /// What the pool said.
+    pub async fn execute(&self, given: Given) -> anyhow::Result<Value> {
+        let (counters, doors) = (self.live.counters(), self.live.doors());
+        let desk = Desk {
+            pool: &self.pool,
+            settings: &self.settings,
+            counters: &counters,
+            doors: &doors,
+            connections: self.live.floor.connections.count(),
+            by: &given.by,
+        };
+        desk.execute(given.command).await
+    }
 }
 
 async fn serve(stream: UnixStream, open: Arc<Open>) {
-    let (counters, doors) = (open.live.counters(), open.live.doors());
-    let desk = Desk {
-        pool: &open.pool,
-        settings: &open.settings,
-        counters: &counters,
-        doors: &doors,
-        connections: open.live.floor.connections.count(),
-    };
-    if let Err(error) = answer(stream, &desk).await {
+    if let Err(error) = answer(stream, &open).await {
         tracing::debug!(%error, "a command was cut off");
     }
 }
 
-async fn answer(stream: UnixStream, desk: &Desk<'_>) -> anyhow::Result<()> {
+async fn answer(stream: UnixStream, open: &Open) -> anyhow::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut line = String::new();
     tokio::io::BufReader::new(reader.take(COMMAND_MAX)).read_line(&mut line).await?;
-    let outcome = match serde_json::from_str::<Command>(&line) {
-        Ok(command) => desk.execute(command).await,
+    let outcome = match serde_json::from_str::<Given>(&line) {
+        Ok(given) => open.execute(given).await,
         Err(error) => Err(anyhow!("not a command of this version: {error}")),
     };
     let answer = match outcome {
@@ -216,9 +149,18 @@ async fn answer(stream: UnixStream, desk: &Desk<'_>) -> anyhow::Result<()> {
 /// # Errors
 /// What the pool said.
 pub fn send(settings: &Settings, command: &Command) -> anyhow::Result<Value> {
+    send_by(settings, OPERATOR, command)
+}
+
+/// The same, by somebody with a name.
+///
+/// # Errors
+/// What the pool said.
+pub fn send_by(settings: &Settings, by: &str, command: &Command) -> anyhow::Result<Value> {
+    let given = Given { by: by.to_owned(), command: command.clone() };
     match std::os::unix::net::UnixStream::connect(socket_path(&settings.data_dir)) {
         Ok(mut stream) => {
-            stream.write_all(format!("{}\n", serde_json::to_string(command)?).as_bytes())?;
+            stream.write_all(format!("{}\n", serde_json::to_string(&given)?).as_bytes())?;
             let mut line = String::new();
             BufReader::new(stream).read_line(&mut line)?;
             let mut answer: Value =
@@ -228,12 +170,12 @@ pub fn send(settings: &Settings, command: &Command) -> anyhow::Result<Value> {
                 None => Ok(answer["ok"].take()),
             }
         }
-        Err(_) => on_store(settings, command.clone()),
+        Err(_) => on_store(settings, given),
     }
 }
 
 /// Carries a command out with a writer of its own, while no pool runs.
-fn on_store(settings: &Settings, command: Command) -> anyhow::Result<Value> {
+fn on_store(settings: &Settings, Given { by, command }: Given) -> anyhow::Result<Value> {
     if matches!(
         command,
         Command::Status
@@ -241,6 +183,8 @@ fn on_store(settings: &Settings, command: Command) -> anyhow::Result<Value> {
             | Command::PayNow { .. }
             | Command::Match { .. }
             | Command::Forget { .. }
+            | Command::Pause { .. }
+            | Command::Resume { .. }
     ) {
         bail!(
             "the pool does not run (no {}): start it with `adit run`",
@@ -253,7 +197,14 @@ fn on_store(settings: &Settings, command: Command) -> anyhow::Result<Value> {
     let writer = writer::start(Box::new(store), assets, pools, SystemClock)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
-        let desk = Desk { pool: &writer.pool, settings, counters: &[], doors: &[], connections: 0 };
+        let desk = Desk {
+            pool: &writer.pool,
+            settings,
+            counters: &[],
+            doors: &[],
+            connections: 0,
+            by: &by,
+        };
         let outcome = desk.execute(command).await;
         writer.pool.stop().await;
         outcome
@@ -274,9 +225,9 @@ impl Desk<'_> {
             }
             Command::Hold { scope, reason } => {
                 let scope = self.scope(&scope).await?;
-                let done = scope.clone();
+                let (done, by) = (scope.clone(), self.by.to_owned());
                 self.order(move |books, now| {
-                    books.act(OPERATOR, format!("hold {scope}: {reason}"), now);
+                    books.act(&by, format!("hold {scope}: {reason}"), now);
                     books.hold(scope, reason, now);
                     Ok(())
                 })
@@ -285,10 +236,10 @@ impl Desk<'_> {
             }
             Command::Release { scope } => {
                 let scope = self.scope(&scope).await?;
-                let done = scope.clone();
+                let (done, by) = (scope.clone(), self.by.to_owned());
                 self.order(move |books, now| {
                     books.release(&scope)?;
-                    books.act(OPERATOR, format!("release {scope}"), now);
+                    books.act(&by, format!("release {scope}"), now);
                     Ok(())
                 })
                 .await?;
@@ -297,9 +248,10 @@ impl Desk<'_> {
             }
             Command::Cancel { payout } => {
                 self.refuse_while_out(payout)?;
+                let by = self.by.to_owned();
                 self.order(move |books, now| {
                     books.cancel_payout(PayoutId(payout), now)?;
-                    books.act(OPERATOR, format!("cancel payout {payout}"), now);
+                    books.act(&by, format!("cancel payout {payout}"), now);
                     Ok(())
                 })
                 .await?;
@@ -314,6 +266,11 @@ impl Desk<'_> {
             Command::Account { account, minimum, member } => {
                 self.account_settings(&account, minimum, member).await
             }
+            Command::Approve { payout } => self.approve(payout).await,
+            Command::Ban { who, reason } => self.ban(&who, Some(reason)).await,
+            Command::Unban { who } => self.ban(&who, None).await,
+            Command::Pause { pool, reason } => self.pause(&pool, Some(reason)).await,
+            Command::Resume { pool } => self.pause(&pool, None).await,
             Command::Revoke { share, reason } => {
                 self.pool.revoke(ShareSeq(share), reason).await?;
                 Ok(json!({ "revoked": share }))
@@ -389,6 +346,74 @@ impl Desk<'_> {
             "holds": view.holds.iter().map(|(scope, reason)| json!({ "scope": scope, "reason": reason })).collect::<Vec<_>>(),
             "unexplained_spends": view.unmatched_spends,
         })
+    }
+
+    async fn approve(&self, payout: u64) -> anyhow::Result<Value> {
+        let by = self.by.to_owned();
+        let missing = self
+            .order(move |books, now| {
+                let missing = books.approve_payout(PayoutId(payout), &by)?;
+                books.act(&by, format!("approve payout {payout}"), now);
+                Ok(missing)
+            })
+            .await?;
+        self.counters.iter().for_each(|counter| counter.look());
+        Ok(json!({ "approved": payout, "approvals_missing": missing }))
+    }
+
+    /// Bans with a reason, takes a ban back without one. Who is banned is a door's note, so that it outlives a restart.
+    async fn ban(&self, who: &str, reason: Option<String>) -> anyhow::Result<Value> {
+        let (banned, is_banned) = (self.banned(who)?, reason.is_some());
+        let (key, by) = (banned.to_string(), self.by.to_owned());
+        let (note, value) = (key.clone(), reason.clone().map(String::into_bytes));
+        self.order(move |books, now| {
+            let said = match &reason {
+                Some(reason) => format!("ban {note}: {reason}"),
+                None => format!("unban {note}"),
+            };
+            books.note(Banned::DOOR, note, value);
+            books.act(&by, said, now);
+            Ok(())
+        })
+        .await?;
+        if let Some(door) = self.doors.first() {
+            // All doors share one list.
+            door.bans.rcu(|bans| bans.with(&banned, is_banned));
+        }
+        Ok(json!({ "who": key, "banned": is_banned }))
+    }
+
+    /// An internet address, or an address of one of our coins.
+    fn banned(&self, who: &str) -> anyhow::Result<Banned> {
+        if let Ok(address) = who.parse() {
+            return Ok(Banned::host(address));
+        }
+        let mut readable =
+            self.settings.assets.iter().filter_map(|asset| identity_of(who, asset.coin).ok());
+        let found = readable.next().map(Banned::Account);
+        found.with_context(|| format!("\"{who}\" is neither an internet address nor a miner's"))
+    }
+
+    /// Stops handing out a pool's work, or goes on.
+    async fn pause(&self, name: &str, reason: Option<String>) -> anyhow::Result<Value> {
+        let view = self.pool.view();
+        let known = view.pools.iter().find(|pool| pool.name == name);
+        let id = known.with_context(|| format!("there is no pool \"{name}\""))?.id;
+        let (key, by) = (format!("pause/{name}"), self.by.to_owned());
+        let (value, said) = match &reason {
+            Some(reason) => (Some(reason.clone().into_bytes()), format!("pause {name}: {reason}")),
+            None => (None, format!("resume {name}")),
+        };
+        self.order(move |books, now| {
+            books.note(NOTES, key, value);
+            books.act(&by, said, now);
+            Ok(())
+        })
+        .await?;
+        for door in self.doors.iter().filter(|door| door.pool_id == id) {
+            door.paused.send_replace(reason.clone());
+        }
+        Ok(json!({ "pool": name, "paused": reason.is_some() }))
     }
 
     fn knock(&self, asset: Option<&str>) -> anyhow::Result<Value> {
@@ -507,7 +532,8 @@ impl Desk<'_> {
             bail!("the wallet shows {txid}: say what it was with --payout or --withdrawal");
         }
         let id: RewardId = txid.parse().context("it was read before")?;
-        self.order(move |books, now| books.forget_spend(id.0, OPERATOR, now)).await?;
+        let by = self.by.to_owned();
+        self.order(move |books, now| books.forget_spend(id.0, &by, now)).await?;
         self.counters.iter().for_each(|counter| counter.look());
         Ok(json!({ "forgotten": txid }))
     }
@@ -546,8 +572,9 @@ impl Desk<'_> {
         let decimals = settings.map_or(8, |settings| settings.config.decimals);
         let deposit =
             Deposit { amount: Amount::parse_decimal(amount, decimals)?, bankroll, reference };
+        let by = self.by.to_owned();
         let order = move |books: &mut Books, store: &mut dyn Store, now| {
-            books.deposit(id, deposit, store, OPERATOR, now)
+            books.deposit(id, deposit, store, &by, now)
         };
         self.pool.order(order).await?;
         Ok(json!({ "booked": amount }))
@@ -559,10 +586,11 @@ impl Desk<'_> {
         let asset = self.asset(&settings.config.name).await?;
         let display = to.to_owned();
         let said = format!("address of {account} becomes {to}");
+        let by = self.by.to_owned();
         let from = self
             .order(move |books, now| {
                 let from = books.set_destination(id, script, display, asset, now)?;
-                books.act(OPERATOR, said, now);
+                books.act(&by, said, now);
                 Ok(from)
             })
             .await?;
@@ -579,14 +607,34 @@ impl Desk<'_> {
         let decimals = settings.config.decimals;
         let minimum = minimum.map(|text| Amount::parse_decimal(&text, decimals)).transpose()?;
         let said = format!("account {account}: minimum {minimum:?}, member {member}");
+        let by = self.by.to_owned();
         self.order(move |books, now| {
             books.set_settings(id, minimum, member);
-            books.act(OPERATOR, said, now);
+            books.act(&by, said, now);
             Ok(())
         })
         .await?;
         Ok(json!({ "account": account }))
     }
+}
+
+/// Who was banned before the last stop.
+///
+/// # Errors
+/// When the pool is stopping.
+pub async fn bans_of(pool: &Pool) -> anyhow::Result<Bans> {
+    let notes = pool.order(|books, _, _| Ok(books.notes_of(Banned::DOOR))).await?;
+    Ok(Bans::of(notes.keys()))
+}
+
+/// Why a pool was paused before the last stop, if it was.
+///
+/// # Errors
+/// When the pool is stopping.
+pub async fn pause_of(pool: &Pool, name: &str) -> anyhow::Result<Option<String>> {
+    let notes = pool.order(|books, _, _| Ok(books.notes_of(NOTES))).await?;
+    let found = notes.get(&format!("pause/{name}"));
+    Ok(found.map(|reason| String::from_utf8_lossy(reason).into_owned()))
 }
 
 /// An address as the identity of an account.

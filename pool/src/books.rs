@@ -112,7 +112,7 @@ impl SliceSource for StoredSlices<'_> {
 
 impl Books {
     /// Whose the books' own notes are.
-    const DOOR: &'static str = "books";
+    pub(crate) const DOOR: &'static str = "books";
 
     /// Loads the book, gives new assets and pools their numbers, and folds the log's tail again.
     ///

@@ -48,6 +48,8 @@ pub struct Cashier<T: Treasury> {
     clock: Arc<dyn Clock>,
     status: Arc<ArcSwap<CashierStatus>>,
     next_run: UnixMs,
+    /// What waits for people, told at the end of a round.
+    waiting: Vec<String>,
     /// When the balances last followed from the transfers, if they did.
     folded: Option<UnixMs>,
 }
@@ -79,7 +81,18 @@ impl<T: Treasury> Cashier<T> {
         let next_run = clock.now();
         let status =
             Arc::new(ArcSwap::from_pointee(CashierStatus { next_run, ..CashierStatus::default() }));
-        Cashier { pool, asset, rules, treasury, fold_check, clock, status, next_run, folded: None }
+        Cashier {
+            pool,
+            asset,
+            rules,
+            treasury,
+            fold_check,
+            clock,
+            status,
+            next_run,
+            waiting: Vec::new(),
+            folded: None,
+        }
     }
 
     /// What it last saw, for readers.
@@ -114,8 +127,11 @@ impl<T: Treasury> Cashier<T> {
         if let Some(text) = trouble.as_ref().filter(|text| before.trouble.as_ref() != Some(*text)) {
             tracing::warn!(asset = self.asset.0, "{text}");
         }
+        let mut warnings = before.warnings.clone();
+        warnings.append(&mut self.waiting);
         let next = CashierStatus {
             trouble,
+            warnings,
             next_run: self.next_run,
             looked_at: self.clock.now(),
             ..(**before).clone()
@@ -329,6 +345,15 @@ impl<T: Treasury> Cashier<T> {
 
     /// Signs (again), writes the bytes, and only then sends them.
     async fn sign_and_send(&mut self, payout: &Payout) -> Result<(), Trouble> {
+        let id = payout.id;
+        let missing = self.pool.order(move |books, _, _| Ok(books.approvals_missing(id))).await?;
+        if missing > 0 {
+            let sum = payout.sent();
+            self.waiting.push(format!(
+                "payout {id} of {sum} smallest units waits for the approval of {missing} more: adit payouts approve {id} --operator NAME"
+            ));
+            return Ok(());
+        }
         let fee = self.fee_for(payout).await?;
         let order = PayoutOrder {
             id: payout.id.0,

@@ -55,6 +55,8 @@ pub struct PayoutRules {
     pub address_change_delay_ms: u64,
     /// When a payout is confirmed, impossible, or closed.
     pub depths: PayoutDepths,
+    /// A payout of more than this is signed only once two operators approved it; `None` for none.
+    pub approval_above: Option<Amount>,
     /// How often a run is made.
     pub interval_ms: u64,
     /// An unconfirmed payout gets a higher fee after so long; `None` never.

@@ -20,9 +20,11 @@
 pub mod books;
 pub mod cashier;
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod crash;
 pub mod door;
+pub mod host;
 pub mod observe;
 pub mod payouts;
 pub mod rewards;

@@ -491,6 +491,41 @@ impl Books {
         }
     }
 
+    /// How many operators must still say yes before this payout is signed. What was signed once was approved.
+    #[must_use]
+    pub fn approvals_missing(&self, id: PayoutId) -> usize {
+        let Some(open) = self.payouts.get(&id) else { return 0 };
+        let rules = self.assets.get(&open.payout.asset).map(|asset| &asset.payouts);
+        let limit = rules.and_then(|rules| rules.approval_above);
+        let is_large = limit.is_some_and(|limit| open.payout.sent() > limit);
+        if !is_large || open.payout.state != PayoutState::Queued {
+            return 0;
+        }
+        let prefix = format!("{}/", approval_key(id));
+        let given = self.notes.range((Books::DOOR.to_owned(), prefix.clone())..);
+        let given =
+            given.take_while(|((door, key), _)| door == Books::DOOR && key.starts_with(&prefix));
+        APPROVALS.saturating_sub(given.count())
+    }
+
+    /// One operator's yes; gives how many are still missing.
+    ///
+    /// # Errors
+    /// When the payout is not waiting for any.
+    pub fn approve_payout(&mut self, id: PayoutId, who: &str) -> Result<usize, Refused> {
+        if self.approvals_missing(id) == 0 {
+            return Err(Refused::Rule(format!("payout {id} waits for nobody's approval")));
+        }
+        let key = format!("{}/{who}", approval_key(id));
+        if self.notes.contains_key(&(Books::DOOR.to_owned(), key.clone())) {
+            return Err(Refused::Rule(format!(
+                "{who} has approved payout {id} already; another operator must"
+            )));
+        }
+        self.note(Books::DOOR, key, Some(Vec::new()));
+        Ok(self.approvals_missing(id))
+    }
+
     /// Takes back a payout that was never signed.
     ///
     /// # Errors
@@ -578,6 +613,13 @@ impl Books {
         self.settings.insert(account, store::book::StoredSettings { minimum, member });
         self.push(Change::Settings { account, minimum, member });
     }
+}
+
+/// Operators who must approve a large payout.
+const APPROVALS: usize = 2;
+
+fn approval_key(id: PayoutId) -> String {
+    format!("approved/{id}")
 }
 
 #[derive(Default)]

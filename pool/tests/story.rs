@@ -8,7 +8,7 @@ use accounting::ledger::Kind;
 use accounting::payout::{PayoutState, PayoutStep};
 use accounting::rate::Rate;
 use accounting::reward::{RewardState, RewardStep, Sighting};
-use accounting::{Amount, AssetId, BasisPoints, RewardId, Scheme, SliceNo};
+use accounting::{Amount, AssetId, BasisPoints, PayoutId, RewardId, Scheme, SliceNo};
 use common::*;
 use pool::{Pool, Refused};
 use store::Reader;
@@ -493,5 +493,37 @@ async fn a_solo_block_is_booked_at_the_fee_its_job_was_made_with() {
     let mut slices = reader.slices(reward.pool, reward.as_of);
     let checked = accounting::audit::check_reward(&reward, SliceNo(0), &mut slices).unwrap();
     assert_eq!(checked, Ok(()), "the audit agrees, whatever the fee is now");
+    stop(writer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_payout_is_signed_only_once_two_operators_approved_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clock, treasury) = (TestClock::default(), FakeTreasury::default());
+    let mut large = asset();
+    large.payouts.approval_above = Some(Amount::from_units(COIN));
+    let writer = start(folder.path(), large.clone(), pool_of(PPLNS, 0), &clock);
+    let mut cashier = cashier(&writer, folder.path(), &clock, &treasury);
+    mine(&writer.pool).await;
+    treasury.world(|w| w.sightings.insert(RewardId([9; 32]), Sighting::InChain(101)));
+    treasury.world(|w| w.spendable = 50 * COIN);
+    assert_eq!(cashier.round().await.unwrap().made.len(), 1);
+    let approve = async |pool: &Pool, who: &'static str| {
+        pool.order(move |books, _, _| books.approve_payout(PayoutId(1), who)).await
+    };
+    let sent = || treasury.world(|w| w.sent.len());
+    assert!(cashier.status().load().warnings.iter().any(|text| text.contains("approval of 2")));
+    assert_eq!(approve(&writer.pool, "ann").await, Ok(1));
+    assert!(matches!(approve(&writer.pool, "ann").await, Err(Refused::Rule(_))), "once each");
+    cashier.round().await.unwrap();
+    assert_eq!(sent(), 0);
+    stop(writer).await;
+    // What was approved is remembered.
+    let writer = start(folder.path(), large, pool_of(PPLNS, 0), &clock);
+    let mut cashier = common::cashier(&writer, folder.path(), &clock, &treasury);
+    assert_eq!(approve(&writer.pool, "bob").await, Ok(0));
+    cashier.round().await.unwrap();
+    assert_eq!(sent(), 1);
+    assert!(matches!(approve(&writer.pool, "eve").await, Err(Refused::Rule(_))));
     stop(writer).await;
 }

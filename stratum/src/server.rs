@@ -2,6 +2,7 @@
 //!
 //! Invariant: a connection costs about a kilobyte while it is idle, holds a counted seat, and ends for a reason.
 
+use crate::bans::Bans;
 use crate::block::Blocks;
 use crate::coin::Coin;
 use crate::difficulty::Policy;
@@ -12,6 +13,7 @@ use crate::proxy;
 use crate::reject::Reject;
 use crate::session::{Closing, Session};
 use accounting::PoolId;
+use arc_swap::ArcSwap;
 use pool::observe::Histogram;
 use pool::{Clock, Pool};
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
@@ -53,6 +55,10 @@ pub struct Door {
     pub blocks: Arc<Blocks>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Who is not wanted.
+    pub bans: Arc<ArcSwap<Bans>>,
+    /// Why the operator has it hand out no work, if so.
+    pub paused: watch::Sender<Option<String>>,
     /// Counters for people.
     pub stats: Stats,
 }
@@ -231,6 +237,9 @@ async fn open(
     } else {
         peer.ip()
     };
+    if door.bans.load().has_host(from) {
+        return tracing::debug!(%from, "banned");
+    }
     let Some(_seat) = floor.connections.seat(from, &port.limits) else {
         return tracing::debug!(%from, "too many connections");
     };

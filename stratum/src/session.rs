@@ -81,6 +81,8 @@ pub enum Closing {
     BadShares,
     /// Too many failed authorisations.
     Unauthorized,
+    /// The operator banned it.
+    Banned,
     /// Its miner has come back on another connection.
     Superseded,
     /// The pool is stopping.
@@ -459,6 +461,9 @@ impl Session {
             network: self.door.coin.to_string(),
             bytes: script.into_bytes(),
         };
+        if self.door.bans.load().has_account(&identity) {
+            return Err("this address is banned from the pool; ask its operator".into());
+        }
         let pays_finder = matches!(self.door.rules.pays, Pays::Finder { .. });
         if pays_finder && self.workers.first().is_some_and(|first| *first.identity != identity) {
             return Err("a solo connection mines for one address; open another connection for another address".into());
@@ -808,6 +813,10 @@ impl Session {
         }
         let now = self.now_ms();
         self.keep_its_limits(now)?;
+        let bans = self.door.bans.load();
+        if self.workers.iter().any(|worker| bans.has_account(&worker.identity)) {
+            return Err(Closing::Banned);
+        }
         if let Some(Channel { token, other, .. }) = &self.channel {
             let mut own = [Some(*token), *other].into_iter().flatten();
             if own.any(|token| self.door.extranonces.is_superseded(token)) {

@@ -28,12 +28,18 @@ pub async fn run(
     pool: Pool,
     (pool_id, coin): (PoolId, Coin),
     clock: Arc<dyn Clock>,
+    mut paused: watch::Receiver<Option<String>>,
     cancel: CancellationToken,
 ) {
     let mut pricing = Pricing::of(coin);
     let mut announced = 0;
     loop {
+        let pause = paused.borrow_and_update().clone();
         let offer = offers.borrow_and_update().clone();
+        let offer = match pause {
+            Some(reason) => Offer::None(format!("the operator paused this pool: {reason}")),
+            None => offer,
+        };
         match offer {
             Offer::Template(template) => {
                 let work = template.target.work().as_u128().unwrap_or(u128::MAX);
@@ -72,6 +78,7 @@ pub async fn run(
         tokio::select! {
             () = cancel.cancelled() => return,
             changed = offers.changed() => if changed.is_err() { return },
+            changed = paused.changed() => if changed.is_err() { return },
         }
     }
 }

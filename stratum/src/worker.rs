@@ -78,6 +78,10 @@ impl Workers {
         self.list.is_empty()
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Worker> {
+        self.list.iter()
+    }
+
     pub(crate) fn first(&self) -> Option<&Worker> {
         self.list.first()
     }

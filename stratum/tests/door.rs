@@ -67,6 +67,7 @@ fn payouts() -> PayoutRules {
         max_per_run: Amount::ZERO,
         max_per_day: Amount::ZERO,
         max_per_account_per_day: Amount::ZERO,
+        approval_above: None,
         address_change_delay_ms: 0,
         depths: PayoutDepths { confirm: 1, abandon: 1, last_look: 2 },
         interval_ms: 1,
@@ -132,6 +133,8 @@ impl World {
             extranonces: Arc::new(Extranonces::default()),
             blocks,
             clock: Arc::new(clock.clone()),
+            bans: Arc::default(),
+            paused: tokio::sync::watch::channel(None).0,
             stats: Stats::default(),
         });
         let easy = Difficulty::MIN;
@@ -735,4 +738,31 @@ async fn a_share_is_never_harder_than_a_block() {
     let target = Difficulty::nearest(client.difficulty).target(Algorithm::Sha256d);
     assert!(target.value() >= network.value());
     assert!(client.difficulty < 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_banned_is_cut_off_and_refused_and_others_mine_on() {
+    let world = World::new(1 << 40).await;
+    let (mut bad, mut good) = (world.connect(), world.connect());
+    for (client, n) in [(&mut bad, 1), (&mut good, 2)] {
+        client.subscribe(None).await;
+        assert_eq!(client.authorize(n).await["result"], true);
+        client.work().await;
+    }
+    let script = stratum::coin::address::script_of(&address(1), world.door.coin).unwrap();
+    let banned = stratum::bans::Banned::Account(accounting::Identity {
+        kind: accounting::IdentityKind::Script,
+        network: world.door.coin.to_string(),
+        bytes: script.to_bytes(),
+    });
+    world.door.bans.rcu(|bans| bans.with(&banned, true));
+    world.beat_until(async { assert!(bad.line().await.is_none()) }).await;
+    let mut again = world.connect();
+    again.subscribe(None).await;
+    let refused = again.authorize(1).await;
+    assert!(refused["error"].to_string().contains("banned"), "{refused}");
+    let share = good.find(&good.job.clone().unwrap(), Kind::Share, 0);
+    assert_eq!(good.submit(2, &share).await["result"], true);
+    world.door.bans.rcu(|bans| bans.with(&banned, false));
+    assert_eq!(again.authorize(1).await["result"], true);
 }

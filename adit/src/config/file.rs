@@ -228,6 +228,8 @@ pub struct Payouts {
     pub max_per_day: Option<Coins>,
     /// Circuit breaker: to one account in 24 hours.
     pub max_per_account_per_day: Option<Coins>,
+    /// More than this in one payout needs the approval of two operators.
+    pub approval_above: Option<Coins>,
     /// A changed payout address waits so long.
     pub address_change_delay: Option<Span>,
     /// Confirmations after which a payout is posted.

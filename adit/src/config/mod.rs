@@ -518,6 +518,7 @@ fn payout_rules(payouts: &file::Payouts, cap: Option<Amount>, family: Family) ->
         max_per_run: coins(payouts.max_per_run, UNLIMITED),
         max_per_day: coins(payouts.max_per_day, UNLIMITED),
         max_per_account_per_day: coins(payouts.max_per_account_per_day, UNLIMITED),
+        approval_above: payouts.approval_above.map(|coins| coins.0),
         address_change_delay_ms: ms(payouts.address_change_delay, 48 * 3600 * 1000),
         depths: PayoutDepths {
             confirm,

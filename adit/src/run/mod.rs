@@ -16,6 +16,7 @@ use crate::config::{AssetSettings, PoolSettings, Settings};
 use crate::control;
 use accounting::{RewardId, Scheme};
 use anyhow::{Context, anyhow};
+use arc_swap::ArcSwap;
 use pool::{Clock, Pool, SystemClock, writer};
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -24,6 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use store::{Reader, Sqlite, Store, StoreError};
+use stratum::bans::Bans;
 use stratum::block::Blocks;
 use stratum::coin::Coin;
 use stratum::extranonce::Extranonces;
@@ -31,6 +33,7 @@ use stratum::job::{JobMaker, JobRules, Pays};
 use stratum::server::{self, Door, Floor, Stats};
 use stratum::source;
 use stratum::work;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -57,6 +60,8 @@ pub struct Live {
     pub counters: RwLock<Vec<Arc<Counter>>>,
     /// One for each pool.
     pub doors: RwLock<Vec<Arc<Door>>>,
+    /// Who is not wanted.
+    pub bans: Arc<ArcSwap<Bans>>,
     /// The open ports of all pools.
     pub ports: RwLock<Vec<OpenPort>>,
     /// What connections share.
@@ -115,7 +120,9 @@ pub async fn start(settings: Settings, cancel: CancellationToken) -> anyhow::Res
     let pools = settings.pools.iter().map(|pool| pool.config.clone()).collect();
     let writer = writer::start(Box::new(store), assets, pools, SystemClock)?;
     let (floor, beat) = Floor::new(TaskTracker::new(), cancel.clone());
+    let bans = control::bans_of(&writer.pool).await?;
     let live = Arc::new(Live {
+        bans: Arc::new(ArcSwap::from_pointee(bans)),
         counters: RwLock::default(),
         doors: RwLock::default(),
         ports: RwLock::default(),
@@ -183,12 +190,15 @@ impl AssetStart {
         for (own, boot) in &self.pools {
             let maker = JobMaker::new(job_rules(own, asset.coin, *boot, &script), clock.now());
             let pool_id = pool_number(pool, &own.config.name).await?;
+            let (paused, pauses) = watch::channel(control::pause_of(pool, &own.config.name).await?);
             let door = Arc::new(Door {
                 pool: pool.clone(),
                 pool_id,
                 coin: asset.coin,
                 rules: maker.rules().clone(),
                 jobs: maker.subscribe(),
+                bans: live.bans.clone(),
+                paused,
                 extranonces: Arc::new(Extranonces::default()),
                 blocks: self.blocks.clone(),
                 clock: clock.clone(),
@@ -196,7 +206,7 @@ impl AssetStart {
             });
             let (offers, clock, cancel) = (offers.clone(), clock.clone(), cancel.clone());
             let known_as = (pool_id, asset.coin);
-            let making = work::run(maker, offers, pool.clone(), known_as, clock, cancel);
+            let making = work::run(maker, offers, pool.clone(), known_as, clock, pauses, cancel);
             live.spawn(format!("the work of pool {}", own.config.name), making);
             for port in &own.ports {
                 let open = port::open(port, &door, live)?;

@@ -50,6 +50,7 @@ pub fn rules() -> PayoutRules {
         max_per_run: Amount::from_units(1_000 * COIN),
         max_per_day: Amount::from_units(10_000 * COIN),
         max_per_account_per_day: Amount::from_units(1_000 * COIN),
+        approval_above: None,
         address_change_delay_ms: 24 * 3600 * 1000,
         depths: PayoutDepths { confirm: 3, abandon: 100, last_look: 200 },
         interval_ms: 1000,

@@ -4,6 +4,7 @@
 
 use super::problem::Problem;
 use crate::site::Site;
+use ::pool::host::host_of;
 use accounting::UnixMs;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
@@ -12,7 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Questions that may come at once without a key.
@@ -68,20 +69,6 @@ impl Budgets {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let burst = f64::from(per_minute.max(1));
         keys.entry(key).or_insert(Budget { left: burst, at: now }).take(now, burst / 60.0, burst)
-    }
-}
-
-/// An IPv6 customer has at least a /64.
-fn asker_of(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => IpAddr::V4(v4),
-            None => {
-                let [a, b, c, d, ..] = v6.segments();
-                IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-            }
-        },
     }
 }
 
@@ -148,7 +135,7 @@ async fn admit(
             too_many(wait, text)
         });
     }
-    let asker = asker_of(site.settings.client_of(peer, headers));
+    let asker = host_of(site.settings.client_of(peer, headers));
     site.budgets.take(asker, now).map_err(|wait| {
         let text = format!("More than {PER_SECOND} questions a second; go on in {wait} s, or ask the operator for an API key.");
         too_many(wait, text)
@@ -239,13 +226,5 @@ mod tests {
         assert_eq!(budgets.take(greedy, UnixMs(0)), Err(1));
         assert_eq!(budgets.take(neighbour, UnixMs(0)), Ok(()));
         assert_eq!(budgets.take(greedy, UnixMs(100)), Ok(()));
-    }
-
-    #[test]
-    fn an_ipv6_customer_is_one_asker() {
-        let of = |text: &str| asker_of(text.parse().unwrap());
-        assert_eq!(of("2001:db8:1:2:3::4"), of("2001:db8:1:2:ffff::1"));
-        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
-        assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
     }
 }
