@@ -73,6 +73,21 @@ pub enum Command {
     /// The pool must not run. What is there is moved aside, not deleted. Payouts stay held afterwards until every spend
     /// that the wallet shows is known or matched, and until `adit payouts release all`.
     Restore(BackupArgs),
+    /// Keeps an internet address, or a miner's account, away
+    ///
+    /// Its open connections end within seconds. What it has earned stays its own.
+    Ban(BanArgs),
+    /// Takes a ban back
+    Unban(UnbanArgs),
+    /// Stops handing out a pool's work
+    ///
+    /// Connections stay open and solved blocks are still taken; nobody is paid less. It outlives a restart.
+    Pause(PauseArgs),
+    /// Hands out a paused pool's work again
+    Resume(ResumeArgs),
+    /// Who may operate the pages, and which programs have a key
+    #[command(subcommand)]
+    Web(WebCommand),
     /// Mines on a pool with this machine's CPU
     ///
     /// For trying a pool; it speaks plain Stratum V1 and knows nothing of the pool's inside.
@@ -199,6 +214,17 @@ pub enum PayoutsCommand {
         /// `all`, an asset's name, or a miner's address
         scope: String,
     },
+    /// Says yes to a payout above `approval_above`; it is signed once two operators did
+    Approve {
+        /// Where the configuration is
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Its number
+        payout: u64,
+        /// Who says so
+        #[arg(long, value_name = "NAME")]
+        operator: String,
+    },
     /// Gives the debts of a payout back that is not signed yet
     Cancel {
         /// Where the configuration is
@@ -292,6 +318,104 @@ pub struct RevokeArgs {
     /// Why
     #[arg(long)]
     pub reason: String,
+}
+
+/// `ban`
+#[derive(Debug, Args)]
+pub struct BanArgs {
+    /// Where the configuration is
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// An IPv4 address, an IPv6 address (its whole /64 is meant), or a miner's address
+    pub who: String,
+    /// Why, for those who ask later
+    #[arg(long)]
+    pub reason: String,
+}
+
+/// `unban`
+#[derive(Debug, Args)]
+pub struct UnbanArgs {
+    /// Where the configuration is
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// As it was banned
+    pub who: String,
+}
+
+/// `pause`
+#[derive(Debug, Args)]
+pub struct PauseArgs {
+    /// Where the configuration is
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// The pool's name
+    pub pool: String,
+    /// Why, for those who ask later
+    #[arg(long)]
+    pub reason: String,
+}
+
+/// `resume`
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// Where the configuration is
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// The pool's name
+    pub pool: String,
+}
+
+/// `web`
+#[derive(Debug, Subcommand)]
+pub enum WebCommand {
+    /// Makes an operator and prints the token to log in with; it is shown once
+    AddOperator {
+        /// Where the configuration is
+        #[command(flatten)]
+        config: ConfigArg,
+        /// The name under which acts are logged
+        name: String,
+    },
+    /// Takes an operator's token and sessions away
+    RemoveOperator {
+        /// Where the configuration is
+        #[command(flatten)]
+        config: ConfigArg,
+        /// The name
+        name: String,
+    },
+    /// Makes an API key and prints it; it is shown once
+    AddKey {
+        /// Where the configuration is
+        #[command(flatten)]
+        config: ConfigArg,
+        /// What it is for
+        label: String,
+        /// Its quota is a paying user's
+        #[arg(long)]
+        paid: bool,
+        /// Questions a minute, in place of the tier's
+        #[arg(long, value_name = "N")]
+        per_minute: Option<u32>,
+        /// Questions a day, in place of the tier's
+        #[arg(long, value_name = "N")]
+        per_day: Option<u64>,
+    },
+    /// Takes an API key away
+    RemoveKey {
+        /// Where the configuration is
+        #[command(flatten)]
+        config: ConfigArg,
+        /// What it is for
+        label: String,
+    },
+    /// Lists operators and keys
+    List {
+        /// Where the configuration is
+        #[command(flatten)]
+        config: ConfigArg,
+    },
 }
 
 /// `backup`, `restore`

@@ -467,7 +467,8 @@ impl Desk<'_> {
     }
 
     async fn scope(&self, text: &str) -> anyhow::Result<String> {
-        if text == "all" {
+        // As holds are listed.
+        if text == "all" || text.starts_with("asset/") || text.starts_with("account/") {
             return Ok(text.to_owned());
         }
         if self.settings.assets.iter().any(|asset| asset.config.name == text) {

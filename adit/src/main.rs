@@ -11,13 +11,14 @@ mod cli;
 mod config;
 mod control;
 mod demo;
+mod desk;
 mod init;
 mod mine;
 mod payouts;
 mod run;
 
 use clap::Parser;
-use cli::{BenchCommand, Cli, Command};
+use cli::{BanArgs, BenchCommand, Cli, Command, PauseArgs, ResumeArgs, UnbanArgs};
 use config::Settings;
 use config::file::Level;
 use std::path::Path;
@@ -83,6 +84,19 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
             &args.config.config,
             control::Command::Revoke { share: args.share, reason: args.reason },
         ),
+        Command::Ban(BanArgs { config, who, reason }) => {
+            order(&config.config, control::Command::Ban { who, reason })
+        }
+        Command::Unban(UnbanArgs { config, who }) => {
+            order(&config.config, control::Command::Unban { who })
+        }
+        Command::Pause(PauseArgs { config, pool, reason }) => {
+            order(&config.config, control::Command::Pause { pool, reason })
+        }
+        Command::Resume(ResumeArgs { config, pool }) => {
+            order(&config.config, control::Command::Resume { pool })
+        }
+        Command::Web(command) => desk::run(command).map(|()| true),
         Command::Backup(args) => {
             backup::backup(&config::load(&args.config.config)?, &args.file).map(|()| true)
         }

@@ -30,6 +30,12 @@ pub fn run(command: PayoutsCommand) -> anyhow::Result<()> {
         PayoutsCommand::Release { config, scope } => {
             order(&config.config, &Command::Release { scope })
         }
+        PayoutsCommand::Approve { config, payout, operator } => {
+            let settings = config::load(&config.config)?;
+            let answer = control::send_by(&settings, &operator, &Command::Approve { payout })?;
+            println!("{answer}");
+            Ok(())
+        }
         PayoutsCommand::Cancel { config, payout } => {
             order(&config.config, &Command::Cancel { payout })
         }

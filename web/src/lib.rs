@@ -16,6 +16,7 @@ pub mod live;
 pub mod metrics;
 pub mod model;
 pub mod news;
+pub mod operator;
 pub mod outlook;
 pub mod pages;
 pub mod profiles;
@@ -38,6 +39,7 @@ pub fn router(site: Arc<Site>) -> Router {
         .merge(live::routes())
         .merge(api::routes())
         .merge(metrics::routes())
+        .merge(operator::routes())
         .layer(guard)
         .with_state(site)
 }

@@ -9,6 +9,7 @@ pub mod money;
 pub mod network;
 pub mod payouts;
 pub mod pools;
+pub mod suspects;
 
 pub use money::{Iso, Money};
 

@@ -6,6 +6,7 @@ use crate::history::History;
 use crate::keys::Keys;
 use crate::model::account::{Named, named};
 use crate::news::Teller;
+use crate::operator::{Hand, Operators};
 use crate::outlook::Outlook;
 use crate::profiles::Profiles;
 use crate::readers::Readers;
@@ -62,6 +63,15 @@ impl Settings {
     }
 }
 
+/// What operators decided that outlives a restart.
+#[derive(Debug, Clone, Default)]
+pub struct HandNotes {
+    /// Who is banned, and why.
+    pub bans: BTreeMap<String, String>,
+    /// Which pools are paused, and why.
+    pub pauses: BTreeMap<String, String>,
+}
+
 /// Everything readers need.
 pub struct Site {
     /// The writer's snapshot and the meters.
@@ -78,6 +88,10 @@ pub struct Site {
     pub profiles: Profiles,
     /// Keys of programs.
     pub keys: Keys,
+    /// Who may operate.
+    pub operators: Operators,
+    /// How operators' acts are carried out.
+    pub hand: Hand,
     /// How much everybody may ask.
     pub budgets: Budgets,
     /// What happens, to whoever listens.
@@ -102,6 +116,23 @@ impl Site {
         let machines = self.history.machines(|_| true);
         let known = machines.iter().filter_map(|(m, track)| Some((m, track.total.ids?.0)));
         self.profiles.learn(known);
+    }
+
+    /// What operators decided that outlives a restart.
+    pub async fn hand_notes(&self) -> HandNotes {
+        let asked =
+            self.pool.order(|books, _, _| Ok((books.notes_of("bans"), books.notes_of("control"))));
+        let (bans, control) = asked.await.unwrap_or_default();
+        let text = |value: Vec<u8>| String::from_utf8_lossy(&value).into_owned();
+        HandNotes {
+            bans: bans.into_iter().map(|(key, value)| (key, text(value))).collect(),
+            pauses: control
+                .into_iter()
+                .filter_map(|(key, value)| {
+                    Some((key.strip_prefix("pause/")?.to_owned(), text(value)))
+                })
+                .collect(),
+        }
     }
 
     /// Notices that were not taken yet.

@@ -23,6 +23,8 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("network.html", include_str!("../templates/network.html")),
     ("search.html", include_str!("../templates/search.html")),
     ("calculator.html", include_str!("../templates/calculator.html")),
+    ("login.html", include_str!("../templates/login.html")),
+    ("operator.html", include_str!("../templates/operator.html")),
     ("api.html", include_str!("../templates/api.html")),
     ("text.html", include_str!("../templates/text.html")),
     ("error.html", include_str!("../templates/error.html")),

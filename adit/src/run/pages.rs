@@ -2,6 +2,7 @@
 
 use super::{Live, outlook};
 use crate::config::{Settings, WebSettings};
+use crate::control::{Given, Open};
 use accounting::UnixMs;
 use anyhow::Context;
 use arc_swap::ArcSwap;
@@ -17,6 +18,7 @@ use web::db::Db;
 use web::history::{History, SAMPLE_EVERY};
 use web::keys::Keys;
 use web::news::{Seen, Teller};
+use web::operator::{Hand, Operators};
 use web::outlook::Outlook;
 use web::profiles::Profiles;
 use web::readers::Readers;
@@ -63,6 +65,8 @@ pub fn start(
         history: History::open(db.clone(), started_at)?,
         profiles: Profiles::open(db.clone())?,
         keys: Keys::in_db(db.clone()),
+        operators: Operators::in_db(db.clone()),
+        hand: hand(settings, pool, live),
         budgets: Budgets::default(),
         news: Teller::default(),
         db,
@@ -96,6 +100,16 @@ pub fn start(
     tasks.spawn_on(sample(site.clone(), cancel), runtime.handle());
     tracing::info!(%address, "pages");
     Ok(Pages { address, site, runtime, tasks })
+}
+
+/// Carries operators' acts out as the command line's are.
+fn hand(settings: &Settings, pool: &Pool, live: &Arc<Live>) -> Hand {
+    let open = Open { pool: pool.clone(), settings: settings.clone(), live: live.clone() };
+    let open = Arc::new(open);
+    Hand::new(move |by, command| {
+        let open = open.clone();
+        async move { open.execute(Given { by, command }).await.map_err(|error| format!("{error:#}")) }
+    })
 }
 
 fn runtime() -> anyhow::Result<Runtime> {

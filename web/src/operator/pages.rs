@@ -1,0 +1,439 @@
+//! The operator's pages and their forms.
+
+use super::Session;
+use crate::model::{Iso, Money};
+use crate::outlook::Outlook;
+use crate::pages::{Page, read, render};
+use crate::secrets;
+use crate::server::OverTls;
+use crate::site::Site;
+use ::pool::command::Command;
+use axum::Router;
+use axum::extract::{ConnectInfo, Form, FromRequestParts, Query, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use minijinja::{Value, context};
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use store::sqlite::Cut;
+
+/// The cookie's name.
+const COOKIE: &str = "adit_operator";
+/// Acts shown.
+const ACTS: u64 = 30;
+
+/// The operator's routes.
+pub fn routes() -> Router<Arc<Site>> {
+    Router::new()
+        .route("/operator", get(desk))
+        .route("/operator/login", post(log_in))
+        .route("/operator/logout", post(log_out))
+        .route("/operator/act", post(act))
+}
+
+/// How safely the request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Way {
+    /// Over TLS, ours or a proxy's of ours.
+    is_tls: bool,
+    /// From this machine, and nobody in between.
+    is_local: bool,
+}
+
+impl FromRequestParts<Arc<Site>> for Way {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        site: &Arc<Site>,
+    ) -> Result<Self, std::convert::Infallible> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+        let own_tls = parts.extensions.get::<OverTls>().is_some_and(|over| over.0);
+        let by_proxy = peer.is_some_and(|peer| site.settings.proxies.contains(&peer));
+        let forwarded = parts.headers.contains_key("x-forwarded-for")
+            || parts.headers.contains_key("forwarded");
+        let proto = parts.headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok());
+        Ok(Way {
+            is_tls: own_tls || (by_proxy && proto == Some("https")),
+            // Whoever was forwarded by a proxy that we do not know is not from this machine.
+            is_local: peer.is_some_and(|peer| peer.is_loopback()) && !forwarded,
+        })
+    }
+}
+
+fn refuse_way(site: &Arc<Site>) -> Page {
+    let text = "The operator's pages are open over TLS or from the pool's own machine only: set web.tls_certificate and \
+                web.tls_key, list your proxy in web.proxies, or use `ssh -L`.";
+    let page = render(site, "error.html", context! { title => "Not over this connection", text })?;
+    Ok((StatusCode::FORBIDDEN, page).into_response())
+}
+
+fn secret_of(headers: &HeaderMap) -> Option<String> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    cookies
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(name, _)| *name == COOKIE)
+        .map(|(_, value)| value.to_owned())
+}
+
+async fn session_of(site: &Arc<Site>, headers: &HeaderMap) -> Option<Session> {
+    let secret = secret_of(headers)?;
+    match site.operators.session(&secret, site.now()).await {
+        Ok(session) => session,
+        Err(error) => {
+            tracing::warn!(%error, "an operator's session cannot be read");
+            None
+        }
+    }
+}
+
+fn login_page(site: &Arc<Site>, wrong: bool) -> Page {
+    let status = if wrong { StatusCode::FORBIDDEN } else { StatusCode::OK };
+    let page = render(site, "login.html", context! { title => "Operator", wrong })?;
+    Ok((status, no_store(page)).into_response())
+}
+
+fn no_store(mut page: Response) -> Response {
+    page.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    page
+}
+
+/// A token that was shown once.
+#[derive(Deserialize)]
+struct LogIn {
+    token: String,
+}
+
+async fn log_in(
+    State(site): State<Arc<Site>>,
+    way: Way,
+    Form(LogIn { token }): Form<LogIn>,
+) -> Page {
+    if !way.is_tls && !way.is_local {
+        return refuse_way(&site);
+    }
+    let secret = match site.operators.log_in(&token, site.now()).await {
+        Ok(secret) => secret,
+        Err(error) => {
+            tracing::warn!(%error, "nobody can log in");
+            None
+        }
+    };
+    let Some(secret) = secret else {
+        // Guessing 256 bits is hopeless at any rate; this only keeps the log quiet.
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        return login_page(&site, true);
+    };
+    let secure = if way.is_tls { "; Secure" } else { "" };
+    let cookie = format!("{COOKIE}={secret}; Path=/operator; HttpOnly; SameSite=Strict{secure}");
+    let mut response = Redirect::to("/operator").into_response();
+    if let Ok(value) = HeaderValue::from_str(&cookie) {
+        response.headers_mut().insert(header::SET_COOKIE, value);
+    }
+    Ok(response)
+}
+
+/// What every form carries.
+#[derive(Deserialize)]
+struct Token {
+    csrf: String,
+}
+
+async fn log_out(
+    State(site): State<Arc<Site>>,
+    headers: HeaderMap,
+    Form(Token { csrf }): Form<Token>,
+) -> Page {
+    let session = session_of(&site, &headers).await;
+    if let (Some(secret), Some(session)) = (secret_of(&headers), session)
+        && secrets::same(session.csrf.as_bytes(), csrf.as_bytes())
+        && let Err(error) = site.operators.log_out(&secret).await
+    {
+        tracing::warn!(%error, "a session goes on though its operator ended it");
+    }
+    let mut response = Redirect::to("/operator").into_response();
+    let cookie = format!("{COOKIE}=; Path=/operator; HttpOnly; SameSite=Strict; Max-Age=0");
+    if let Ok(value) = HeaderValue::from_str(&cookie) {
+        response.headers_mut().insert(header::SET_COOKIE, value);
+    }
+    Ok(response)
+}
+
+/// An act's form; what the act does not need is empty.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ActForm {
+    csrf: String,
+    act: String,
+    scope: String,
+    reason: String,
+    asset: String,
+    pool: String,
+    who: String,
+    payout: String,
+    txid: String,
+    amount: String,
+    reference: String,
+    address: String,
+    to: String,
+    minimum: String,
+    member: String,
+}
+
+impl ActForm {
+    fn command(self) -> Result<Command, String> {
+        let needed = |text: String, what: &str| {
+            let text = text.trim().to_owned();
+            if text.is_empty() { Err(format!("{what} is missing")) } else { Ok(text) }
+        };
+        let reason = |text: String| needed(text, "the reason");
+        let number =
+            |text: &str| text.trim().parse().map_err(|_| "the payout is no number".to_owned());
+        Ok(match self.act.as_str() {
+            "hold" => Command::Hold {
+                scope: needed(self.scope, "what to hold")?,
+                reason: reason(self.reason)?,
+            },
+            "release" | "release-scope" => {
+                Command::Release { scope: needed(self.scope, "what to release")? }
+            }
+            "dry-run" => Command::DryRun { asset: needed(self.asset, "the asset")? },
+            "pay-now" => Command::PayNow { asset: needed(self.asset, "the asset")? },
+            "approve" => Command::Approve { payout: number(&self.payout)? },
+            "cancel" => Command::Cancel { payout: number(&self.payout)? },
+            "match-payout" => {
+                Command::Match { txid: needed(self.txid, "the transaction")?, payout: true }
+            }
+            "match-own" => {
+                Command::Match { txid: needed(self.txid, "the transaction")?, payout: false }
+            }
+            "ban" => {
+                Command::Ban { who: needed(self.who, "whom to ban")?, reason: reason(self.reason)? }
+            }
+            "unban" => Command::Unban { who: needed(self.who, "whom to unban")? },
+            "pause" => Command::Pause {
+                pool: needed(self.pool, "the pool")?,
+                reason: reason(self.reason)?,
+            },
+            "resume" => Command::Resume { pool: needed(self.pool, "the pool")? },
+            "deposit" | "bankroll" => Command::Deposit {
+                asset: needed(self.asset, "the asset")?,
+                amount: needed(self.amount, "the amount")?,
+                bankroll: self.act == "bankroll",
+                reference: needed(self.reference, "the transaction that brought it")?,
+            },
+            "address" => Command::Address {
+                account: needed(self.address, "the account's address")?,
+                to: needed(self.to, "the new address")?,
+            },
+            "account" => Command::Account {
+                account: needed(self.address, "the account's address")?,
+                minimum: Some(self.minimum.trim().to_owned()).filter(|text| !text.is_empty()),
+                member: self.member == "yes",
+            },
+            other => return Err(format!("there is no act \"{other}\"")),
+        })
+    }
+}
+
+async fn act(
+    State(site): State<Arc<Site>>,
+    way: Way,
+    headers: HeaderMap,
+    Form(form): Form<ActForm>,
+) -> Page {
+    if !way.is_tls && !way.is_local {
+        return refuse_way(&site);
+    }
+    let Some(session) = session_of(&site, &headers).await else { return login_page(&site, false) };
+    if !secrets::same(session.csrf.as_bytes(), form.csrf.as_bytes()) {
+        let text =
+            "This form was not made by your session. Go back to the operator's page and try again.";
+        let page = render(&site, "error.html", context! { title => "Refused", text })?;
+        return Ok((StatusCode::FORBIDDEN, no_store(page)).into_response());
+    }
+    let done = match form.command() {
+        Ok(command) => {
+            let shows = matches!(command, Command::DryRun { .. });
+            let done = site.hand.act(&session.operator, command).await;
+            done.map(|value| if shows { value } else { serde_json::Value::Null })
+        }
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(serde_json::Value::Null) => Ok(Redirect::to("/operator?done=1").into_response()),
+        Ok(plan) => {
+            desk_page(&site, &session, context! { plan => Value::from_serialize(&plan) }).await
+        }
+        Err(error) => {
+            let page = desk_page(&site, &session, context! { error }).await?;
+            Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
+        }
+    }
+}
+
+/// Whether an act was just done.
+#[derive(Deserialize)]
+struct DeskQuery {
+    done: Option<String>,
+}
+
+async fn desk(
+    State(site): State<Arc<Site>>,
+    way: Way,
+    headers: HeaderMap,
+    Query(query): Query<DeskQuery>,
+) -> Page {
+    if !way.is_tls && !way.is_local {
+        return refuse_way(&site);
+    }
+    match session_of(&site, &headers).await {
+        Some(session) => {
+            desk_page(&site, &session, context! { done => query.done.is_some() }).await
+        }
+        None => login_page(&site, false),
+    }
+}
+
+/// One asset's liabilities against what covers them.
+#[derive(Serialize)]
+struct Cover {
+    asset: String,
+    symbol: String,
+    owed: Money,
+    in_flight: Money,
+    commission: Money,
+    bankroll: Money,
+    lost: Money,
+    spendable: Option<Money>,
+    immature: Option<Money>,
+    unconfirmed: Option<Money>,
+    covered: Option<bool>,
+    balances: bool,
+    folds: bool,
+    blockers: Vec<String>,
+    warnings: Vec<String>,
+    trouble: Option<String>,
+    next_run: Iso,
+    nodes: Vec<(String, Option<u64>, Option<String>)>,
+    address: String,
+    ruin: Vec<Ruin>,
+}
+
+/// What the bankroll of a pool that buys shares can bear.
+#[derive(Serialize)]
+struct Ruin {
+    pool: String,
+    /// The chance that luck alone empties it, ever.
+    probability: f64,
+    /// What would be needed for one in a thousand.
+    wanted: Money,
+}
+
+fn covers(outlook: &Outlook, view: &::pool::View) -> Vec<Cover> {
+    let cover = |asset: &::pool::view::AssetView| {
+        let about = outlook.asset(asset.id)?;
+        let money = |amount| Money::new(amount, asset.decimals);
+        let held = about.wallet;
+        let total = held.map(|held| held.spendable.add(held.immature).add(held.unconfirmed));
+        Some(Cover {
+            asset: asset.name.clone(),
+            symbol: about.symbol.clone(),
+            owed: money(asset.owed),
+            in_flight: money(asset.in_flight),
+            commission: money(asset.fees),
+            bankroll: money(asset.bankroll),
+            lost: money(asset.loss),
+            spendable: held.map(|held| money(held.spendable)),
+            immature: held.map(|held| money(held.immature)),
+            unconfirmed: held.map(|held| money(held.unconfirmed)),
+            covered: total.map(|total| total >= asset.owed),
+            balances: asset.balances_to_zero,
+            folds: about.folds,
+            blockers: about.blockers.clone(),
+            warnings: about.warnings.clone(),
+            trouble: about.trouble.clone(),
+            next_run: Iso(about.next_run),
+            nodes: about
+                .nodes
+                .iter()
+                .map(|node| (node.address.clone(), node.height, node.trouble.clone()))
+                .collect(),
+            address: about.address.clone(),
+            ruin: ruins(outlook, asset, about),
+        })
+    };
+    view.assets.iter().filter_map(cover).collect()
+}
+
+/// Rosenfeld's bound for a pool that buys shares: with a bankroll R, a block value B and a fee f, luck alone ruins it with
+/// probability exp(−2fR/B) (Analysis of Bitcoin Pooled Mining Reward Systems, 2011).
+fn ruins(
+    outlook: &Outlook,
+    asset: &::pool::view::AssetView,
+    about: &crate::outlook::AssetOutlook,
+) -> Vec<Ruin> {
+    let Some(next) = about.next else { return Vec::new() };
+    let block = next.value as f64;
+    let bankroll = asset.bankroll.units() as f64;
+    let buys = outlook.pools_of(asset.id).filter(|pool| pool.scheme.pays_per_share());
+    buys.map(|pool| {
+        let fee = f64::from(pool.fee.base.points()) / 10_000.0;
+        let wanted = if fee > 0.0 { block * 1000f64.ln() / (2.0 * fee) } else { f64::MAX };
+        let units = accounting::Amount::from_units(wanted.min(1e27) as i128);
+        Ruin {
+            pool: pool.name.clone(),
+            probability: if bankroll > 0.0 { (-2.0 * fee * bankroll / block).exp() } else { 1.0 },
+            wanted: Money::new(units, asset.decimals),
+        }
+    })
+    .collect()
+}
+
+async fn desk_page(site: &Arc<Site>, session: &Session, more: Value) -> Page {
+    let (outlook, view) = (site.outlook.load_full(), site.pool.view());
+    let own = outlook.clone();
+    let (acts, held, payouts) = read(site, move |reader| {
+        let acts = reader.acts(Cut::first(ACTS))?;
+        let payouts = crate::model::payouts::list(reader, &own, Cut::first(20))?;
+        Ok((acts, reader.holds()?, payouts.rows))
+    })
+    .await?;
+    let notes = site.hand_notes().await;
+    let pools = crate::model::pools::all(&outlook, &view, &site.history);
+    let acts: Vec<Value> = acts
+        .into_iter()
+        .map(|(no, at, who, what)| context! { no, at => Iso(at), who, what })
+        .collect();
+    let held: Vec<Value> = held
+        .into_iter()
+        .map(|hold| context! { scope => hold.scope, reason => hold.reason, since => Iso(hold.since) })
+        .collect();
+    let page = render(
+        site,
+        "operator.html",
+        context! {
+            title => "Operator",
+            operator => session.operator,
+            csrf => session.csrf,
+            covers => covers(&outlook, &view),
+            pools,
+            acts,
+            held,
+            payouts,
+            bans => notes.bans,
+            pauses => notes.pauses,
+            store_failing => view.store_failing,
+            waiting => site.pool.waiting(),
+            unexplained => view.unmatched_spends,
+            connections => outlook.connections,
+            suspects => Value::from_serialize(crate::model::suspects::all(site)),
+            ..more
+        },
+    )?;
+    Ok(no_store(page))
+}
