@@ -119,6 +119,8 @@ pub struct PoolTrack {
     pub rejected: BTreeMap<String, u64>,
     /// Accepted shares.
     pub shares: u64,
+    /// Their work.
+    pub work: f64,
     /// Expected hashes of the best share.
     pub best: f64,
     gathering: BTreeMap<u32, Bucket>,
@@ -351,6 +353,7 @@ fn tally(
     let is_active = now.0 < track.total.last_share.0 + ACTIVE_MS;
     let whole = pools.entry(pool).or_default();
     whole.shares += track.total.shares;
+    whole.work += track.total.work;
     whole.best = whole.best.max(track.total.best);
     whole.active += u32::from(is_active);
     for (reason, count) in &track.total.rejected {
@@ -390,6 +393,7 @@ impl Known {
         }
         for pool in self.pools.values_mut() {
             (pool.shares, pool.active, pool.accounts) = (0, 0, 0);
+            pool.work = 0.0;
             pool.rejected.clear();
             pool.gathering.values_mut().for_each(Bucket::begin);
         }

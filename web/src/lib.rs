@@ -8,6 +8,7 @@
 
 pub mod api;
 pub mod chart;
+pub mod compat;
 pub mod db;
 pub mod format;
 pub mod history;
@@ -38,6 +39,7 @@ pub fn router(site: Arc<Site>) -> Router {
         .merge(pages::routes())
         .merge(live::routes())
         .merge(api::routes())
+        .merge(compat::routes())
         .merge(metrics::routes())
         .merge(operator::routes())
         .layer(guard)
