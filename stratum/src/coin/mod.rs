@@ -3,6 +3,7 @@
 //! Invariant: a closed set; nothing outside this folder knows a coin's constants.
 
 pub mod address;
+pub mod message;
 
 use pow::Algorithm;
 use serde::Deserialize;
