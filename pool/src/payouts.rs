@@ -608,6 +608,12 @@ impl Books {
         Ok(effective_from)
     }
 
+    /// Does an account pay the members' fee?
+    #[must_use]
+    pub fn is_member(&self, account: AccountId) -> bool {
+        self.settings.get(&account).is_some_and(|settings| settings.member)
+    }
+
     /// Sets an account's own payout minimum and membership.
     pub fn set_settings(&mut self, account: AccountId, minimum: Option<Amount>, member: bool) {
         self.settings.insert(account, store::book::StoredSettings { minimum, member });

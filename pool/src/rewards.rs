@@ -117,7 +117,7 @@ impl Books {
     }
 
     fn fee_of(&self, rule: &FeeRule, accounts: u64, account: AccountId) -> BasisPoints {
-        rule.resolve(accounts, self.settings.get(&account).is_some_and(|settings| settings.member))
+        rule.resolve(accounts, self.is_member(account))
     }
 
     /// Buys a closed slice from its miners with the bankroll's money.

@@ -5,6 +5,7 @@
 mod account;
 mod lists;
 mod other;
+mod register;
 
 use crate::history::Range;
 use crate::live;
@@ -52,6 +53,7 @@ pub fn routes() -> Router<Arc<Site>> {
         )
         .route("/terms", get(|site: State<Arc<Site>>| other::text(site, "terms", "Terms")))
         .route("/privacy", get(|site: State<Arc<Site>>| other::text(site, "privacy", "Privacy")))
+        .route("/register", get(register::form).post(register::say))
         .route("/assets/{name}", get(asset))
 }
 

@@ -23,6 +23,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("network.html", include_str!("../templates/network.html")),
     ("search.html", include_str!("../templates/search.html")),
     ("calculator.html", include_str!("../templates/calculator.html")),
+    ("register.html", include_str!("../templates/register.html")),
     ("login.html", include_str!("../templates/login.html")),
     ("operator.html", include_str!("../templates/operator.html")),
     ("api.html", include_str!("../templates/api.html")),

@@ -59,7 +59,7 @@ fn asset_outlook(asset: &AssetSettings, counter: &Counter) -> AssetOutlook {
     AssetOutlook {
         id: counter.id,
         name: counter.name.clone(),
-        coin: coin.family().to_string(),
+        coin: capitalised(&coin.family().to_string()),
         symbol: coin.symbol().to_owned(),
         network: coin.to_string(),
         decimals: coin.decimals(),
@@ -130,6 +130,17 @@ fn addresses(coin: Coin) -> Addresses {
         };
         Ok(Parsed { identity, display: text.to_owned() })
     };
-    let prove = |_: &Identity, _: &str, _: &str| Err("signatures are not checked yet".to_owned());
+    let prove = move |who: &Identity, message: &str, signature: &str| {
+        let checked = stratum::coin::message::verify(coin, &who.bytes, message, signature);
+        checked.map_err(|error| error.to_string())
+    };
     Addresses::new(parse, prove)
+}
+
+/// A coin's name as people write it.
+fn capitalised(name: &str) -> String {
+    let mut characters = name.chars();
+    characters
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }

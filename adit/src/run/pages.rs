@@ -38,10 +38,19 @@ const STOP_LIMIT: Duration = Duration::from_secs(3);
 pub struct Pages {
     /// Where.
     pub address: SocketAddr,
-    /// What they are made from.
-    pub site: Arc<Site>,
-    runtime: Runtime,
+    threads: Threads,
     tasks: TaskTracker,
+}
+
+/// The pages' own threads. They end in the background: who drops them may be in the middle of something async.
+struct Threads(Option<Runtime>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// Starts serving.
@@ -78,7 +87,8 @@ pub fn start(
         Some((certificate, key)) => Some(super::acceptor(certificate, key)?),
         None => None,
     };
-    let runtime = runtime()?;
+    let threads = Threads(Some(runtime()?));
+    let handle = threads.0.as_ref().context("the threads were just started")?.handle().clone();
     let listener = std::net::TcpListener::bind(web.listen).with_context(|| {
         format!(
             "web.listen: cannot listen on {}: is another program there (`ss -ltnp`)?",
@@ -89,17 +99,17 @@ pub fn start(
     let address = listener.local_addr()?;
     let (tasks, cancel) = (TaskTracker::new(), live.floor.cancel.clone());
     let listener = {
-        let _inside = runtime.enter();
+        let _inside = handle.enter();
         tokio::net::TcpListener::from_std(listener)?
     };
     let router = web::router(site.clone());
     let serving = web::server::serve(listener, router, tls, tasks.clone(), cancel.clone());
-    tasks.spawn_on(serving, runtime.handle());
+    tasks.spawn_on(serving, &handle);
     let looking = look(settings.clone(), live.clone(), site.clone(), started_at, cancel.clone());
-    tasks.spawn_on(looking, runtime.handle());
-    tasks.spawn_on(sample(site.clone(), cancel), runtime.handle());
+    tasks.spawn_on(looking, &handle);
+    tasks.spawn_on(sample(site.clone(), cancel), &handle);
     tracing::info!(%address, "pages");
-    Ok(Pages { address, site, runtime, tasks })
+    Ok(Pages { address, threads, tasks })
 }
 
 /// Carries operators' acts out as the command line's are.
@@ -178,6 +188,6 @@ impl Pages {
         if tokio::time::timeout(STOP_LIMIT, self.tasks.wait()).await.is_err() {
             tracing::debug!("some pages were not finished");
         }
-        self.runtime.shutdown_background();
+        drop(self.threads);
     }
 }
