@@ -197,6 +197,17 @@ impl History {
         })
     }
 
+    /// When charts were last written: until then, somebody was looking.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn last_alive(&self) -> Result<Option<UnixMs>, DbError> {
+        let newest: Option<i64> = self
+            .db
+            .now(|sql| sql.query_row("SELECT max(at_s) FROM series", [], |row| row.get(0)))?;
+        Ok(newest.map(|at_s| UnixMs(at_s.unsigned_abs() * 1000)))
+    }
+
     /// A pool's rates and counts.
     #[must_use]
     pub fn pool(&self, pool: PoolId) -> PoolTrack {

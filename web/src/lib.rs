@@ -29,6 +29,7 @@ pub mod secrets;
 pub mod server;
 pub mod site;
 pub mod theme;
+pub mod watch;
 
 use axum::Router;
 use site::Site;

@@ -6,6 +6,7 @@ use crate::history::History;
 use crate::keys::Keys;
 use crate::model::account::{Named, named};
 use crate::news::Teller;
+use crate::notices::Outbox;
 use crate::operator::{Hand, Operators};
 use crate::outlook::Outlook;
 use crate::profiles::Profiles;
@@ -18,6 +19,7 @@ use pool::{Clock, Pool};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use store::StoreError;
 
 /// What the operator decided about the pages.
@@ -94,6 +96,10 @@ pub struct Site {
     pub hand: Hand,
     /// How much everybody may ask.
     pub budgets: Budgets,
+    /// Notices on their way.
+    pub outbox: Outbox,
+    /// How many of them wait, as it was last counted.
+    pub waiting_notices: AtomicU64,
     /// What happens, to whoever listens.
     pub news: Teller,
     /// How pages look.
@@ -138,7 +144,7 @@ impl Site {
     /// Notices that were not taken yet.
     #[must_use]
     pub fn notices_waiting(&self) -> u64 {
-        0
+        self.waiting_notices.load(Ordering::Relaxed)
     }
 
     /// Reads an address.

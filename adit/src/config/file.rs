@@ -54,12 +54,28 @@ pub struct Web {
     /// Origins whose scripts may read the API.
     #[serde(default)]
     pub cors: Vec<String>,
+    /// Where notices go.
+    #[serde(default)]
+    pub notices: Vec<Spanned<NoticeChannel>>,
     /// Proxies in front of the pages, whose `X-Forwarded-For` is believed.
     #[serde(default)]
     pub proxies: Vec<std::net::IpAddr>,
     /// Where transactions and blocks can be looked at, by asset.
     #[serde(default)]
     pub explorers: BTreeMap<String, Spanned<Explorer>>,
+}
+
+/// Where notices go.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoticeChannel {
+    /// Its name.
+    pub name: String,
+    /// Which; all without.
+    #[serde(default)]
+    pub kinds: Vec<web::notices::Kind>,
+    /// How: `{ type = "webhook", … }`.
+    pub way: web::notices::Way,
 }
 
 /// Where an asset's transactions and blocks can be looked at.

@@ -65,6 +65,8 @@ pub struct WebSettings {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Templates, texts, style sheet and logo in place of the built-in ones.
     pub theme: Option<PathBuf>,
+    /// Where notices go.
+    pub notices: Vec<NoticeSettings>,
     /// What pages say.
     pub site: web::site::Settings,
 }
@@ -110,6 +112,27 @@ pub struct PortSettings {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Every connection begins with a PROXY header.
     pub proxy_protocol: bool,
+}
+
+/// A channel of notices.
+#[derive(Debug, Clone)]
+pub struct NoticeSettings {
+    /// Its name.
+    pub name: String,
+    /// Which; all when empty.
+    pub kinds: Vec<web::notices::Kind>,
+    /// How.
+    pub way: web::notices::Way,
+}
+
+impl NoticeSettings {
+    /// The channel.
+    ///
+    /// # Errors
+    /// Which value is wrong.
+    pub fn channel(&self) -> Result<web::notices::Channel, web::notices::ChannelError> {
+        web::notices::Channel::new(&self.name, self.kinds.clone(), self.way.clone())
+    }
 }
 
 /// What is wrong with a configuration.

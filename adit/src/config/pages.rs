@@ -1,6 +1,6 @@
 //! The pages' part of the configuration.
 
-use super::{AssetSettings, Reader, WebSettings, Wrong, file, wrong};
+use super::{AssetSettings, NoticeSettings, Reader, WebSettings, Wrong, file, wrong};
 use toml::Spanned;
 use web::site::Explorer;
 
@@ -44,7 +44,15 @@ impl Reader<'_> {
             cors: web.cors,
             proxies: web.proxies,
         };
+        let mut notices = Vec::new();
+        for channel in web.notices {
+            let span = Spanned::new(channel.span(), ());
+            let file::NoticeChannel { name, kinds, way } = channel.into_inner();
+            let settings = NoticeSettings { name, kinds, way };
+            settings.channel().map_err(|error| wrong(&span, format!("web.{error}")))?;
+            notices.push(settings);
+        }
         let theme = web.theme.map(|folder| self.path(folder));
-        Ok(WebSettings { listen: web.listen, tls, theme, site })
+        Ok(WebSettings { listen: web.listen, tls, theme, notices, site })
     }
 }

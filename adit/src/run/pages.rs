@@ -1,7 +1,7 @@
 //! The pages beside the pool: on threads of their own, which give way to miners.
 
 use super::{Live, outlook};
-use crate::config::{Settings, WebSettings};
+use crate::config::{NoticeSettings, Settings, WebSettings};
 use crate::control::{Given, Open};
 use accounting::UnixMs;
 use anyhow::Context;
@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use pool::{Clock, Pool, SystemClock};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -18,17 +19,21 @@ use web::db::Db;
 use web::history::{History, SAMPLE_EVERY};
 use web::keys::Keys;
 use web::news::{Seen, Teller};
+use web::notices::Outbox;
 use web::operator::{Hand, Operators};
 use web::outlook::Outlook;
 use web::profiles::Profiles;
 use web::readers::Readers;
 use web::site::Site;
 use web::theme::Theme;
+use web::watch::Watch;
 
 /// How often the outlook is made.
 const OUTLOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often charts are written.
 const NOTE_EVERY: Duration = Duration::from_secs(60);
+/// How often somebody looks for what is worth a notice.
+const WATCH_EVERY: Duration = Duration::from_secs(5);
 /// How much less these threads ask for than the miners'.
 const NICENESS: i32 = 5;
 /// How long answers may take when the pool stops.
@@ -67,6 +72,11 @@ pub fn start(
     let started_at = clock.now();
     let db = Db::open(&settings.data_dir)?;
     let first = outlook::outlook(settings, live, started_at, started_at);
+    let channels: Vec<_> =
+        web.notices.iter().map(NoticeSettings::channel).collect::<Result<_, _>>()?;
+    let letters = channels.iter().find(|channel| channel.writes_letters());
+    let letters = letters.map(|channel| channel.name().to_owned());
+    let outbox = Outbox::new(db.clone(), channels, clock.clone())?;
     let site = Arc::new(Site {
         pool: pool.clone(),
         readers: Readers::of(&settings.data_dir),
@@ -77,6 +87,8 @@ pub fn start(
         operators: Operators::in_db(db.clone()),
         hand: hand(settings, pool, live),
         budgets: Budgets::default(),
+        outbox: outbox.clone(),
+        waiting_notices: AtomicU64::new(0),
         news: Teller::default(),
         db,
         theme: Theme::load(web.theme.as_deref())?,
@@ -108,6 +120,10 @@ pub fn start(
     let looking = look(settings.clone(), live.clone(), site.clone(), started_at, cancel.clone());
     tasks.spawn_on(looking, &handle);
     tasks.spawn_on(sample(site.clone(), cancel), &handle);
+    let watch = Watch::new(outbox.clone(), letters, site.history.last_alive()?, started_at);
+    tasks.spawn_on(watching(watch, site.clone(), live.floor.cancel.clone()), &handle);
+    let cancel = live.floor.cancel.clone();
+    tasks.spawn_on(async move { outbox.run(cancel).await }, &handle);
     tracing::info!(%address, "pages");
     Ok(Pages { address, threads, tasks })
 }
@@ -177,6 +193,23 @@ async fn sample(site: Arc<Site>, cancel: CancellationToken) {
         }
         if stopping {
             return;
+        }
+    }
+}
+
+/// Looks for what is worth a notice.
+async fn watching(mut watch: Watch, site: Arc<Site>, cancel: CancellationToken) {
+    let mut turns = tokio::time::interval(WATCH_EVERY);
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            _ = turns.tick() => {}
+        }
+        if let Err(error) = watch.look(&site).await {
+            tracing::error!(%error, "notices are not written");
+        }
+        if let Ok(count) = site.outbox.waiting().await {
+            site.waiting_notices.store(count, Ordering::Relaxed);
         }
     }
 }

@@ -176,6 +176,12 @@ impl Channel {
         heard && (self.kinds.is_empty() || self.kinds.contains(&kind))
     }
 
+    /// Does it tell single persons?
+    #[must_use]
+    pub const fn writes_letters(&self) -> bool {
+        matches!(self.sender, Sender::Smtp(_))
+    }
+
     /// Can it tell this person alone?
     pub(super) fn check_person(&self, person: &str) -> Result<(), NoticeError> {
         match &self.sender {

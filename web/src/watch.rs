@@ -1,0 +1,319 @@
+//! What is worth a notice, found by looking at the store and the snapshots.
+//!
+//! Invariant: facts of the books are looked up from where the last look of any run ended, so that a crash between a fact and
+//! its notice loses nothing; each has a name, so that telling it again is told once.
+
+use crate::model::{Money, masked};
+use crate::notices::{Kind, Notice, NoticeError, Outbox};
+use crate::outlook::{AssetOutlook, Outlook};
+use crate::profiles::Profile;
+use crate::site::Site;
+use accounting::payout::PayoutState;
+use accounting::reward::RewardState;
+use accounting::{PayoutId, UnixMs};
+use pool::observe::Machine;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use store::sqlite::{Cut, PayoutSummary, RewardFilter, RewardRow};
+
+/// Facts looked at in one go.
+const FACTS: u64 = 100;
+/// Older facts are not told any more.
+const OLDEST_MS: u64 = 6 * 24 * 3600 * 1000;
+/// A trouble that lasts so long is told.
+const PATIENCE_MS: u64 = 60 * 1000;
+/// A machine that was mining and has been silent for so long.
+const SILENT_MS: u64 = 15 * 60 * 1000;
+/// Refused shares by all, over ten minutes or more, from which on somebody is told.
+const REFUSED: f64 = 0.2;
+/// Fewer shares are not judged.
+const JUDGED: u64 = 20;
+/// How often the shares of machines are judged.
+const JUDGE_MS: u64 = 10 * 60 * 1000;
+
+/// Looks, and remembers what it saw.
+pub struct Watch {
+    outbox: Outbox,
+    /// The channel for persons' notices, if there is one.
+    letters: Option<String>,
+    since: UnixMs,
+    troubles: BTreeMap<String, UnixMs>,
+    judged_at: UnixMs,
+    counts: HashMap<Machine, (u64, u64)>,
+}
+
+impl Watch {
+    /// Goes on from when the web was last alive.
+    #[must_use]
+    pub fn new(
+        outbox: Outbox,
+        letters: Option<String>,
+        last_alive: Option<UnixMs>,
+        now: UnixMs,
+    ) -> Self {
+        let since = last_alive.unwrap_or(now);
+        Watch {
+            outbox,
+            letters,
+            since,
+            troubles: BTreeMap::new(),
+            judged_at: now,
+            counts: HashMap::new(),
+        }
+    }
+
+    /// One look.
+    ///
+    /// # Errors
+    /// When the store or the outbox cannot be used; the next look finds the same.
+    pub async fn look(&mut self, site: &Arc<Site>) -> Result<(), NoticeError> {
+        let now = site.now();
+        let oldest = UnixMs(self.since.0.max(now.0.saturating_sub(OLDEST_MS)));
+        let mut notices = self.troubles_of(site, now);
+        match self.facts(site, oldest).await {
+            Ok((blocks, payouts)) => {
+                notices
+                    .extend(blocks.iter().flat_map(|block| of_block(block, &site.outlook.load())));
+                for payout in &payouts {
+                    notices.push(of_payout(payout, &site.outlook.load()));
+                    self.tell_recipients(site, payout.id).await?;
+                }
+                // A fact booked while this looked is found again; it has a name.
+                self.since = UnixMs(now.0.saturating_sub(PATIENCE_MS));
+            }
+            Err(error) => tracing::warn!(%error, "notices wait for the store"),
+        }
+        if now.0 >= self.judged_at.0 + JUDGE_MS {
+            self.judged_at = now;
+            notices.extend(self.judge(site, now).await?);
+        }
+        self.outbox.put(notices).await.map(drop)
+    }
+
+    async fn facts(
+        &self,
+        site: &Arc<Site>,
+        oldest: UnixMs,
+    ) -> Result<(Vec<RewardRow>, Vec<PayoutSummary>), store::StoreError> {
+        site.readers
+            .read(move |reader| {
+                let mut blocks = reader.rewards_by(RewardFilter::All, Cut::first(FACTS))?;
+                blocks.retain(|block| block.changed_at >= oldest);
+                let mut payouts = reader.payout_summaries(Cut::first(FACTS))?;
+                let sent = |p: &PayoutSummary| {
+                    matches!(p.state, PayoutState::Broadcast | PayoutState::Confirmed)
+                };
+                payouts.retain(|payout| payout.changed_at >= oldest && sent(payout));
+                Ok((blocks, payouts))
+            })
+            .await
+    }
+
+    /// Letters to whoever registered for them.
+    async fn tell_recipients(&self, site: &Arc<Site>, id: PayoutId) -> Result<(), NoticeError> {
+        let Some(letters) = &self.letters else { return Ok(()) };
+        let wanted: Vec<Arc<Profile>> = wanting(site, "payout-sent");
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let parts =
+            site.readers.read(move |reader| reader.payout_parts(id, Cut::first(u64::MAX))).await;
+        let Ok(parts) = parts else { return Ok(()) };
+        let summary = site.readers.read(move |reader| reader.payout_summary(id)).await;
+        let Ok(Some(summary)) = summary else { return Ok(()) };
+        let outlook = site.outlook.load_full();
+        let (decimals, symbol) =
+            outlook.asset(summary.asset).map_or((8, ""), |a| (a.decimals, a.symbol.as_str()));
+        for part in parts {
+            let Some(owner) = wanted.iter().find(|p| p.display == part.address) else { continue };
+            let Some(email) = &owner.email else { continue };
+            let sent = Money::new(part.sent, decimals).decimal;
+            let notice = Notice {
+                once: format!("payout/{id}/sent/{}", part.account),
+                kind: Kind::PayoutSent,
+                subject: format!("{sent} {symbol} are on their way"),
+                body: format!(
+                    "{} sent {sent} {symbol} to {} with payout {id}, transaction {}.",
+                    site.settings.title,
+                    part.address,
+                    summary.txid.map_or_else(String::new, |txid| txid.to_string()),
+                ),
+                link: None,
+            };
+            self.outbox.put_to(notice, letters, email).await?;
+        }
+        Ok(())
+    }
+
+    /// Troubles that have lasted.
+    fn troubles_of(&mut self, site: &Site, now: UnixMs) -> Vec<Notice> {
+        let (outlook, view) = (site.outlook.load(), site.pool.view());
+        let mut now_there: BTreeMap<String, (Kind, String, String)> = BTreeMap::new();
+        if let Some(error) = &view.store_failing {
+            let text = format!("No share is accepted until it writes again. {error}");
+            now_there.insert("store".into(), (Kind::StoreFailing, "The store fails".into(), text));
+        }
+        for asset in &outlook.assets {
+            troubles_of_asset(asset, &mut now_there);
+        }
+        self.troubles.retain(|name, _| now_there.contains_key(name));
+        let mut notices = Vec::new();
+        for (name, (kind, subject, body)) in now_there {
+            let since = *self.troubles.entry(name.clone()).or_insert(now);
+            if now.0 >= since.0 + PATIENCE_MS {
+                let once = format!("trouble/{name}/{}", since.0);
+                notices.push(Notice { once, kind, subject, body, link: None });
+            }
+        }
+        notices
+    }
+
+    /// Machines that fell silent, and machines and pools whose shares are refused.
+    async fn judge(&mut self, site: &Arc<Site>, now: UnixMs) -> Result<Vec<Notice>, NoticeError> {
+        let machines = site.history.machines(|_| true);
+        let (mut all, mut refused_of_all) = (0, 0);
+        let mut letters: Vec<(Arc<Profile>, Notice)> = Vec::new();
+        let mut counts = HashMap::new();
+        for (machine, track) in &machines {
+            let (shares, refused) = (track.total.shares, track.total.refused());
+            let before = self.counts.get(machine).copied().unwrap_or((shares, refused));
+            let (new, bad) = (shares.saturating_sub(before.0), refused.saturating_sub(before.1));
+            counts.insert(machine.clone(), (shares, refused));
+            all += new + bad;
+            refused_of_all += bad;
+            let Some(owner) = site.profiles.of(&machine.identity) else { continue };
+            if owner.email.is_none() {
+                continue;
+            }
+            let wants = |kind: &str| owner.notices.iter().any(|own| own == kind);
+            let last = track.total.last_share;
+            let fell_silent =
+                now.0 > last.0 + SILENT_MS && now.0 < last.0 + SILENT_MS + 2 * JUDGE_MS;
+            if wants("worker-silent") && fell_silent && last.0 > 0 {
+                letters.push((owner.clone(), of_silence(machine, last)));
+            }
+            let share = bad as f64 / (new + bad).max(1) as f64;
+            if wants("reject-rate") && new + bad >= JUDGED && share > REFUSED {
+                letters.push((owner, of_refusals(machine, share, now)));
+            }
+        }
+        self.counts = counts;
+        if let Some(channel) = &self.letters {
+            for (owner, notice) in letters {
+                if let Some(email) = &owner.email {
+                    self.outbox.put_to(notice, channel, email).await?;
+                }
+            }
+        }
+        let share = refused_of_all as f64 / all.max(1) as f64;
+        let many = all >= JUDGED && share > REFUSED;
+        Ok(many
+            .then(|| Notice {
+                once: format!("rejects/all/{}", now.0 / 3_600_000),
+                kind: Kind::RejectRate,
+                subject: "Many shares are refused".into(),
+                body: format!("{:.0} % of the last {all} shares were refused.", share * 100.0),
+                link: None,
+            })
+            .into_iter()
+            .collect())
+    }
+}
+
+fn wanting(site: &Site, kind: &str) -> Vec<Arc<Profile>> {
+    let all = site.profiles.all().into_iter();
+    all.filter(|p| p.email.is_some() && p.notices.iter().any(|own| own == kind)).collect()
+}
+
+fn of_silence(machine: &Machine, last: UnixMs) -> Notice {
+    Notice {
+        once: format!("silent/{}/{}", machine.worker, last.0),
+        kind: Kind::WorkerSilent,
+        subject: format!("Your machine {} is silent", machine.worker),
+        body: format!(
+            "Its last accepted share came at {} UTC, more than {} minutes ago.",
+            crate::format::minute(last.0),
+            SILENT_MS / 60_000
+        ),
+        link: None,
+    }
+}
+
+fn of_refusals(machine: &Machine, share: f64, now: UnixMs) -> Notice {
+    Notice {
+        once: format!("rejects/{}/{}", machine.worker, now.0 / 3_600_000),
+        kind: Kind::RejectRate,
+        subject: format!("Many shares of your machine {} are refused", machine.worker),
+        body: format!(
+            "{:.0} % of its last shares were refused; your page says why.",
+            share * 100.0
+        ),
+        link: None,
+    }
+}
+
+fn of_block(block: &RewardRow, outlook: &Outlook) -> Vec<Notice> {
+    let asset = outlook.asset(block.asset);
+    let (decimals, symbol) = asset.map_or((8, ""), |asset| (asset.decimals, asset.symbol.as_str()));
+    let worth = Money::new(block.amount, decimals).decimal;
+    let pool = outlook.pool(block.pool).map_or("", |pool| pool.name.as_str());
+    let found = Notice {
+        once: format!("block/{}/found", block.id),
+        kind: Kind::BlockFound,
+        subject: format!("{pool} found block {}", block.height),
+        body: format!(
+            "{} of height {} by {}, worth {worth} {symbol}.",
+            block.id,
+            block.height,
+            masked(&block.finder_address)
+        ),
+        link: None,
+    };
+    let orphaned = (block.state == RewardState::Orphaned).then(|| Notice {
+        once: format!("block/{}/orphaned", block.id),
+        kind: Kind::BlockFound,
+        subject: format!("Block {} of {pool} left the chain", block.height),
+        body: format!("{}, worth {worth} {symbol}: its credits are taken back.", block.id),
+        link: None,
+    });
+    std::iter::once(found).chain(orphaned).collect()
+}
+
+fn of_payout(payout: &PayoutSummary, outlook: &Outlook) -> Notice {
+    let asset = outlook.asset(payout.asset);
+    let (decimals, symbol) = asset.map_or((8, ""), |asset| (asset.decimals, asset.symbol.as_str()));
+    let sent = Money::new(payout.sent, decimals).decimal;
+    Notice {
+        once: format!("payout/{}/sent", payout.id),
+        kind: Kind::PayoutSent,
+        subject: format!("Payout {}: {sent} {symbol} to {}", payout.id, payout.recipients),
+        body: format!(
+            "Transaction {}.",
+            payout.txid.map_or_else(|| "not signed".into(), |txid| txid.to_string())
+        ),
+        link: None,
+    }
+}
+
+fn troubles_of_asset(asset: &AssetOutlook, all: &mut BTreeMap<String, (Kind, String, String)>) {
+    for node in asset.nodes.iter() {
+        if let Some(trouble) = &node.trouble {
+            let subject = format!("Node {} of {} is down", node.address, asset.name);
+            let name = format!("node/{}/{}", asset.name, node.address);
+            all.insert(name, (Kind::NodeDown, subject, trouble.clone()));
+        }
+    }
+    let broken: Vec<&str> =
+        asset.blockers.iter().map(String::as_str).filter(|b| b.contains("do not fold")).collect();
+    if !broken.is_empty() {
+        let subject = format!("The books of {} do not fold", asset.name);
+        all.insert(
+            format!("fold/{}", asset.name),
+            (Kind::BooksDoNotFold, subject, broken.join("\n")),
+        );
+    } else if !asset.blockers.is_empty() {
+        let subject = format!("Payouts of {} wait", asset.name);
+        let text = asset.blockers.join("\n");
+        all.insert(format!("blocked/{}", asset.name), (Kind::PayoutsBlocked, subject, text));
+    }
+}
