@@ -33,6 +33,9 @@ if [ "$what" = test ]; then
   need strace strace "shows that no share is acknowledged before it is on disk"
   need nodejs node "runs bcoin, which the tests run"
   need npm npm "installs bcoin"
+  need chromium chromium "the browser that the tests look at pages with"
+  need chromium-driver chromedriver "drives it"
+  need_file fonts-dejavu-core /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf "letters for it"
   need util-linux setpriv "ends the tests' nodes with the tests"
 fi
 

@@ -6,6 +6,7 @@
     reason = "each story uses its part of it, and one that fails has failed"
 )]
 
+pub mod browser;
 pub mod load;
 
 use miner::{Config, Miner};
@@ -26,6 +27,7 @@ pub struct Pool {
     pub folder: TempDir,
     pub port: Port,
     pub process: Option<Process>,
+    pages: Option<Port>,
     environment: Vec<(&'static str, String)>,
     /// A program that starts the pool: its own words come first.
     pub through: Vec<String>,
@@ -107,7 +109,32 @@ impl Pool {
         )
         .unwrap();
         stratum::treasury::key::create(&folder.path().join("pool.key"), coin).unwrap();
-        Pool { folder, port, process: None, environment: Vec::new(), through: Vec::new() }
+        Pool {
+            folder,
+            port,
+            process: None,
+            pages: None,
+            environment: Vec::new(),
+            through: Vec::new(),
+        }
+    }
+
+    /// Serves pages too; call it before the start.
+    pub fn with_pages(mut self, more: &str) -> Self {
+        let pages = Port::take();
+        let text = std::fs::read_to_string(self.config()).unwrap();
+        let text = format!(
+            "{text}[web]\nlisten = \"{}\"\ntitle = \"Test pool\"\n{more}\n",
+            pages.address()
+        );
+        std::fs::write(self.config(), text).unwrap();
+        self.pages = Some(pages);
+        self
+    }
+
+    /// Where the pages are.
+    pub fn pages(&self) -> std::net::SocketAddr {
+        self.pages.as_ref().unwrap().address()
     }
 
     pub fn config(&self) -> PathBuf {
