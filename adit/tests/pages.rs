@@ -1,7 +1,5 @@
 //! The pages as people use them, in a real browser, on a real pool.
 
-#![expect(clippy::unwrap_used, reason = "a test that finds an error has failed")]
-
 mod common;
 
 use common::browser::Browser;

@@ -133,6 +133,9 @@ impl Frame {
         let floor = self.height - BOTTOM;
         for (at, point) in points.iter().enumerate().skip(every / 2).step_by(every) {
             let x = self.x_of(at, points.len());
+            if x > self.width - 24.0 {
+                break;
+            }
             svg.push_str(&format!(
                 r#"<line class="tick" x1="{x:.1}" x2="{x:.1}" y1="{floor}" y2="{}"/><text x="{x:.1}" y="{}" text-anchor="middle">{}</text>"#,
                 floor + 5.0,

@@ -260,9 +260,9 @@ impl History {
         let step = range.step_s(account.is_some());
         let open = self.read(|known| match account {
             Some(account) => {
-                known.accounts.get(&(pool, account)).and_then(|a| a.gathering.get(&step).copied())
+                known.accounts.get(&(pool, account)).and_then(|a| a.gathering.get(&step).cloned())
             }
-            None => known.pools.get(&pool).and_then(|p| p.gathering.get(&step).copied()),
+            None => known.pools.get(&pool).and_then(|p| p.gathering.get(&step).cloned()),
         });
         series::complete(&mut points, open, range, step, now);
         Ok(points)
@@ -437,5 +437,71 @@ impl Known {
             series::finish(&mut track.gathering, *key, now, all, &mut rows);
         }
         rows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use accounting::{Identity, IdentityKind};
+
+    fn machine(observatory: &Observatory, name: &str) -> std::sync::Arc<pool::observe::Meter> {
+        let identity =
+            Identity { kind: IdentityKind::Script, network: "test".into(), bytes: vec![1] };
+        let identity = std::sync::Arc::new(identity);
+        let machine = Machine { pool: PoolId(1), identity, worker: name.into() };
+        let meter = observatory.meter(machine, UnixMs(0)).unwrap();
+        meter.count(|counts| {
+            counts.ids = Some((AccountId(7), WorkerId(1)));
+            counts.display = "addr".into();
+        });
+        meter
+    }
+
+    /// Mines so many minutes at 100 hashes a second, looked at every five seconds and noted every 65.
+    fn mine(history: &History, observatory: &Observatory, from: u64, minutes: u64) -> UnixMs {
+        let meter = machine(observatory, "rig");
+        let mut now = UnixMs(from);
+        history.sample(observatory, now);
+        for step in 1..=minutes * 12 {
+            now = UnixMs(from + step * 5000);
+            meter.count(|counts| counts.accepted(5, 500, 1.0, now));
+            history.sample(observatory, now);
+            if step % 13 == 0 {
+                history.note(now, false).unwrap();
+            }
+        }
+        now
+    }
+
+    #[tokio::test]
+    async fn a_chart_has_no_hole_whenever_it_is_written() {
+        let history = History::open(crate::db::in_memory(), UnixMs(0)).unwrap();
+        let observatory = Observatory::default();
+        let now = mine(&history, &observatory, 3_600_000, 50);
+        let points = history.chart(PoolId(1), None, Range::Hour, now).await.unwrap();
+        let mined: Vec<f64> =
+            points.iter().map(|point| point.hashrate).filter(|h| *h > 0.0).collect();
+        assert!(mined.len() >= 49, "{}", mined.len());
+        assert!(mined.iter().all(|rate| (90.0..=110.0).contains(rate)), "{mined:?}");
+        let own = history.chart(PoolId(1), Some(AccountId(7)), Range::Day, now).await.unwrap();
+        assert!(own.iter().filter(|point| point.hashrate > 0.0).count() >= 5);
+        assert!((history.pool(PoolId(1)).rates.shown() - 100.0).abs() < 1.0);
+    }
+
+    #[test]
+    fn totals_and_rates_go_on_after_a_restart() {
+        let db = crate::db::in_memory();
+        let history = History::open(db.clone(), UnixMs(0)).unwrap();
+        let now = mine(&history, &Observatory::default(), 3_600_000, 10);
+        history.note(now, true).unwrap();
+        // A new process: new meters, the same database.
+        let history = History::open(db, now).unwrap();
+        let restored = history.pool(PoolId(1)).rates.shown();
+        assert!((restored - 100.0).abs() < 1.0, "{restored}");
+        let now = mine(&history, &Observatory::default(), now.0, 1);
+        let account = history.account(PoolId(1), AccountId(7)).unwrap();
+        assert_eq!(account.shares, 5 * 12 * 11);
+        assert_eq!(history.last_alive().unwrap().map(|at| at <= now), Some(true));
     }
 }

@@ -74,8 +74,11 @@ pub struct Point {
     pub workers: u32,
 }
 
+/// Steps kept while the database cannot be written.
+const UNWRITTEN_MAX: usize = 120;
+
 /// A step that is not over yet.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Bucket {
     at_s: u64,
     work: f64,
@@ -85,8 +88,8 @@ pub(super) struct Bucket {
     now: u32,
     /// Work and shares of the latest sample.
     pub(super) latest: (f64, u64),
-    /// A step that ended since it was last written.
-    over: Option<Ended>,
+    /// Steps that ended since they were last written.
+    over: Vec<Ended>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -112,7 +115,7 @@ impl Bucket {
     }
 
     fn ended(&self) -> Ended {
-        let Bucket { at_s, work, shares, rejected, workers, .. } = *self;
+        let &Bucket { at_s, work, shares, rejected, workers, .. } = self;
         Ended { at_s, work, shares, rejected, workers }
     }
 }
@@ -129,7 +132,10 @@ pub(super) fn gather(
         let at_s = now.0 / 1000 / u64::from(*length) * u64::from(*length);
         let bucket = buckets.entry(*length).or_insert(Bucket { at_s, ..Bucket::default() });
         if bucket.at_s != at_s {
-            let over = Some(bucket.ended());
+            let mut over = std::mem::take(&mut bucket.over);
+            if over.len() < UNWRITTEN_MAX {
+                over.push(bucket.ended());
+            }
             let (now, latest) = (bucket.now, bucket.latest);
             *bucket = Bucket { at_s, over, now, latest, ..Bucket::default() };
         }
@@ -152,10 +158,10 @@ pub(super) fn finish(
     rows: &mut Vec<Row>,
 ) {
     for (step, bucket) in buckets {
-        let mut ended: Vec<Ended> = bucket.over.take().into_iter().collect();
+        let mut ended = std::mem::take(&mut bucket.over);
         if all || now.0 / 1000 >= bucket.at_s + u64::from(*step) {
             ended.push(bucket.ended());
-            let Bucket { at_s, workers, .. } = *bucket;
+            let &mut Bucket { at_s, workers, .. } = bucket;
             *bucket = Bucket { at_s, workers, ..Bucket::default() };
         }
         let any = |e: &Ended| e.shares > 0 || e.rejected > 0 || key.1 == AccountId(0);
@@ -227,13 +233,15 @@ pub(super) fn complete(
 ) {
     let step = u64::from(step);
     let now_s = now.0 / 1000;
-    let last = now_s / step * step;
+    // A step just begun says little: it is left out until a quarter of it has gone by.
+    let last = now_s.saturating_sub(step / 4) / step * step;
     let first = (now_s.saturating_sub(range.length_s()) / step + 1) * step;
     let mut known: BTreeMap<u64, Point> = points.iter().map(|point| (point.at_s, *point)).collect();
     if let Some(bucket) = open {
-        let gathered = bucket.over.into_iter().chain([bucket.ended()]);
+        let newest = bucket.ended();
+        let gathered = bucket.over.into_iter().chain([newest]);
         for ended in gathered {
-            // A step just begun says little: its rate is over the time it has had.
+            // Of the step that is not over, the rate is over the time it has had.
             let seconds = step.min(now_s.saturating_sub(ended.at_s)).max(1);
             let point =
                 known.entry(ended.at_s).or_insert(Point { at_s: ended.at_s, ..Point::default() });

@@ -148,8 +148,8 @@ mod tests {
         let at = async |ms: u64| operators.session(&secret, UnixMs(ms)).await.unwrap();
         assert_eq!(at(2).await.unwrap().operator, "ann");
         assert!(at(2 + IDLE_MS).await.is_none(), "idle");
-        let secret = operators.log_in(&token, UnixMs(0)).await.unwrap().unwrap();
-        let mut now = 0;
+        let secret = operators.log_in(&token, UnixMs(1)).await.unwrap().unwrap();
+        let mut now = 1;
         while now + IDLE_MS / 2 < LONGEST_MS {
             now += IDLE_MS / 2;
             assert!(operators.session(&secret, UnixMs(now)).await.unwrap().is_some());
