@@ -3,6 +3,7 @@
 mod common;
 
 use common::browser::Browser;
+use common::http::get;
 use common::{Chain, Pool, somebody};
 use pow::Algorithm;
 
@@ -12,6 +13,7 @@ const HASHES_PER_BLOCK: u64 = 256;
 fn a_pool(chain: &Chain, more: &str) -> Pool {
     let mut pool = Pool::new(&chain.setup()).with_pages(more);
     pool.start();
+    testkit::wait_for("the pages", || (get(pool.pages(), "/readyz").status == 200).then_some(()));
     pool
 }
 

@@ -45,6 +45,7 @@ pub fn router(site: Arc<Site>) -> Router {
         .merge(compat::routes())
         .merge(metrics::routes())
         .merge(operator::routes())
+        .fallback(pages::nothing)
         .layer(guard)
         .with_state(site)
 }

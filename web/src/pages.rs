@@ -278,6 +278,15 @@ fn host(site: &Site, headers: &HeaderMap) -> String {
         .unwrap_or_else(|| "localhost".into())
 }
 
+/// No route has this path.
+pub async fn nothing(State(site): State<Arc<Site>>, uri: axum::http::Uri) -> Response {
+    if uri.path().starts_with("/api/") {
+        let text = "There is nothing at this path; /api-docs lists what there is.";
+        return crate::api::problem::Problem::not_found(text).into_response();
+    }
+    Trouble::not_found(&site, "There is no such page here.").into_response()
+}
+
 async fn asset(State(site): State<Arc<Site>>, Path(name): Path<String>) -> Response {
     match site.theme.asset(&name) {
         Some(asset) => {

@@ -7,6 +7,7 @@
 )]
 
 pub mod browser;
+pub mod http;
 pub mod load;
 
 use miner::{Config, Miner};
