@@ -57,8 +57,11 @@ impl Browser {
 
     /// What the page says, as people read it.
     pub async fn text(&self) -> String {
-        let body = self.tab.find(Locator::Css("body")).await.unwrap();
-        body.text().await.unwrap_or_default()
+        // Between two pages there is none.
+        match self.tab.find(Locator::Css("body")).await {
+            Ok(body) => body.text().await.unwrap_or_default(),
+            Err(_) => String::new(),
+        }
     }
 
     /// Waits until the page says it, without loading it again.
@@ -81,7 +84,8 @@ impl Browser {
     }
 
     pub async fn fill(&self, css: &str, text: &str) {
-        let field = self.tab.find(Locator::Css(css)).await.unwrap();
+        let found = self.tab.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
+        let field = found.unwrap();
         field.clear().await.unwrap();
         field.send_keys(text).await.unwrap();
     }
