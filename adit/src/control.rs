@@ -10,6 +10,7 @@ use accounting::{
     AccountId, Amount, AssetId, Identity, IdentityKind, PayoutId, RewardId, ShareSeq,
 };
 use anyhow::{Context, anyhow, bail};
+use arc_swap::ArcSwap;
 use pool::books::{Books, OpenPayout};
 pub use pool::command::{Command, Given};
 use pool::door::Answer;
@@ -45,6 +46,8 @@ struct Desk<'a> {
     counters: &'a [Arc<Counter>],
     doors: &'a [Arc<Door>],
     connections: usize,
+    /// Who is not wanted, of a running pool.
+    bans: Option<&'a ArcSwap<Bans>>,
     /// Who gives the command.
     by: &'a str,
 }
@@ -116,6 +119,7 @@ impl Open {
             counters: &counters,
             doors: &doors,
             connections: self.live.floor.connections.count(),
+            bans: Some(&self.live.bans),
             by: &given.by,
         };
         desk.execute(given.command).await
@@ -203,6 +207,7 @@ fn on_store(settings: &Settings, Given { by, command }: Given) -> anyhow::Result
             counters: &[],
             doors: &[],
             connections: 0,
+            bans: None,
             by: &by,
         };
         let outcome = desk.execute(command).await;
@@ -376,9 +381,8 @@ impl Desk<'_> {
             Ok(())
         })
         .await?;
-        if let Some(door) = self.doors.first() {
-            // All doors share one list.
-            door.bans.rcu(|bans| bans.with(&banned, is_banned));
+        if let Some(bans) = self.bans {
+            bans.rcu(|bans| bans.with(&banned, is_banned));
         }
         Ok(json!({ "who": key, "banned": is_banned }))
     }
@@ -468,7 +472,7 @@ impl Desk<'_> {
 
     async fn scope(&self, text: &str) -> anyhow::Result<String> {
         // As holds are listed.
-        if text == "all" || text.starts_with("asset/") || text.starts_with("account/") {
+        if text == "all" || self.pool.view().holds.iter().any(|(scope, _)| scope == text) {
             return Ok(text.to_owned());
         }
         if self.settings.assets.iter().any(|asset| asset.config.name == text) {
@@ -639,7 +643,7 @@ pub async fn pause_of(pool: &Pool, name: &str) -> anyhow::Result<Option<String>>
 }
 
 /// An address as the identity of an account.
-fn identity_of(text: &str, coin: Coin) -> Result<Identity, Refused> {
+pub fn identity_of(text: &str, coin: Coin) -> Result<Identity, Refused> {
     let script =
         address::script_of(text, coin).map_err(|error| Refused::Rule(error.to_string()))?;
     Ok(Identity { kind: IdentityKind::Script, network: coin.to_string(), bytes: script.to_bytes() })

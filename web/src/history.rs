@@ -160,6 +160,10 @@ impl History {
         }
         known.end(seconds, now);
         known.machines.retain(|_, track| {
+            // Who never had a share accepted is remembered by its meter alone.
+            if track.total.ids.is_none() {
+                return track.seen;
+            }
             track.connections > 0
                 || now.0 < track.total.last_share.max(track.total.since).0 + LISTED_MS
         });
@@ -170,7 +174,7 @@ impl History {
     /// Writes finished buckets, and now and then all machines; `all` when the process ends.
     ///
     /// # Errors
-    /// When the database cannot be written; it is tried again with what has come by then.
+    /// When the database cannot be written: the charts lose what was to be written, and go on with what comes.
     pub fn note(&self, now: UnixMs, all: bool) -> Result<(), DbError> {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         let rows = known.finished(now, all);
@@ -192,6 +196,7 @@ impl History {
             machines::write(&tx, &machines, now)?;
             if due {
                 series::forget(&tx, now)?;
+                machines::forget(&tx, UnixMs(now.0.saturating_sub(LISTED_MS)))?;
             }
             tx.commit()
         })
@@ -235,6 +240,15 @@ impl History {
         self.read(|known| {
             let own = known.machines.iter().filter(|(machine, _)| is_whose(machine));
             own.map(|(machine, track)| (machine.clone(), track.clone())).collect()
+        })
+    }
+
+    /// Machines that are connected, and machines that are not.
+    #[must_use]
+    pub fn presence(&self) -> (usize, usize) {
+        self.read(|known| {
+            let here = known.machines.values().filter(|track| track.connections > 0).count();
+            (here, known.machines.len() - here)
         })
     }
 

@@ -61,7 +61,7 @@ pub fn pool_values(pool: &Pool, network: &Network, now: UnixMs) -> Values {
 
 /// An account's.
 #[must_use]
-pub fn account_values(account: &Account, _now: UnixMs) -> Values {
+pub fn account_values(account: &Account) -> Values {
     let hashrate: f64 = account.pools.iter().map(|pool| pool.hashrate).sum();
     let shares: u64 = account.workers.iter().map(|worker| worker.shares).sum();
     let rejected: u64 = account.workers.iter().flat_map(|w| w.rejected.values()).sum();
@@ -151,7 +151,7 @@ async fn look(site: &Arc<Site>, about: &About) -> Option<Update> {
             account(&from, &named)
         });
         let shown = found.await.ok()??;
-        return Some(Update { values: account_values(&shown, site.now()), lists });
+        return Some(Update { values: account_values(&shown), lists });
     }
     let found = match &about.pool {
         Some(name) => pools::named(&outlook, name),

@@ -2,6 +2,7 @@
 //!
 //! Invariant: no label of an address or a machine, so that their number stays small; every name is in [`NAMES`].
 
+use crate::server::Way;
 use crate::site::Site;
 use ::pool::observe::{BOUNDS_NS, Times};
 use axum::Router;
@@ -65,7 +66,12 @@ pub fn routes() -> Router<Arc<Site>> {
         .route("/readyz", get(ready))
 }
 
-async fn metrics(State(site): State<Arc<Site>>) -> Response {
+/// For this machine and for those who are named: it tells of nodes and wallets.
+async fn metrics(State(site): State<Arc<Site>>, way: Way) -> Response {
+    if !way.is_local && !site.settings.scrapers.contains(&way.client) {
+        let text = "list this address in web.scrapers, or ask from the pool's own machine\n";
+        return (StatusCode::FORBIDDEN, text).into_response();
+    }
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Scrape(site)));
     let mut text = String::new();

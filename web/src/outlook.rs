@@ -153,6 +153,8 @@ pub struct PortOutlook {
     pub min: f64,
     /// The hardest.
     pub max: f64,
+    /// Seconds between a connection's shares that are aimed at.
+    pub share_interval_s: f64,
 }
 
 /// An address that was understood.

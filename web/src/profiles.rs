@@ -10,6 +10,9 @@ use rusqlite::{Connection, params};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// Profiles that are kept: addresses cost nothing, so signatures are no limit.
+const PROFILES_MAX: usize = 100_000;
+
 /// What an owner said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
@@ -63,6 +66,12 @@ impl Profiles {
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Profile>> {
         self.known.load().by_identity.values().cloned().collect()
+    }
+
+    /// Is there room for one more?
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.known.load().by_identity.len() < PROFILES_MAX
     }
 
     /// Whoever goes by this name.

@@ -179,6 +179,10 @@ impl Checked {
         {
             return Err("something newer was said already; begin again".into());
         }
+        let is_new = site.profiles.of(&self.named.parsed.identity).is_none();
+        if is_new && !site.profiles.has_room() {
+            return Err("no more registrations are taken at the moment; mining needs none".into());
+        }
         if let Some(account) = self.named.account {
             let minimum = self.minimum;
             let set = site.pool.order(move |books, _, _| {

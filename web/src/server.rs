@@ -2,12 +2,14 @@
 //!
 //! Invariant: a slow or a greedy peer costs one seat for a limited time; the strictest content policy is on every page.
 
+use crate::site::Site;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::ConnectInfo;
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -85,6 +87,47 @@ pub async fn serve(
 /// Was this request made over TLS?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OverTls(pub bool);
+
+/// How safely the request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Way {
+    /// Over TLS, ours or a proxy's of ours.
+    pub is_tls: bool,
+    /// From this machine, and nobody in between.
+    pub is_local: bool,
+    /// Who asks.
+    pub client: IpAddr,
+}
+
+impl FromRequestParts<Arc<Site>> for Way {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        site: &Arc<Site>,
+    ) -> Result<Self, std::convert::Infallible> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+        let own_tls = parts.extensions.get::<OverTls>().is_some_and(|over| over.0);
+        let by_proxy = peer.is_some_and(|peer| site.settings.proxies.contains(&peer));
+        let forwarded = parts.headers.contains_key("x-forwarded-for")
+            || parts.headers.contains_key("forwarded");
+        let proto = parts.headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok());
+        Ok(Way {
+            is_tls: own_tls || (by_proxy && proto == Some("https")),
+            // Whoever was forwarded by a proxy that we do not know is not from this machine.
+            is_local: peer.is_some_and(|peer| peer.is_loopback()) && !forwarded,
+            client: site.settings.client_of(peer, &parts.headers),
+        })
+    }
+}
+
+impl Way {
+    /// May secrets go this way?
+    #[must_use]
+    pub const fn is_private(&self) -> bool {
+        self.is_tls || self.is_local
+    }
+}
 
 async fn converse<S>(
     stream: S,

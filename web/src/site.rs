@@ -33,6 +33,8 @@ pub struct Settings {
     pub explorers: BTreeMap<String, Explorer>,
     /// Origins whose scripts may read the API; `*` for all.
     pub cors: Vec<String>,
+    /// Who may read the metrics from elsewhere.
+    pub scrapers: Vec<IpAddr>,
     /// Proxies in front of the pages, whose `X-Forwarded-For` is believed.
     pub proxies: Vec<IpAddr>,
 }

@@ -8,9 +8,9 @@ use crate::notices::{Kind, Notice, NoticeError, Outbox};
 use crate::outlook::{AssetOutlook, Outlook};
 use crate::profiles::Profile;
 use crate::site::Site;
+use accounting::UnixMs;
 use accounting::payout::PayoutState;
 use accounting::reward::RewardState;
-use accounting::{PayoutId, UnixMs};
 use pool::observe::Machine;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -70,16 +70,14 @@ impl Watch {
         let now = site.now();
         let oldest = UnixMs(self.since.0.max(now.0.saturating_sub(OLDEST_MS)));
         let mut notices = self.troubles_of(site, now);
-        match self.facts(site, oldest).await {
+        let facts = self.facts(site, oldest).await;
+        let is_known = facts.is_ok();
+        match facts {
             Ok((blocks, payouts)) => {
-                notices
-                    .extend(blocks.iter().flat_map(|block| of_block(block, &site.outlook.load())));
-                for payout in &payouts {
-                    notices.push(of_payout(payout, &site.outlook.load()));
-                    self.tell_recipients(site, payout.id).await?;
-                }
-                // A fact booked while this looked is found again; it has a name.
-                self.since = UnixMs(now.0.saturating_sub(PATIENCE_MS));
+                let outlook = site.outlook.load_full();
+                notices.extend(blocks.iter().flat_map(|block| of_block(block, &outlook)));
+                notices.extend(payouts.iter().map(|payout| of_payout(payout, &outlook)));
+                self.tell_recipients(site, payouts).await?;
             }
             Err(error) => tracing::warn!(%error, "notices wait for the store"),
         }
@@ -87,7 +85,12 @@ impl Watch {
             self.judged_at = now;
             notices.extend(self.judge(site, now).await?);
         }
-        self.outbox.put(notices).await.map(drop)
+        self.outbox.put(notices).await?;
+        if is_known {
+            // A fact booked while this looked is found again; it has a name.
+            self.since = UnixMs(now.0.saturating_sub(PATIENCE_MS));
+        }
+        Ok(())
     }
 
     async fn facts(
@@ -110,33 +113,44 @@ impl Watch {
     }
 
     /// Letters to whoever registered for them.
-    async fn tell_recipients(&self, site: &Arc<Site>, id: PayoutId) -> Result<(), NoticeError> {
-        let Some(letters) = &self.letters else { return Ok(()) };
-        let wanted: Vec<Arc<Profile>> = wanting(site, "payout-sent");
-        if wanted.is_empty() {
+    async fn tell_recipients(
+        &self,
+        site: &Arc<Site>,
+        payouts: Vec<PayoutSummary>,
+    ) -> Result<(), NoticeError> {
+        let wanted = wanting(site, "payout-sent");
+        let Some(letters) = self.letters.as_ref().filter(|_| !wanted.is_empty()) else {
             return Ok(());
-        }
-        let parts =
-            site.readers.read(move |reader| reader.payout_parts(id, Cut::first(u64::MAX))).await;
-        let Ok(parts) = parts else { return Ok(()) };
-        let summary = site.readers.read(move |reader| reader.payout_summary(id)).await;
-        let Ok(Some(summary)) = summary else { return Ok(()) };
+        };
+        let asked = wanted.clone();
+        let parts = site.readers.read(move |reader| {
+            let mut found = Vec::new();
+            for owner in asked {
+                let Some(account) = reader.account_of(&owner.identity)? else { continue };
+                let own = reader.payouts_of(account, Cut::first(FACTS))?;
+                found.extend(own.into_iter().map(|part| (owner.clone(), part)));
+            }
+            Ok(found)
+        });
         let outlook = site.outlook.load_full();
-        let (decimals, symbol) =
-            outlook.asset(summary.asset).map_or((8, ""), |a| (a.decimals, a.symbol.as_str()));
-        for part in parts {
-            let Some(owner) = wanted.iter().find(|p| p.display == part.address) else { continue };
+        for (owner, part) in parts.await? {
+            let id = part.payout.id;
             let Some(email) = &owner.email else { continue };
+            if !payouts.iter().any(|payout| payout.id == id) {
+                continue;
+            }
+            let asset = outlook.asset(part.payout.asset);
+            let (decimals, symbol) = asset.map_or((8, ""), |a| (a.decimals, a.symbol.as_str()));
             let sent = Money::new(part.sent, decimals).decimal;
             let notice = Notice {
-                once: format!("payout/{id}/sent/{}", part.account),
+                once: format!("payout/{id}/sent/{}", owner.display),
                 kind: Kind::PayoutSent,
                 subject: format!("{sent} {symbol} are on their way"),
                 body: format!(
                     "{} sent {sent} {symbol} to {} with payout {id}, transaction {}.",
                     site.settings.title,
-                    part.address,
-                    summary.txid.map_or_else(String::new, |txid| txid.to_string()),
+                    owner.display,
+                    part.payout.txid.map_or_else(String::new, |txid| txid.to_string()),
                 ),
                 link: None,
             };

@@ -54,6 +54,9 @@ pub struct Web {
     /// Origins whose scripts may read the API.
     #[serde(default)]
     pub cors: Vec<String>,
+    /// Who may read the metrics from elsewhere.
+    #[serde(default)]
+    pub scrapers: Vec<std::net::IpAddr>,
     /// Where notices go.
     #[serde(default)]
     pub notices: Vec<Spanned<NoticeChannel>>,

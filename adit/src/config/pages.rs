@@ -42,6 +42,7 @@ impl Reader<'_> {
             miners_host: web.miners_host,
             explorers,
             cors: web.cors,
+            scrapers: web.scrapers,
             proxies: web.proxies,
         };
         let mut notices = Vec::new();

@@ -2,7 +2,8 @@
 
 use super::{Counter, Live, OpenPort};
 use crate::config::{AssetSettings, PoolSettings, Settings};
-use accounting::{Amount, Identity, IdentityKind, UnixMs};
+use crate::control;
+use accounting::{Amount, Identity, UnixMs};
 use std::sync::Arc;
 use stratum::coin::{Coin, address};
 use stratum::server::Door;
@@ -99,6 +100,7 @@ fn pool_outlook(
         start: port.policy.start.as_f64(),
         min: port.policy.min.as_f64(),
         max: port.policy.max.as_f64(),
+        share_interval_s: port.policy.interval_s,
     };
     let (jobs_sent, difficulty_changes) = door.stats.sent_counts();
     let rejected = door.stats.rejected_counts().into_iter();
@@ -122,13 +124,10 @@ fn pool_outlook(
 
 fn addresses(coin: Coin) -> Addresses {
     let parse = move |text: &str| {
-        let script = address::script_of(text, coin).map_err(|error| error.to_string())?;
-        let identity = Identity {
-            kind: IdentityKind::Script,
-            network: coin.to_string(),
-            bytes: script.to_bytes(),
-        };
-        Ok(Parsed { identity, display: text.to_owned() })
+        let identity = control::identity_of(text, coin).map_err(|error| error.to_string())?;
+        // As its chain writes it, however it was typed.
+        let display = address::address_of(&identity.bytes, coin).unwrap_or_else(|| text.to_owned());
+        Ok(Parsed { identity, display })
     };
     let prove = move |who: &Identity, message: &str, signature: &str| {
         let checked = stratum::coin::message::verify(coin, &who.bytes, message, signature);

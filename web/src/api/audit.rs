@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use std::sync::Arc;
 
-/// The frozen window, the rule and the split of a block; `adit audit --from` recomputes it from this and the slices.
+/// The frozen window, the rule and the split of a block: with the slices, everything it can be recomputed from.
 #[utoipa::path(get, path = "/api/v1/rewards/{hash}/audit", tag = "blocks",
     params(("hash" = String, Path, description = "The block's hash, as explorers print it", pattern = "^[0-9a-f]{64}$")),
     responses(

@@ -52,10 +52,10 @@ async fn status(State(site): State<Arc<Site>>) -> Response {
     let (outlook, view) = (site.outlook.load(), site.pool.view());
     let all = pools::all(&outlook, &view, &site.history);
     let now_s = site.now().0 / 1000;
-    let machines = site.history.machine_count();
+    let (here, gone) = site.history.presence();
     let workers: u32 = all.iter().map(|pool| pool.workers).sum();
     let miners: u32 = all.iter().map(|pool| pool.miners).sum();
-    let idle = machines.saturating_sub(workers as usize);
+    let idle = here.saturating_sub(workers as usize);
     let mut rates: BTreeMap<String, f64> = BTreeMap::new();
     for pool in &all {
         for (span, rate) in &pool.hashrates {
@@ -82,7 +82,7 @@ async fn status(State(site): State<Arc<Site>>) -> Response {
     let lines = [
         json!({
             "runtime": now_s.saturating_sub(outlook.started_at.0 / 1000), "lastupdate": now_s, "Users": miners,
-            "Workers": workers, "Idle": idle, "Disconnected": 0,
+            "Workers": workers, "Idle": idle, "Disconnected": gone,
         }),
         Value::Object(hashrates(&rates, &SPAN_NAMES)),
         json!({

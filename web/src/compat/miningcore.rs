@@ -109,9 +109,11 @@ fn pool_info(site: &Site, pool: &PoolOutlook) -> Option<Value> {
     let seen = view.pools.iter().find(|seen| seen.id == pool.id)?;
     let network = network(asset);
     let port = |port: &pools::Port| {
-        let vardiff = json!({ "minDiff": port.min_difficulty, "maxDiff": port.max_difficulty, "targetTime": 15, "retargetTime": 90, "variancePercent": 30 });
+        let vardiff = json!({
+            "minDiff": port.min_difficulty, "maxDiff": port.max_difficulty, "targetTime": port.share_interval_s,
+        });
         let info = json!({
-            "listenAddress": "0.0.0.0", "difficulty": port.start_difficulty, "varDiff": vardiff, "tls": port.tls, "tlsAuto": port.tls,
+            "difficulty": port.start_difficulty, "varDiff": vardiff, "tls": port.tls, "tlsAuto": port.tls,
         });
         (port.port.to_string(), info)
     };
@@ -130,10 +132,7 @@ fn pool_info(site: &Site, pool: &PoolOutlook) -> Option<Value> {
             "enabled": true, "minimumPayment": coins(&shown.minimum_payout), "payoutScheme": shown.scheme,
             "payoutSchemeConfig": { "factor": factor(pool) },
         },
-        "shareBasedBanning": { "enabled": false, "checkThreshold": 0, "invalidPercent": 0, "time": 0 },
-        "clientConnectionTimeout": 90_000,
-        "jobRebroadcastTimeout": 30,
-        "blockRefreshInterval": 1000,
+        "shareBasedBanning": { "enabled": false },
         "poolFeePercent": shown.fee_percent,
         "address": asset.address,
         "addressInfoLink": link(explorer.and_then(|e| e.transaction.as_ref()), &asset.address),
@@ -142,7 +141,7 @@ fn pool_info(site: &Site, pool: &PoolOutlook) -> Option<Value> {
         },
         "networkStats": {
             "networkType": asset.network, "networkHashrate": network.hashrate, "networkDifficulty": network.difficulty,
-            "nextNetworkTarget": "", "nextNetworkBits": "", "lastNetworkBlockTime": next.map(|next| crate::model::Iso(next.at)),
+            "lastNetworkBlockTime": next.map(|next| crate::model::Iso(next.at)),
             "blockHeight": network.height, "connectedPeers": network.nodes_fit, "rewardType": "POW",
         },
         "topMiners": top_miners(site, pool, asset),

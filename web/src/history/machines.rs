@@ -46,6 +46,12 @@ fn read(row: &Row<'_>, now: UnixMs) -> rusqlite::Result<Option<(Machine, Track)>
     Ok(Some((machine, Track::noted(total, rates))))
 }
 
+/// Drops machines that had no share since then.
+pub(super) fn forget(sql: &Connection, since: UnixMs) -> rusqlite::Result<()> {
+    let text = "DELETE FROM machines WHERE max(last_share, since) < ?";
+    sql.execute(text, [since.0.cast_signed()]).map(drop)
+}
+
 /// Those that ever had a share accepted.
 pub(super) fn write(
     sql: &Connection,

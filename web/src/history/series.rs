@@ -74,7 +74,7 @@ pub struct Point {
     pub workers: u32,
 }
 
-/// Steps kept while the database cannot be written.
+/// Ended steps kept between two writings.
 const UNWRITTEN_MAX: usize = 120;
 
 /// A step that is not over yet.

@@ -85,6 +85,8 @@ pub struct Port {
     pub min_difficulty: f64,
     /// The hardest.
     pub max_difficulty: f64,
+    /// Seconds between a connection's shares that are aimed at.
+    pub share_interval_s: f64,
 }
 
 /// A place in a leaderboard.
@@ -190,6 +192,7 @@ fn port(port: &PortOutlook) -> Port {
         start_difficulty: port.start,
         min_difficulty: port.min,
         max_difficulty: port.max,
+        share_interval_s: port.share_interval_s,
     }
 }
 

@@ -17,6 +17,9 @@ pub enum NoticeError {
     /// The outbox cannot be used.
     #[error(transparent)]
     Db(#[from] DbError),
+    /// What is to be told cannot be looked up.
+    #[error(transparent)]
+    Store(#[from] store::StoreError),
     /// Two channels have one name.
     #[error("notices.{0}: two channels have this name; a row must say which one it is for")]
     NameTwice(String),

@@ -5,18 +5,16 @@ use crate::model::{Iso, Money};
 use crate::outlook::Outlook;
 use crate::pages::{Page, read, render};
 use crate::secrets;
-use crate::server::OverTls;
+use crate::server::Way;
 use crate::site::Site;
 use ::pool::command::Command;
 use axum::Router;
-use axum::extract::{ConnectInfo, Form, FromRequestParts, Query, State};
-use axum::http::request::Parts;
+use axum::extract::{Form, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use minijinja::{Value, context};
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use store::sqlite::Cut;
 
@@ -32,36 +30,6 @@ pub fn routes() -> Router<Arc<Site>> {
         .route("/operator/login", post(log_in))
         .route("/operator/logout", post(log_out))
         .route("/operator/act", post(act))
-}
-
-/// How safely the request came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Way {
-    /// Over TLS, ours or a proxy's of ours.
-    is_tls: bool,
-    /// From this machine, and nobody in between.
-    is_local: bool,
-}
-
-impl FromRequestParts<Arc<Site>> for Way {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(
-        parts: &mut Parts,
-        site: &Arc<Site>,
-    ) -> Result<Self, std::convert::Infallible> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
-        let own_tls = parts.extensions.get::<OverTls>().is_some_and(|over| over.0);
-        let by_proxy = peer.is_some_and(|peer| site.settings.proxies.contains(&peer));
-        let forwarded = parts.headers.contains_key("x-forwarded-for")
-            || parts.headers.contains_key("forwarded");
-        let proto = parts.headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok());
-        Ok(Way {
-            is_tls: own_tls || (by_proxy && proto == Some("https")),
-            // Whoever was forwarded by a proxy that we do not know is not from this machine.
-            is_local: peer.is_some_and(|peer| peer.is_loopback()) && !forwarded,
-        })
-    }
 }
 
 fn refuse_way(site: &Arc<Site>) -> Page {
@@ -113,7 +81,7 @@ async fn log_in(
     way: Way,
     Form(LogIn { token }): Form<LogIn>,
 ) -> Page {
-    if !way.is_tls && !way.is_local {
+    if !way.is_private() {
         return refuse_way(&site);
     }
     let secret = match site.operators.log_in(&token, site.now()).await {
@@ -246,7 +214,7 @@ async fn act(
     headers: HeaderMap,
     Form(form): Form<ActForm>,
 ) -> Page {
-    if !way.is_tls && !way.is_local {
+    if !way.is_private() {
         return refuse_way(&site);
     }
     let Some(session) = session_of(&site, &headers).await else { return login_page(&site, false) };
@@ -288,7 +256,7 @@ async fn desk(
     headers: HeaderMap,
     Query(query): Query<DeskQuery>,
 ) -> Page {
-    if !way.is_tls && !way.is_local {
+    if !way.is_private() {
         return refuse_way(&site);
     }
     match session_of(&site, &headers).await {

@@ -62,7 +62,7 @@ pub async fn page(
         "account.html",
         context! {
             title => shown.address,
-            values => live::account_values(&shown, site.now()),
+            values => live::account_values(&shown),
             account => shown,
             name => profile.and_then(|profile| profile.name.clone()),
             charts,
