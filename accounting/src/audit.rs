@@ -7,12 +7,16 @@ use crate::Amount;
 use crate::id::{AccountId, RateId, ShareSeq, SliceNo};
 use crate::ledger::SetKey;
 use crate::rate::Rate;
+use crate::ratio::mul_div_floor;
 use crate::reward::Reward;
 use crate::share::{Share, WeightSum};
 use crate::slice::{OpenSlice, Slice, SliceRow};
 use crate::split::{Carry, SliceCredit, Split, fee_of, pay_slice, split};
 use crate::window::{SliceSource, Window, WindowTable};
 use std::collections::BTreeMap;
+
+/// No slice is worth so many smallest units.
+const SLICE_MAX: u128 = 1 << 63;
 
 /// Where a record and its recomputation part.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +34,9 @@ pub enum Difference {
         /// Recomputed part of the oldest.
         part: (WeightSum, WeightSum),
     },
+    /// The window leaves out shares before the block, or counts shares after it.
+    #[error("the window should end with the last share before the block, not with slice {0}")]
+    Reach(SliceNo),
     /// An account's work in the window.
     #[error("account {account} should have work {recomputed} in the window, not {recorded}")]
     Work {
@@ -67,8 +74,8 @@ pub enum Difference {
         /// What follows from the slice and the rates.
         recomputed: Option<(Amount, Carry)>,
     },
-    /// A slice names a rate that is not kept.
-    #[error("slice {0} names a rate that is not kept")]
+    /// A slice names a rate that is not kept, or that no chain has.
+    #[error("slice {0} names a rate that is not kept, or is none")]
     Rate(SliceNo),
     /// The ledger does not carry what was computed.
     #[error("the ledger's transfers under {0} are not those that follow")]
@@ -100,6 +107,37 @@ pub fn check_slice(
     }
 }
 
+/// Does a slice's hash cover its rows and the slice before it? For whoever does not have the shares.
+///
+/// # Errors
+/// When it does not, or its number does not follow.
+pub fn check_link(
+    recorded: &Slice,
+    previous: Option<(SliceNo, [u8; 32])>,
+) -> Result<(), Difference> {
+    let (before, hash) = previous.unwrap_or((SliceNo(0), [0; 32]));
+    match recorded.no == before.next() && recorded.hash == recorded.expected_hash(&hash) {
+        true => Ok(()),
+        false => Err(Difference::Slice(recorded.no)),
+    }
+}
+
+/// Does a reward's window reach up to its block: is no slice of its shares left out at the young end, and none put in?
+///
+/// # Errors
+/// The outer error is the source's, the inner one the difference.
+pub fn check_reach<S: SliceSource>(
+    reward: &Reward,
+    source: &mut S,
+) -> Result<Result<(), Difference>, S::Error> {
+    let Some(window) = &reward.window else { return Ok(Ok(())) };
+    let next = source.slice(window.through.next())?;
+    let left_out = next.is_some_and(|next| next.slice.first <= reward.window_end);
+    let last = source.slice(window.through)?;
+    let put_in = last.is_some_and(|last| last.slice.last > reward.window_end);
+    Ok(if left_out || put_in { Err(Difference::Reach(window.through)) } else { Ok(()) })
+}
+
 /// Pays a slice again whose shares were bought at once (PPS, FPPS), with what was carried to it, and compares. The fee of
 /// each account is taken from the record. `carries` moves on to what is carried out.
 ///
@@ -114,6 +152,9 @@ pub fn check_purchase(
     let no = slice.no;
     let priced = |row: &&SliceRow| row.rate != RateId::default();
     if slice.rows.iter().filter(priced).any(|row| !rates.contains_key(&row.rate)) {
+        return Err(Difference::Rate(no));
+    }
+    if !is_sane(slice, rates) {
         return Err(Difference::Rate(no));
     }
     // A pool that has another scheme buys nothing.
@@ -136,6 +177,18 @@ pub fn check_purchase(
     }
     carries.extend(recomputed.iter().map(|credit| (credit.account, credit.carry_after)));
     Ok(())
+}
+
+/// Whoever reads a record from elsewhere cannot be sure that its numbers are of this world: is every rate one, and does what
+/// the slice is worth fit?
+fn is_sane(slice: &Slice, rates: &BTreeMap<RateId, Rate>) -> bool {
+    let worth = |row: &SliceRow| -> Option<u128> {
+        let Some(rate) = rates.get(&row.rate) else { return Some(0) };
+        let value = u128::try_from(rate.value.units()).ok().filter(|_| rate.network_work > 0)?;
+        mul_div_floor(row.tally.weight, value, rate.network_work)?.checked_add(1)
+    };
+    let sum = |sum: u128, row| sum.checked_add(worth(row)?);
+    slice.rows.iter().try_fold(0, sum).is_some_and(|sum| sum < SLICE_MAX)
 }
 
 /// Recomputes a reward's window from the slices and its split from the window. `cut` is the last slice of the round

@@ -62,7 +62,8 @@ pub enum Command {
     ///
     /// For each block: every slice of its window is sealed again from the shares, the window is found again from the slices,
     /// the split again from the window, and the coinbase is compared with the chain when a node of the configuration
-    /// answers. The exit status is 0 only if everything passes.
+    /// answers. With --from, a pool elsewhere is audited by its public API alone. The exit status is 0 only if everything
+    /// passes.
     Audit(AuditArgs),
     /// Takes back an accepted share: it no longer counts in windows that are not split yet
     Revoke(RevokeArgs),
@@ -305,7 +306,34 @@ pub struct AuditArgs {
     /// Do not ask a node
     #[arg(long)]
     pub offline: bool,
+    /// Audit somebody else's pool from outside, by its public API
+    #[arg(long, value_name = "URL", conflicts_with_all = ["store", "offline"], help_heading = "From outside")]
+    pub from: Option<String>,
+    /// Your address: compare your credits, balance and payouts too
+    #[arg(long, requires = "from", help_heading = "From outside")]
+    pub address: Option<String>,
+    /// A node of your own to compare with, as HOST:PORT of its RPC (payouts need `txindex=1`)
+    #[arg(long, value_name = "HOST:PORT", requires = "from", help_heading = "From outside")]
+    pub node: Option<String>,
+    /// The cookie file of that node
+    #[arg(long, value_name = "FILE", requires = "node", help_heading = "From outside")]
+    pub node_cookie: Option<PathBuf>,
+    /// Or its RPC user; the password is read from the environment variable ADIT_NODE_PASSWORD
+    #[arg(
+        long,
+        value_name = "USER",
+        requires = "node",
+        conflicts_with = "node_cookie",
+        help_heading = "From outside"
+    )]
+    pub node_user: Option<String>,
+    /// A PEM file with a certificate of the pool's that browsers do not know
+    #[arg(long, value_name = "FILE", requires = "from", help_heading = "From outside")]
+    pub certificate: Option<PathBuf>,
 }
+
+/// Where `--node-user` has its password from: a command line can be read by everybody on the machine.
+pub const NODE_PASSWORD: &str = "ADIT_NODE_PASSWORD";
 
 /// `revoke`
 #[derive(Debug, Args)]

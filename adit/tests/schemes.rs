@@ -127,7 +127,7 @@ async fn by_shares(scheme: &str) {
     let chain = Chain::with_hashes_per_block(1 << 20);
     let mut setup = chain.setup().scheme(scheme);
     setup.pool.push_str("\nslice_age = \"1s\"");
-    let mut pool = Pool::new(&setup);
+    let mut pool = Pool::new(&setup).with_pages("");
     pool.start();
     let (ann, script) = somebody(1);
     let status = pool.status();
@@ -153,6 +153,9 @@ async fn by_shares(scheme: &str) {
     assert!(pool.reader().rewards(10).unwrap().is_empty(), "no block was needed");
     assert!(held(&chain, &script) > 0);
     let said = pool.says(&["audit"], &[]);
+    assert!(said.contains("slices bought for") && said.contains("PASS:"), "{said}");
+    // And so they do for whoever has nothing but the pages.
+    let said = common::http::audit(pool.pages(), &["--address", &ann]);
     assert!(said.contains("slices bought for") && said.contains("PASS:"), "{said}");
     pool.stop();
     // A credit that does not follow from the shares and their rates is found.

@@ -9,11 +9,12 @@ pub mod money;
 pub mod network;
 pub mod payouts;
 pub mod pools;
+pub mod slices;
 pub mod suspects;
 
 pub use money::{Iso, Money};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use store::sqlite::Cut;
 use utoipa::ToSchema;
 
@@ -23,7 +24,7 @@ pub const ROWS: u64 = 50;
 pub const ROWS_MAX: u64 = 500;
 
 /// Some rows of a longer list.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Rows<T> {
     /// The rows.
     pub rows: Vec<T>,

@@ -8,11 +8,11 @@
 
 pub mod channel;
 mod discord;
-mod http;
 mod lanes;
 mod letter;
 mod ntfy;
 pub mod outbox;
+mod post;
 mod rows;
 mod secret;
 mod smtp;

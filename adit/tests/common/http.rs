@@ -1,7 +1,8 @@
 //! A plain HTTP client: one request a connection, everything as it came.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
 use std::time::Duration;
 
 pub struct Answer {
@@ -51,4 +52,41 @@ pub fn post(to: SocketAddr, path: &str, headers: &[&str], form: &str) -> Answer 
     let mut all = vec!["Content-Type: application/x-www-form-urlencoded"];
     all.extend(headers);
     ask(to, "POST", path, &all, form)
+}
+
+/// Audits the pool whose pages are there, with nothing else; gives what was printed, errors too.
+pub fn audit(pages: SocketAddr, more: &[&str]) -> String {
+    let output = Command::new(super::ADIT)
+        .args(["audit", "--from", &format!("http://{pages}")])
+        .args(more)
+        .env("ADIT_NODE_PASSWORD", "p")
+        .output()
+        .unwrap();
+    let said =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    assert_eq!(output.status.success(), said[0].contains("\nPASS:"), "{said:?}");
+    said.concat()
+}
+
+/// A server before the pages that changes what they say; it ends with the test.
+pub fn liar(
+    pages: SocketAddr,
+    lie: impl Fn(&str, String) -> String + Send + 'static,
+) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+            let Some(first) = lines.next() else { continue };
+            lines.take_while(|line| !line.is_empty()).for_each(drop);
+            let path = first.split(' ').nth(1).unwrap_or("/").to_owned();
+            let answer = get(pages, &path);
+            let body = lie(&path, answer.body);
+            let (status, length) = (answer.status, body.len());
+            let text = format!("HTTP/1.1 {status} .\r\nContent-Length: {length}\r\n\r\n{body}");
+            drop((&stream).write_all(text.as_bytes()));
+        }
+    });
+    address
 }

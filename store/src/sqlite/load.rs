@@ -148,11 +148,15 @@ fn load_accounts(db: &Connection, book: &mut Book) -> rusqlite::Result<()> {
 pub(super) fn rates(db: &Connection) -> rusqlite::Result<BTreeMap<RateId, Rate>> {
     let mut rates = BTreeMap::new();
     each(db, "SELECT id, network_work, value FROM rates", |row| {
-        let rate = Rate { network_work: row.get::<_, Sum>(1)?.0, value: row.get::<_, Money>(2)?.0 };
-        rates.insert(RateId(uint(row, 0)?), rate);
+        rates.insert(RateId(uint(row, 0)?), rate(row, 1)?);
         Ok(())
     })?;
     Ok(rates)
+}
+
+/// A rate, from two columns.
+pub(super) fn rate(row: &Row<'_>, at: usize) -> rusqlite::Result<Rate> {
+    Ok(Rate { network_work: row.get::<_, Sum>(at)?.0, value: row.get::<_, Money>(at + 1)?.0 })
 }
 
 pub(super) fn ledger(db: &Connection) -> rusqlite::Result<Ledger> {

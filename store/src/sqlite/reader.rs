@@ -8,10 +8,11 @@ use super::{FILE_NAME, SCHEMA, load, log};
 use crate::StoreError;
 use crate::book::Book;
 use accounting::ledger::{Balance, Kind, SetKey, TransferSet};
+use accounting::rate::Rate;
 use accounting::reward::{Reward, RewardState};
 use accounting::split::{SliceCredit, Split, SplitRow};
 use accounting::window::{SliceSource, SourcedSlice, WindowTable};
-use accounting::{AccountId, AssetId, PoolId, RewardId, Share, ShareSeq, SliceNo};
+use accounting::{AccountId, AssetId, PoolId, RateId, RewardId, Share, ShareSeq, SliceNo};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use std::path::Path;
 use std::time::Duration;
@@ -209,6 +210,16 @@ impl Reader {
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// A pay-per-share rate.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn rate(&self, id: RateId) -> Result<Option<Rate>, StoreError> {
+        let sql = "SELECT network_work, value FROM rates WHERE id = ?";
+        let found = self.db.prepare_cached(sql)?.query_row([int(id.0)?], |row| load::rate(row, 0));
+        Ok(found.optional()?)
     }
 
     /// The transfers posted or pending under a key.

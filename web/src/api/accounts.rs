@@ -4,13 +4,13 @@ use super::ask::{self, Ask, Paging, Segment};
 use super::problem::{Answer, Problem, Refusals};
 use crate::history::{Point, Range};
 use crate::model::Rows;
-use crate::model::account::{self as model, Account, AccountPayout, Credit, Sources};
+use crate::model::account::{self as model, Account, AccountPayout, Credit, Source, Sources};
 use crate::site::Site;
 use axum::Json;
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::sync::Arc;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 
 /// An account: its money, its machines, and its part of the next block.
 #[utoipa::path(get, path = "/api/v1/accounts/{address}", tag = "accounts",
@@ -65,17 +65,6 @@ pub async fn account_hashrate(
     Ok(Json(site.history.chart(pool.id, Some(account), range, site.now()).await?))
 }
 
-/// What a credit is for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Source {
-    /// A part of a block.
-    #[default]
-    Blocks,
-    /// Shares that were bought at once.
-    Shares,
-}
-
 /// Which credits.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -100,9 +89,9 @@ pub async fn credits(
 ) -> Answer<Json<Rows<Credit>>> {
     let cut = paging.cut()?;
     let named = ask::account(&site, &address).await?;
-    let (outlook, of_shares) = (site.outlook.load_full(), source == Source::Shares);
+    let outlook = site.outlook.load_full();
     let found =
-        site.readers.read(move |reader| model::credits(reader, &outlook, &named, of_shares, cut));
+        site.readers.read(move |reader| model::credits(reader, &outlook, &named, source, cut));
     Ok(Json(found.await?))
 }
 

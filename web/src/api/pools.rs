@@ -3,9 +3,9 @@
 use super::ask::{self, Ask, Paging, Segment};
 use super::problem::{Answer, Problem, Refusals};
 use crate::history::{Point, Range};
-use crate::model::audit::Slice;
 use crate::model::network::{self, Expectation, Network};
 use crate::model::pools::{self as model, Leader, Order, Pool};
+use crate::model::slices::Slice;
 use crate::model::{Money, Rows};
 use crate::site::Site;
 use accounting::ShareSeq;
@@ -132,7 +132,7 @@ pub async fn slices(
     let latest = i64::MAX.cast_unsigned();
     let as_of = ShareSeq(as_of.unwrap_or(latest).min(latest));
     let id = ask::pool(&site.outlook.load(), &name)?.id;
-    let query = move |reader: &Reader| crate::model::audit::slices(reader, id, as_of, cut);
+    let query = move |reader: &Reader| crate::model::slices::slices(reader, id, as_of, cut);
     Ok(Json(site.readers.read(query).await?))
 }
 

@@ -3,7 +3,7 @@
 
 use super::{coins, link, named, unavailable};
 use crate::history::{Point, Range};
-use crate::model::account::{Account, Sources, account, credits, payouts as paid};
+use crate::model::account::{Account, Source, Sources, account, credits, payouts as paid};
 use crate::model::blocks::{self, Block};
 use crate::model::network::network;
 use crate::model::payouts::{self, Payout};
@@ -421,8 +421,8 @@ async fn block_credits(
     let named = named(site, address).await?;
     let outlook = site.outlook.load_full();
     let found = site.readers.read(move |reader| {
-        let mut all = credits(reader, &outlook, &named, false, cut)?.rows;
-        all.extend(credits(reader, &outlook, &named, true, cut)?.rows);
+        let mut all = credits(reader, &outlook, &named, Source::Blocks, cut)?.rows;
+        all.extend(credits(reader, &outlook, &named, Source::Shares, cut)?.rows);
         all.sort_by_key(|credit| std::cmp::Reverse(credit.at));
         Ok(all)
     });

@@ -1,5 +1,6 @@
 //! An account: its machines, its money, and what it can expect.
 
+use super::audit::hex;
 use super::network::{Expectation, expectation};
 use super::payouts::{Payout, payout};
 use super::{Iso, Money, Rows, one_more};
@@ -9,14 +10,14 @@ use ::pool::View;
 use ::pool::observe::Machine;
 use accounting::ledger::Kind;
 use accounting::{AccountId, Amount, UnixMs};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use store::sqlite::{AccountPayoutRow, CreditRow, CreditSource, Cut};
 use store::{Reader, StoreError};
 use utoipa::ToSchema;
 
 /// An account, as its owner sees it.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Account {
     /// Its address.
     pub address: String,
@@ -45,7 +46,7 @@ pub struct Account {
 }
 
 /// Where an account's money stands.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Balance {
     /// Of blocks that are not deep enough.
     pub immature: Money,
@@ -53,12 +54,12 @@ pub struct Balance {
     pub available: Money,
     /// In payouts that are not confirmed deep enough.
     pub in_flight: Money,
-    /// Paid.
+    /// In payouts that are.
     pub paid: Money,
 }
 
 /// Another address that money goes to.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Destination {
     /// The address.
     pub address: String,
@@ -67,7 +68,7 @@ pub struct Destination {
 }
 
 /// An account in one pool.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct InPool {
     /// The pool.
     pub pool: String,
@@ -92,7 +93,7 @@ pub struct InPool {
 }
 
 /// A machine.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Worker {
     /// Its name.
     pub name: String,
@@ -124,11 +125,33 @@ pub struct Worker {
     pub since: Iso,
 }
 
+/// What a credit is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// A part of a block.
+    #[default]
+    Blocks,
+    /// Shares that were bought at once.
+    Shares,
+}
+
+impl Source {
+    /// As it is asked for.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Source::Blocks => "blocks",
+            Source::Shares => "shares",
+        }
+    }
+}
+
 /// Something an account was credited.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Credit {
     /// `block` or `shares`.
-    pub source: &'static str,
+    pub source: String,
     /// The block, where it is a part of one.
     pub block: Option<String>,
     /// Its height.
@@ -148,7 +171,7 @@ pub struct Credit {
 }
 
 /// An account's part of a payout.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AccountPayout {
     /// The payout.
     pub payout: Payout,
@@ -156,6 +179,8 @@ pub struct AccountPayout {
     pub debited: Money,
     /// What arrives.
     pub sent: Money,
+    /// The output script that it arrives at, in hexadecimal.
+    pub script: String,
 }
 
 /// Which account an address names, and of which asset.
@@ -217,9 +242,12 @@ pub fn account(from: &Sources<'_>, named: &Named) -> Result<Option<Account>, Sto
     let Some(asset) = from.outlook.asset(named.asset) else { return Ok(None) };
     let id = named.account;
     let row = id.map(|id| from.reader.account(id)).transpose()?.flatten();
-    let balance = match id {
-        Some(id) => from.reader.balance(asset.id, Kind::Account(id))?,
-        None => accounting::ledger::Balance::default(),
+    let (balance, undone) = match id {
+        Some(id) => {
+            let undone = from.reader.undone(asset.id, id)?;
+            (from.reader.balance(asset.id, Kind::Account(id))?, undone)
+        }
+        None => (accounting::ledger::Balance::default(), Amount::ZERO),
     };
     let money = |amount| Money::new(amount, asset.decimals);
     let destination = row.as_ref().and_then(|row| row.destination.clone());
@@ -235,7 +263,7 @@ pub fn account(from: &Sources<'_>, named: &Named) -> Result<Option<Account>, Sto
             immature: money(balance.credits_pending),
             available: money(balance.available()),
             in_flight: money(balance.debits_pending),
-            paid: money(balance.debits_posted),
+            paid: money(balance.debits_posted.sub(undone)),
         },
         minimum_payout: money(
             row.as_ref().and_then(|row| row.minimum).unwrap_or(Amount::ZERO).max(asset.minimum),
@@ -350,14 +378,14 @@ pub fn credits(
     reader: &Reader,
     outlook: &Outlook,
     named: &Named,
-    of_shares: bool,
+    source: Source,
     cut: Cut,
 ) -> Result<Rows<Credit>, StoreError> {
     let Some(id) = named.account else { return Ok(Rows { rows: Vec::new(), next: None }) };
     let decimals = outlook.asset(named.asset).map_or(8, |asset| asset.decimals);
-    let found = match of_shares {
-        true => reader.slice_credits_of(id, one_more(cut))?,
-        false => reader.block_credits(id, one_more(cut))?,
+    let found = match source {
+        Source::Shares => reader.slice_credits_of(id, one_more(cut))?,
+        Source::Blocks => reader.block_credits(id, one_more(cut))?,
     };
     let credit = |row: CreditRow| {
         let pool = outlook.pool(row.pool).map_or_else(|| row.pool.to_string(), |p| p.name.clone());
@@ -368,7 +396,7 @@ pub fn credits(
             CreditSource::Slice { no } => (None, None, None, Some(no.0)),
         };
         Credit {
-            source: if slice.is_some() { "shares" } else { "block" },
+            source: if slice.is_some() { "shares" } else { "block" }.to_owned(),
             block,
             height,
             state,
@@ -399,6 +427,7 @@ pub fn payouts(
         payout: payout(row.payout, outlook),
         debited: Money::new(row.debit, decimals),
         sent: Money::new(row.sent, decimals),
+        script: hex(&row.destination),
     };
     Ok(Rows::of(found, cut, |row| row.payout.id.0, own))
 }

@@ -1,19 +1,17 @@
-//! What it takes to recompute a split: the frozen window, the slices it was made of, and where the chain shows the block.
+//! What it takes to recompute a split: the frozen window, the rule, and where the chain shows the block. The slices that the
+//! window was made of are in [`super::slices`].
 //!
 //! Invariant: what is served here is what was stored, and it reads back to the same values: a stranger's recomputation works
 //! on the very numbers that the pool's did.
 
-use super::{Rows, one_more};
 use crate::outlook::Outlook;
 use accounting::reward::Reward;
-use accounting::slice::{Slice as SealedSlice, SliceRow, Tally};
 use accounting::split::{Split, SplitRow};
-use accounting::window::{SourcedSlice, WindowTable};
+use accounting::window::WindowTable;
 use accounting::{
-    AccountId, Amount, AssetId, BasisPoints, PoolId, RateId, RewardId, Scheme, ShareSeq, SliceNo,
+    AccountId, Amount, AssetId, BasisPoints, PoolId, RewardId, Scheme, ShareSeq, SliceNo,
 };
 use serde::{Deserialize, Serialize};
-use store::sqlite::Cut;
 use store::{Reader, StoreError};
 use utoipa::ToSchema;
 
@@ -83,19 +81,6 @@ pub struct WorkOf {
     pub work: String,
 }
 
-/// Shares of an account in a slice.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct SharesOf {
-    /// The account's number.
-    pub account: u64,
-    /// The rate at which they were bought; 0 where none are.
-    pub rate: u64,
-    /// Their work.
-    pub work: String,
-    /// How many.
-    pub shares: u64,
-}
-
 /// One account's part as it was frozen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SplitFrozen {
@@ -113,22 +98,10 @@ pub struct SplitFrozen {
     pub net: String,
 }
 
-/// A closed slice of a pool's share log.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Slice {
-    /// Its number, from 1.
-    pub no: u64,
-    /// The first place in the log that it covers.
-    pub first: u64,
-    /// The last.
-    pub last: u64,
-    /// Hash over its contents and the hash of the slice before.
-    pub hash: String,
-    /// Ascending by account and rate.
-    pub rows: Vec<SharesOf>,
-    /// What was revoked of it by then; without rates.
-    pub revoked: Vec<SharesOf>,
-}
+/// No coin has so many smallest units: sums of as many as fit an answer stay in range.
+const AMOUNT_MAX: u128 = 1 << 90;
+/// No chain has so much work: the same.
+const WORK_MAX: u128 = 1 << 100;
 
 /// What cannot be read back.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -190,37 +163,6 @@ fn frozen_part(row: &SplitRow) -> SplitFrozen {
     }
 }
 
-/// A pool's slices as they stood at a place of the log, newest first; a position is a slice's number.
-///
-/// # Errors
-/// When they cannot be read.
-pub fn slices(
-    reader: &Reader,
-    pool: PoolId,
-    as_of: ShareSeq,
-    cut: Cut,
-) -> Result<Rows<Slice>, StoreError> {
-    let found = reader.slices_before(pool, as_of, one_more(cut))?;
-    Ok(Rows::of(found, cut, |found| found.slice.no.0, served_slice))
-}
-
-fn served_slice(SourcedSlice { slice, revoked }: SourcedSlice) -> Slice {
-    let shares = |account: AccountId, rate: RateId, tally: Tally| SharesOf {
-        account: account.0,
-        rate: rate.0,
-        work: tally.weight.to_string(),
-        shares: tally.shares,
-    };
-    Slice {
-        no: slice.no.0,
-        first: slice.first.0,
-        last: slice.last.0,
-        hash: hex(&slice.hash),
-        rows: slice.rows.iter().map(|r| shares(r.account, r.rate, r.tally)).collect(),
-        revoked: revoked.iter().map(|(who, tally)| shares(*who, RateId(0), *tally)).collect(),
-    }
-}
-
 impl Audit {
     /// The reward, as the pool's own audit has it.
     ///
@@ -279,54 +221,21 @@ impl SplitFrozen {
     }
 }
 
-impl Slice {
-    /// The slice, as the pool's own audit has it.
-    ///
-    /// # Errors
-    /// When a number is none.
-    pub fn sourced(&self, pool: PoolId) -> Result<SourcedSlice, Unreadable> {
-        let row = |of: &SharesOf| {
-            let (account, tally) = of.tally()?;
-            Ok(SliceRow { account, rate: RateId(of.rate), tally })
-        };
-        let rows: Vec<SliceRow> = self.rows.iter().map(row).collect::<Result<_, _>>()?;
-        let mut total = Tally::default();
-        rows.iter().for_each(|row| total.add(row.tally));
-        Ok(SourcedSlice {
-            slice: SealedSlice {
-                pool,
-                no: SliceNo(self.no),
-                first: ShareSeq(self.first),
-                last: ShareSeq(self.last),
-                rows,
-                total,
-                hash: from_hex(&self.hash)?,
-            },
-            revoked: self.revoked.iter().map(SharesOf::tally).collect::<Result<_, _>>()?,
-        })
-    }
+pub(super) fn amount(text: &str) -> Result<Amount, Unreadable> {
+    let units = text.parse::<i128>().ok().filter(|units| units.unsigned_abs() < AMOUNT_MAX);
+    units.map(Amount::from_units).ok_or(Unreadable("an amount"))
 }
 
-impl SharesOf {
-    fn tally(&self) -> Result<(AccountId, Tally), Unreadable> {
-        let tally = Tally { weight: work(&self.work)?, shares: self.shares };
-        Ok((AccountId(self.account), tally))
-    }
+pub(super) fn work(text: &str) -> Result<u128, Unreadable> {
+    let work = text.parse::<u128>().ok().filter(|work| *work < WORK_MAX);
+    work.ok_or(Unreadable("a sum of work"))
 }
 
-fn amount(text: &str) -> Result<Amount, Unreadable> {
-    text.parse::<i128>().map(Amount::from_units).map_err(|_| Unreadable("an amount"))
-}
-
-fn work(text: &str) -> Result<u128, Unreadable> {
-    text.parse().map_err(|_| Unreadable("a sum of work"))
-}
-
-fn hex(bytes: &[u8; 32]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn from_hex(text: &str) -> Result<[u8; 32], Unreadable> {
+pub(super) fn from_hex(text: &str) -> Result<[u8; 32], Unreadable> {
     let mut bytes = [0; 32];
     if text.len() != 64 || !text.is_ascii() {
         return Err(Unreadable("a hash"));

@@ -4,13 +4,13 @@ use super::{Iso, Money, Rows, masked, one_more};
 use crate::outlook::Outlook;
 use accounting::reward::RewardState;
 use accounting::{AccountId, RewardId, Scheme};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use store::sqlite::{Cut, RewardFilter, RewardRow, SplitPart};
 use store::{Reader, StoreError};
 use utoipa::ToSchema;
 
 /// A block, in a list.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Block {
     /// Its hash, as explorers print it.
     pub hash: String,
@@ -46,7 +46,7 @@ pub struct Block {
 }
 
 /// One account's part of a block.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Part {
     /// The account's number.
     pub account: u64,

@@ -1,13 +1,14 @@
 //! Amounts and times as answers write them.
 
 use accounting::{Amount, UnixMs};
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
 /// An amount of money, twice: exact for programs, and as people write it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Money {
     /// In the asset's smallest unit.
     #[schema(value_type = i64, example = 312_500_000)]
@@ -45,6 +46,15 @@ impl Serialize for Iso {
     }
 }
 
+impl<'de> Deserialize<'de> for Iso {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let moment = OffsetDateTime::parse(&text, &Rfc3339).map_err(D::Error::custom)?;
+        let millis = moment.unix_timestamp_nanos() / 1_000_000;
+        u64::try_from(millis).map(|at| Iso(UnixMs(at))).map_err(D::Error::custom)
+    }
+}
+
 impl utoipa::PartialSchema for Iso {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
         use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
@@ -63,7 +73,10 @@ mod tests {
 
     #[test]
     fn times_are_iso_8601_and_amounts_exact_twice() {
-        assert_eq!(Iso(UnixMs(1_700_000_000_123)).text(), "2023-11-14T22:13:20.123Z");
+        let at = Iso(UnixMs(1_700_000_000_123));
+        assert_eq!(at.text(), "2023-11-14T22:13:20.123Z");
+        let text = serde_json::to_string(&at).unwrap();
+        assert_eq!(serde_json::from_str::<Iso>(&text).unwrap(), at);
         let money = Money::new(Amount::from_units(-5), 8);
         assert_eq!((money.units, money.decimal.as_str()), (-5, "-0.00000005"));
     }

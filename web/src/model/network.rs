@@ -3,7 +3,7 @@
 use super::{Iso, Money};
 use crate::outlook::{AssetOutlook, Outlook};
 use accounting::{Amount, UnixMs};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// One asset's network as the pool's nodes show it.
@@ -68,7 +68,7 @@ pub fn network(asset: &AssetOutlook) -> Network {
 }
 
 /// What mining at a rate brings on average, by the network's numbers of this moment.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Expectation {
     /// The rate asked about, in hashes a second.
     pub hashrate: f64,

@@ -3,13 +3,13 @@
 use super::{Iso, Money, Rows, masked, one_more};
 use crate::outlook::Outlook;
 use accounting::{AccountId, AssetId, PayoutId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use store::sqlite::{Cut, PartRow, PayoutSummary};
 use store::{Reader, StoreError};
 use utoipa::ToSchema;
 
 /// A payout, in a list.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Payout {
     /// Its number.
     pub id: u64,
@@ -32,7 +32,7 @@ pub struct Payout {
 }
 
 /// One recipient of a payout.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Recipient {
     /// The account's number.
     pub account: u64,

@@ -6,12 +6,12 @@ use crate::outlook::{AssetOutlook, Outlook, PoolOutlook, PortOutlook};
 use crate::rates::SPAN_NAMES;
 use accounting::{AccountId, PoolId};
 use pool::View;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// A pool now.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, ToSchema)]
 pub struct Pool {
     /// Its number.
     pub id: u32,
@@ -64,7 +64,7 @@ pub struct Pool {
 }
 
 /// A fee from so many accounts on.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, ToSchema)]
 pub struct FeeTier {
     /// Accounts with work in the window.
     pub accounts: u64,
@@ -73,7 +73,7 @@ pub struct FeeTier {
 }
 
 /// A listening port.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, ToSchema)]
 pub struct Port {
     /// The number.
     pub port: u16,
@@ -197,9 +197,7 @@ fn port(port: &PortOutlook) -> Port {
 }
 
 /// What a leaderboard is ordered by.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Deserialize, Serialize, ToSchema,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
     /// Hashes a second.

@@ -3,9 +3,10 @@
 //! Invariant: a notice calls nobody by name: whatever stands in it, nobody is mentioned.
 
 use super::channel::{Fault, Trouble};
-use super::http::{Address, Client};
 use super::letter::Letter;
+use super::post;
 use super::secret::Secret;
+use crate::http::{Address, Client};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::json;
 
@@ -23,12 +24,12 @@ pub(super) struct Discord {
 impl Discord {
     /// Checks the address.
     pub fn new(url: &Secret) -> Result<Self, Fault> {
-        Ok(Discord { address: Address::parse("url", url)?, client: Client::new() })
+        Ok(Discord { address: post::address("url", url)?, client: Client::new() })
     }
 
     /// What must not be repeated.
     pub fn secrets(&self) -> Vec<Secret> {
-        self.address.secrets()
+        post::secrets(&self.address)
     }
 
     /// Delivers once.
@@ -37,6 +38,6 @@ impl Discord {
         let body = json!({ "content": text, "allowed_mentions": { "parse": [] } }).to_string();
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        self.client.post(&self.address, headers, body).await
+        post::post(&self.client, &self.address, headers, body).await
     }
 }

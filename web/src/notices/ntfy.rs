@@ -4,9 +4,10 @@
 
 use super::Kind;
 use super::channel::{Fault, Trouble};
-use super::http::{Address, Client};
 use super::letter::Letter;
+use super::post;
 use super::secret::Secret;
+use crate::http::{Address, Client};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -27,7 +28,7 @@ pub(super) struct Ntfy {
 impl Ntfy {
     /// Checks the server's address, the topic and the token.
     pub fn new(url: &Secret, topic: Secret, token: Option<Secret>) -> Result<Self, Fault> {
-        let server = Address::parse("url", url)?;
+        let server = post::address("url", url)?;
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         let name = topic.word();
         if name.is_empty() || name.len() > 64 || !name.chars().all(fits) {
@@ -58,7 +59,7 @@ impl Ntfy {
             headers.insert(AUTHORIZATION, value.clone());
         }
         let text = letter.body_and_link(TEXT_MAX, char::len_utf8);
-        self.client.post(&self.address, headers, text).await
+        post::post(&self.client, &self.address, headers, text).await
     }
 }
 

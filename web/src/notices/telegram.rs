@@ -3,9 +3,10 @@
 //! Invariant: the text is sent as it is, without formatting, so a name in it cannot become markup or break the message.
 
 use super::channel::{Fault, Trouble};
-use super::http::{Address, Client};
 use super::letter::Letter;
+use super::post;
 use super::secret::Secret;
+use crate::http::{Address, Client};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
@@ -25,7 +26,7 @@ pub(super) struct Telegram {
 impl Telegram {
     /// Checks the server's address, the token and the chat.
     pub fn new(token: Secret, chat: &str, base: Option<Secret>) -> Result<Self, Fault> {
-        let base = Address::parse("base", &base.unwrap_or_else(|| BASE.into()))?;
+        let base = post::address("base", &base.unwrap_or_else(|| BASE.into()))?;
         let fits = |c: char| c.is_ascii_alphanumeric() || ":_-".contains(c);
         if token.word().is_empty() || !token.word().chars().all(fits) {
             let trouble = "a bot's token looks like 123456:ABC-DEF; @BotFather tells it";
@@ -46,6 +47,6 @@ impl Telegram {
         let body = json!({ "chat_id": self.chat, "text": text }).to_string();
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        self.client.post(&self.address, headers, body).await
+        post::post(&self.client, &self.address, headers, body).await
     }
 }

@@ -5,9 +5,10 @@
 
 use super::Kind;
 use super::channel::{Fault, Trouble};
-use super::http::{Address, Client};
 use super::letter::Letter;
+use super::post;
 use super::secret::Secret;
+use crate::http::{Address, Client};
 use crate::model::Iso;
 use accounting::UnixMs;
 use hmac::{Hmac, KeyInit, Mac};
@@ -40,7 +41,7 @@ struct Told<'a> {
 impl Webhook {
     /// Checks the address and that there is a secret.
     pub fn new(url: &Secret, secret: Secret) -> Result<Self, Fault> {
-        let address = Address::parse("url", url)?;
+        let address = post::address("url", url)?;
         if secret.word().is_empty() {
             return Err(("secret", "what is sent must be signed with a secret".into()));
         }
@@ -49,7 +50,7 @@ impl Webhook {
 
     /// What must not be repeated.
     pub fn secrets(&self) -> Vec<Secret> {
-        let mut secrets = self.address.secrets();
+        let mut secrets = post::secrets(&self.address);
         secrets.push(self.secret.clone());
         secrets
     }
@@ -70,7 +71,7 @@ impl Webhook {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(SIGNATURE, signature.map_err(|error| error.to_string())?);
-        self.client.post(&self.address, headers, body).await
+        post::post(&self.client, &self.address, headers, body).await
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{ChartQuery, Page, Trouble, encoded, explorer, read, render};
 use crate::history::Range;
 use crate::live;
-use crate::model::account::{Named, Sources, account, credits, payouts};
+use crate::model::account::{Named, Source, Sources, account, credits, payouts};
 use crate::site::Site;
 use axum::extract::{Path, Query, State};
 use axum::http::header;
@@ -45,8 +45,8 @@ pub async fn page(
         let (outlook, view) = (own.outlook.load(), own.pool.view());
         let from = Sources { reader, outlook: &outlook, view: &view, history: &own.history };
         let shown = account(&from, &asked)?;
-        let of_blocks = credits(reader, &outlook, &asked, false, Cut::first(LISTED))?;
-        let of_shares = credits(reader, &outlook, &asked, true, Cut::first(LISTED))?;
+        let of_blocks = credits(reader, &outlook, &asked, Source::Blocks, Cut::first(LISTED))?;
+        let of_shares = credits(reader, &outlook, &asked, Source::Shares, Cut::first(LISTED))?;
         let paid = payouts(reader, &outlook, &asked, Cut::first(LISTED))?;
         Ok((shown, of_blocks, of_shares, paid))
     })
@@ -103,15 +103,14 @@ pub async fn credits_csv(State(site): State<Arc<Site>>, Path(address): Path<Stri
         let outlook = own.outlook.load();
         let mut text =
             String::from("at,pool,source,block,height,slice,state,fee_percent,net,net_units\n");
-        for of_shares in [false, true] {
-            for credit in
-                credits(reader, &outlook, &named, of_shares, Cut::first(EXPORTED_MAX))?.rows
+        for source in [Source::Blocks, Source::Shares] {
+            for credit in credits(reader, &outlook, &named, source, Cut::first(EXPORTED_MAX))?.rows
             {
                 let number = |n: Option<u64>| n.map(|n| n.to_string()).unwrap_or_default();
                 let fields = [
                     credit.at.text(),
                     credit.pool,
-                    credit.source.to_owned(),
+                    credit.source,
                     credit.block.unwrap_or_default(),
                     number(credit.height),
                     number(credit.slice),

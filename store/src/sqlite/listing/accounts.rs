@@ -4,6 +4,7 @@ use super::Cut;
 use crate::StoreError;
 use crate::sqlite::reader::Reader;
 use crate::sqlite::value::{Money, Text, basis_points, int, uint};
+use accounting::ledger::Kind;
 use accounting::reward::RewardState;
 use accounting::{
     AccountId, Amount, AssetId, BasisPoints, Identity, IdentityKind, PoolId, RewardId, SliceNo,
@@ -187,6 +188,24 @@ impl Reader {
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// What an account's debits hold besides payouts: credits of blocks that left the chain after they had matured, and
+    /// payouts that were given back. Both are rare.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn undone(&self, asset: AssetId, account: AccountId) -> Result<Amount, StoreError> {
+        let sql = "SELECT t.amount FROM sets s JOIN transfers t ON t.set_id = s.id
+                   WHERE s.state = 'posted' AND s.asset = ?1 AND (
+                     s.key > 'reversal/' AND s.key < 'reversal0' AND t.debit = ?2
+                     OR s.key > 'payout_return/' AND s.key < 'payout_return0' AND t.credit = ?2)";
+        let mut statement = self.connection().prepare_cached(sql)?;
+        let rows = statement.query_map((asset.0, Text(Kind::Account(account))), |row| {
+            row.get::<_, Money>(0).map(|money| money.0)
+        })?;
+        let amounts: Vec<Amount> = rows.collect::<Result<_, _>>()?;
+        Ok(amounts.into_iter().sum())
     }
 
     /// Every asset's number, name and decimals.

@@ -70,6 +70,8 @@ pub struct PartRow {
 pub struct AccountPayoutRow {
     /// The payout.
     pub payout: PayoutSummary,
+    /// The output script that it pays.
+    pub destination: Vec<u8>,
     /// What the balance was debited.
     pub debit: Amount,
     /// What arrives.
@@ -164,7 +166,7 @@ impl Reader {
         cut: Cut,
     ) -> Result<Vec<AccountPayoutRow>, StoreError> {
         let sql = format!(
-            "SELECT {COLUMNS}, t.debit, t.sent FROM payout_parts t JOIN payouts p ON p.id = t.payout {VERSION}
+            "SELECT {COLUMNS}, t.debit, t.sent, t.destination FROM payout_parts t JOIN payouts p ON p.id = t.payout {VERSION}
              WHERE t.account = ? AND t.payout < ? ORDER BY t.payout DESC LIMIT ?"
         );
         let mut statement = self.connection().prepare_cached(&sql)?;
@@ -173,6 +175,7 @@ impl Reader {
                 payout: summary(row)?,
                 debit: row.get::<_, Money>(9)?.0,
                 sent: row.get::<_, Money>(10)?.0,
+                destination: row.get(11)?,
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)

@@ -1,42 +1,27 @@
-//! `adit audit`: every split again, by somebody who does not trust the first.
+//! An audit of a store: from the shares up.
 //!
 //! Invariant: uses what is on disk and what the chain says, and nothing the running pool believes.
 
+use super::{Finding, chain, say};
 use crate::cli::AuditArgs;
 use crate::config::{self, Settings};
-use accounting::audit::{Difference, check_purchase, check_reward, check_slice};
+use accounting::audit::{Difference, check_purchase, check_reach, check_reward, check_slice};
 use accounting::ledger::TransferSet;
-use accounting::reward::{Reward, RewardState};
+use accounting::reward::Reward;
 use accounting::split::purchase;
 use accounting::{Amount, PoolId, RewardId, ShareSeq, SliceNo};
 use anyhow::{Context, bail};
-use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use store::Reader;
 use store::book::{Book, StoredPool};
-use stratum::rpc::{Endpoint, Rpc, RpcError};
-
-/// What was found about one block.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finding {
-    /// Everything recomputes.
-    Pass,
-    /// The first thing that does not.
-    Differs(String),
-}
-
-impl From<Result<(), Difference>> for Finding {
-    fn from(checked: Result<(), Difference>) -> Self {
-        checked
-            .map_or_else(|difference| Finding::Differs(difference.to_string()), |()| Finding::Pass)
-    }
-}
+use stratum::rpc::Endpoint;
+use tokio::runtime::Runtime;
 
 /// Runs the command; gives whether everything passed.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn run(args: &AuditArgs) -> anyhow::Result<bool> {
+pub fn run(args: &AuditArgs, runtime: &Runtime) -> anyhow::Result<bool> {
     let settings = match args.store {
         Some(_) => config::load(&args.config.config).ok(),
         None => Some(config::load(&args.config.config)?),
@@ -55,7 +40,6 @@ pub fn run(args: &AuditArgs) -> anyhow::Result<bool> {
             .map(|text| text.parse().map_err(|_| anyhow::anyhow!("\"{text}\" is no block hash")))
             .collect::<Result<_, _>>()?,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut all_pass = true;
     for block in &blocks {
         let Some((reward, state)) = reader.reward(*block)? else {
@@ -63,31 +47,14 @@ pub fn run(args: &AuditArgs) -> anyhow::Result<bool> {
             all_pass = false;
             continue;
         };
-        let mut finding = auditor.reward(&reward)?;
-        let mut note = "";
-        if let (Finding::Pass, false, Some(settings)) = (&finding, args.offline, &settings) {
-            match runtime.block_on(chain_pays(settings, &auditor.book, &reward)) {
-                Chain::Agrees => note = ", chain agrees",
-                Chain::Differs(text) if state != RewardState::Orphaned => {
-                    finding = Finding::Differs(text)
-                }
-                Chain::Differs(_) | Chain::Silent => note = ", not compared with the chain",
-            }
-        }
-        match finding {
-            Finding::Pass => {
-                let paid = reward.to_pool.add(reward.to_finder);
-                println!(
-                    "{block}  PASS  height {}, {paid} smallest units, {}{note}",
-                    reward.height,
-                    state.as_str()
-                );
-            }
-            Finding::Differs(text) => {
-                println!("{block}  FAIL  {text}");
-                all_pass = false;
-            }
-        }
+        let finding = auditor.reward(&reward)?;
+        let nodes = match (&settings, args.offline) {
+            (Some(settings), false) => nodes(settings, &auditor.book, &reward),
+            _ => Vec::new(),
+        };
+        let compares = !args.offline && settings.is_some();
+        let chain = compares.then(|| runtime.block_on(chain::pays(&nodes, &reward)));
+        all_pass &= say(&reward, state, finding, chain, "");
     }
     if args.blocks.is_empty() {
         all_pass &= purchases(&mut auditor)?;
@@ -107,6 +74,15 @@ pub fn run(args: &AuditArgs) -> anyhow::Result<bool> {
         differences.len()
     );
     Ok(all_pass)
+}
+
+/// The nodes that know an asset's chain.
+fn nodes(settings: &Settings, book: &Book, reward: &Reward) -> Vec<Endpoint> {
+    let mut named = book.assets.iter().filter(|(_, (asset, _))| *asset == reward.asset);
+    let name = named.next().map(|(name, _)| name);
+    let asset = settings.assets.iter().find(|asset| Some(&asset.config.name) == name);
+    let nodes = asset.map(|asset| asset.source.nodes.iter().map(|node| node.endpoint.clone()));
+    nodes.into_iter().flatten().collect()
 }
 
 /// Recomputes what each pool paid for shares at once, and says it.
@@ -146,20 +122,11 @@ impl<'a> Auditor<'a> {
     /// # Errors
     /// When the store cannot be read.
     pub fn reward(&mut self, reward: &Reward) -> anyhow::Result<Finding> {
+        let mut slices = self.reader.slices(reward.pool, reward.as_of);
+        if let Err(difference) = check_reach(reward, &mut slices)? {
+            return Ok(Err(difference).into());
+        }
         if let Some(window) = &reward.window {
-            // The window reaches up to the block: no slice of its shares was left out at the young end, none put in.
-            let slice = |no: u64| self.reader.slice(reward.pool, SliceNo(no), reward.as_of);
-            let left_out = slice(window.through.0 + 1)?
-                .is_some_and(|next| next.slice.first <= reward.window_end);
-            let put_in =
-                slice(window.through.0)?.is_some_and(|last| last.slice.last > reward.window_end);
-            if left_out || put_in {
-                let text = format!(
-                    "the window should end with the last share before the block, not with slice {}",
-                    window.through
-                );
-                return Ok(Finding::Differs(text));
-            }
             for no in window.from.0.max(1)..=window.through.0 {
                 if let Err(difference) = self.sealed(reward.pool, SliceNo(no))? {
                     return Ok(Err(difference).into());
@@ -168,7 +135,6 @@ impl<'a> Auditor<'a> {
         }
         let mut checked = Ok(());
         for cut in self.reader.cuts_before(reward)? {
-            let mut slices = self.reader.slices(reward.pool, reward.as_of);
             checked = check_reward(reward, cut, &mut slices)?;
             if checked.is_ok() {
                 break;
@@ -239,54 +205,4 @@ impl<'a> Auditor<'a> {
         self.sealed.insert((pool, no), checked.clone());
         Ok(checked)
     }
-}
-
-enum Chain {
-    Agrees,
-    Differs(String),
-    /// No node could be asked, or it does not have the block.
-    Silent,
-}
-
-/// Does the block on the chain pay what was booked?
-async fn chain_pays(settings: &Settings, book: &Book, reward: &Reward) -> Chain {
-    let name = book
-        .assets
-        .iter()
-        .find(|(_, (asset, _))| *asset == reward.asset)
-        .map(|(name, _)| name.clone());
-    let asset = settings.assets.iter().find(|asset| Some(&asset.config.name) == name.as_ref());
-    let Some(asset) = asset else { return Chain::Silent };
-    for node in &asset.source.nodes {
-        // A node that does not answer, or does not have the block, says nothing.
-        let Ok(Some((paid, height))) = coinbase_of(&node.endpoint, reward).await else { continue };
-        let booked = reward.to_pool.add(reward.to_finder).units();
-        if height != reward.height {
-            let booked = reward.height;
-            return Chain::Differs(format!(
-                "the chain has this block at height {height}, not {booked}"
-            ));
-        }
-        if paid != booked {
-            return Chain::Differs(format!(
-                "its coinbase pays {paid} on the chain, {booked} in the books"
-            ));
-        }
-        return Chain::Agrees;
-    }
-    Chain::Silent
-}
-
-/// What a block's coinbase pays altogether, and its height.
-async fn coinbase_of(node: &Endpoint, reward: &Reward) -> anyhow::Result<Option<(i128, u64)>> {
-    let mut rpc = Rpc::new(node.clone());
-    let block: Value = match rpc.call("getblock", json!([reward.id.to_string(), 2])).await {
-        Ok(block) => block,
-        Err(RpcError::Refused { code: -5, .. }) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let outputs = block["tx"][0]["vout"].as_array().context("a block has a coinbase")?;
-    let value = |output: &Value| (output["value"].as_f64().unwrap_or(0.0) * 1e8).round() as i128;
-    let height = block["height"].as_u64().context("a block has a height")?;
-    Ok(Some((outputs.iter().map(value).sum(), height)))
 }

@@ -1,16 +1,14 @@
-//! A small HTTP client that only posts: one connection for each notice, no redirects, no cookies.
+//! A small HTTP client: one connection for each question, no redirects, no cookies.
 //!
-//! Invariant: an answer costs at most 64 KiB, and a certificate is believed only if the roots that browsers trust vouch for it.
+//! Invariant: an answer costs at most what whoever asks allows, and a certificate is believed only if the roots that browsers
+//! trust vouch for it, or one that the operator named.
 
-use super::channel::{Fault, Trouble};
-use super::secret::Secret;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
-use hyper::{Request, Response, StatusCode, Uri};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,23 +16,20 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-/// Bytes read of an answer.
-const ANSWER_MAX: usize = 64 * 1024;
+/// Bytes read of an answer's head.
+const HEAD_MAX: usize = 64 * 1024;
 /// How long connecting may take for each of a host's addresses.
 const CONNECT: Duration = Duration::from_secs(5);
-/// Nobody is left alone for longer, whatever they ask for.
-const PAUSE_MAX: Duration = Duration::from_secs(3600);
-/// Parts of an address from this length on may be secrets.
-const SECRET_PART_MIN: usize = 8;
 
 const AGENT: &str = concat!("adit/", env!("CARGO_PKG_VERSION"));
 
 /// An `http` or `https` address. Its path may be a secret and is never printed.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Address {
+pub struct Address {
     is_tls: bool,
     /// As in the `Host` header.
     authority: String,
@@ -45,27 +40,25 @@ pub(super) struct Address {
 }
 
 impl Address {
-    /// Checks scheme, host and user, in this order. `field` names the value.
-    pub fn parse(field: &'static str, url: &Secret) -> Result<Self, Fault> {
-        let fault = |trouble: &str| (field, trouble.to_owned());
-        // The value itself may be as good as a password, so the error shows no more than its scheme.
-        let scheme = url.word().split_once("://").map(|(scheme, _)| scheme);
-        let stranger = match scheme {
-            Some(scheme) => format!("{scheme}://… is no http(s) address"),
+    /// Checks scheme, host and user, in this order.
+    ///
+    /// # Errors
+    /// What is wrong, in words that show no more of the value than its scheme: it may be as good as a password.
+    pub fn parse(url: &str) -> Result<Self, String> {
+        let stranger = match url.split_once("://") {
+            Some((scheme, _)) => format!("{scheme}://… is no http(s) address"),
             None => "what is written there is no http(s) address".into(),
         };
-        let uri: Uri = url.word().parse().map_err(|_| fault(&stranger))?;
+        let uri: Uri = url.parse().map_err(|_| stranger.clone())?;
         let is_tls = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => false,
-            _ => return Err(fault(&stranger)),
+            _ => return Err(stranger),
         };
         let authority = uri.authority().filter(|authority| !authority.host().is_empty());
-        let Some(authority) = authority else {
-            return Err(fault("an http(s) address needs a host"));
-        };
+        let authority = authority.ok_or("an http(s) address needs a host")?;
         if authority.as_str().contains('@') {
-            return Err(fault("user and password cannot be written into the address"));
+            return Err("user and password cannot be written into the address".into());
         }
         let port = authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
@@ -74,15 +67,22 @@ impl Address {
     }
 
     /// The address with more path behind it.
+    #[must_use]
     pub fn join(&self, more: &str) -> Self {
         let path = format!("{}/{more}", self.path.trim_end_matches('/'));
         Address { path, ..self.clone() }
     }
 
-    /// The parts of its path and query that may be secrets.
-    pub fn secrets(&self) -> Vec<Secret> {
-        let parts = self.path.split(['/', '?', '&', '=']);
-        parts.filter(|part| part.len() >= SECRET_PART_MIN).map(Secret::from).collect()
+    /// Path and query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Host and port, as they may be printed.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
     }
 }
 
@@ -93,9 +93,9 @@ impl fmt::Debug for Address {
     }
 }
 
-/// Posts.
+/// Asks.
 #[derive(Clone)]
-pub(super) struct Client {
+pub struct Client {
     tls: TlsConnector,
 }
 
@@ -105,12 +105,34 @@ impl fmt::Debug for Client {
     }
 }
 
+impl Default for Client {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Client {
     /// One that believes the roots that browsers trust.
+    #[must_use]
     pub fn new() -> Self {
-        let mut roots = RootCertStore::empty();
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        Self::trusting(roots)
+        Self::trusting(browser_roots())
+    }
+
+    /// One that believes the certificates of a PEM file too.
+    ///
+    /// # Errors
+    /// When there is no certificate in it.
+    pub fn believing(pem: &[u8]) -> Result<Self, String> {
+        let mut roots = browser_roots();
+        let known = roots.len();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let certificate = certificate.map_err(|error| format!("no PEM file: {error:?}"))?;
+            roots.add(certificate).map_err(|error| error.to_string())?;
+        }
+        match roots.len() > known {
+            true => Ok(Self::trusting(roots)),
+            false => Err("there is no certificate in it".into()),
+        }
     }
 
     fn trusting(roots: RootCertStore) -> Self {
@@ -122,63 +144,73 @@ impl Client {
         Client { tls: TlsConnector::from(Arc::new(config)) }
     }
 
-    /// Posts. `Ok`: the answer's status was 2xx.
-    pub async fn post(
+    /// Gets; up to so many bytes.
+    ///
+    /// # Errors
+    /// When there is no answer, or a longer one.
+    pub async fn get(&self, from: &Address, most: usize) -> Result<Answer, String> {
+        let answer = self.send(Method::GET, from, HeaderMap::new(), Bytes::new(), |_| most);
+        let answer = answer.await?;
+        match answer.is_whole {
+            true => Ok(answer),
+            false => Err(format!("{} sent an answer that does not end", from.authority)),
+        }
+    }
+
+    /// Sends a request; of the answer's body, so many bytes are read as its status is worth.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn send(
         &self,
+        method: Method,
         to: &Address,
         headers: HeaderMap,
-        body: impl Into<Bytes>,
-    ) -> Result<(), Trouble> {
-        let request = request(to, headers, body.into())?;
+        body: Bytes,
+        most: impl Fn(StatusCode) -> usize,
+    ) -> Result<Answer, String> {
+        let request = request(method, to, headers, body)?;
         let stream = connect(&to.host, to.port).await?;
-        let answer = if to.is_tls {
-            let name = ServerName::try_from(to.host.clone());
-            let name = name.map_err(|_| format!("{} cannot be in a certificate", to.host))?;
-            let stream = self.tls.connect(name, stream).await;
-            exchange(stream.map_err(|error| no_answer(to, &error))?, to, request).await?
-        } else {
-            exchange(stream, to, request).await?
-        };
-        if answer.status.is_success() {
-            return Ok(());
+        if !to.is_tls {
+            return exchange(stream, to, request, most).await;
         }
-        let what = format!("{} answered {}: {}", to.authority, answer.status, answer.text);
-        let pause = answer.pause().filter(|_| answer.status == StatusCode::TOO_MANY_REQUESTS);
-        Err(Trouble { what, pause })
+        let name = ServerName::try_from(to.host.clone());
+        let name = name.map_err(|_| format!("{} cannot be in a certificate", to.host))?;
+        let stream = self.tls.connect(name, stream).await;
+        exchange(stream.map_err(|error| no_answer(to, &error))?, to, request, most).await
     }
 }
 
-struct Answer {
-    status: StatusCode,
-    retry_after: Option<String>,
-    text: String,
+fn browser_roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    roots
 }
 
-impl Answer {
-    /// How long the other side wants to be left alone: the header that RFC 9110 knows (as seconds), or what Discord
-    /// (`retry_after`) and Telegram (`parameters.retry_after`) write into the body. The longest counts.
-    fn pause(&self) -> Option<Duration> {
-        let body: Value = serde_json::from_str(&self.text).unwrap_or_default();
-        let in_header = self.retry_after.as_ref().and_then(|text| text.trim().parse().ok());
-        let in_body = [&body["retry_after"], &body["parameters"]["retry_after"]];
-        in_body
-            .into_iter()
-            .map(Value::as_f64)
-            .chain([in_header])
-            .flatten()
-            .filter(|seconds| *seconds > 0.0)
-            .map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(PAUSE_MAX))
-            .map(|pause| pause.min(PAUSE_MAX))
-            .max()
-    }
+/// What was answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// When to ask again, in seconds, as RFC 9110 writes it.
+    pub retry_after: Option<String>,
+    /// The body, as far as it was read.
+    pub body: Vec<u8>,
+    /// Was it read to its end?
+    pub is_whole: bool,
 }
 
-fn request(to: &Address, headers: HeaderMap, body: Bytes) -> Result<Request<Full<Bytes>>, Trouble> {
-    let mut request = Request::post(&to.path)
-        .body(Full::new(body))
-        .map_err(|_| Trouble::from(format!("{to:?} cannot be asked for")))?;
-    let host = HeaderValue::from_str(&to.authority)
-        .map_err(|_| Trouble::from(format!("{to:?} cannot be asked for")))?;
+fn request(
+    method: Method,
+    to: &Address,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Request<Full<Bytes>>, String> {
+    let unaskable = || format!("{to:?} cannot be asked for");
+    let host = HeaderValue::from_str(&to.authority).map_err(|_| unaskable())?;
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = method;
+    *request.uri_mut() = to.path.parse().map_err(|_| unaskable())?;
     *request.headers_mut() = headers;
     request.headers_mut().insert(HOST, host);
     request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
@@ -186,7 +218,7 @@ fn request(to: &Address, headers: HeaderMap, body: Bytes) -> Result<Request<Full
 }
 
 /// Tries a host's addresses one after the other, so that one that swallows packets does not hide the next.
-async fn connect(host: &str, port: u16) -> Result<TcpStream, Trouble> {
+async fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
     let found = lookup_host((host, port)).await;
     let mut trouble = format!("{host} has no address");
     for address in found.map_err(|error| format!("{host} is not found: {error}"))? {
@@ -196,26 +228,27 @@ async fn connect(host: &str, port: u16) -> Result<TcpStream, Trouble> {
             Err(_) => format!("no connection to {host} ({address}) in {} s", CONNECT.as_secs()),
         };
     }
-    Err(trouble.into())
+    Err(trouble)
 }
 
-fn no_answer(to: &Address, error: &dyn std::error::Error) -> Trouble {
-    format!("no answer from {}: {error}", to.authority).into()
+fn no_answer(to: &Address, error: &dyn std::error::Error) -> String {
+    format!("no answer from {}: {error}", to.authority)
 }
 
 async fn exchange<S>(
     stream: S,
     to: &Address,
     request: Request<Full<Bytes>>,
-) -> Result<Answer, Trouble>
+    most: impl Fn(StatusCode) -> usize,
+) -> Result<Answer, String>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let handshake = http1::Builder::new().max_buf_size(ANSWER_MAX).handshake(TokioIo::new(stream));
+    let handshake = http1::Builder::new().max_buf_size(HEAD_MAX).handshake(TokioIo::new(stream));
     let (mut sender, line) = handshake.await.map_err(|error| no_answer(to, &error))?;
     let talk = async {
         let answer = sender.send_request(request).await.map_err(|error| no_answer(to, &error))?;
-        Ok(read(answer).await)
+        Ok(read(answer, most).await)
     };
     // The connection is driven here and ends with this call: nothing is left running. Its own end says nothing that `talk`
     // does not hear too.
@@ -230,21 +263,27 @@ where
     }
 }
 
-/// Reads an answer; of one that is good, only the status: what a slow body says after it changes nothing.
-async fn read(answer: Response<Incoming>) -> Answer {
-    let (head, mut body) = answer.into_parts();
+async fn read(answer: Response<Incoming>, most: impl Fn(StatusCode) -> usize) -> Answer {
+    let (head, mut rest) = answer.into_parts();
     let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let mut bytes: Vec<u8> = Vec::new();
-    while !head.status.is_success() && bytes.len() < ANSWER_MAX {
-        let Some(Ok(frame)) = body.frame().await else { break };
-        let data = frame.data_ref().map(|data| &data[..]).unwrap_or_default();
-        bytes.extend_from_slice(&data[..data.len().min(ANSWER_MAX - bytes.len())]);
+    let most = most(head.status);
+    let (mut body, mut is_whole): (Vec<u8>, bool) = (Vec::new(), false);
+    while !is_whole && most > 0 {
+        match rest.frame().await {
+            None => is_whole = true,
+            Some(Err(_)) => break,
+            Some(Ok(frame)) => {
+                let data = frame.data_ref().map(|data| &data[..]).unwrap_or_default();
+                let room = most.saturating_sub(body.len());
+                body.extend(data.iter().take(room));
+                if data.len() > room {
+                    break;
+                }
+            }
+        }
     }
-    Answer {
-        status: head.status,
-        retry_after: retry_after.map(Into::into),
-        text: String::from_utf8_lossy(&bytes).into_owned(),
-    }
+    let retry_after = retry_after.map(Into::into);
+    Answer { status: head.status, retry_after, body, is_whole }
 }
 
 #[cfg(test)]
@@ -254,14 +293,13 @@ mod tests {
     use tokio::net::TcpListener;
     use tokio_rustls::TlsAcceptor;
     use tokio_rustls::rustls::ServerConfig;
-    use tokio_rustls::rustls::pki_types::pem::PemObject;
-    use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-    const CERTIFICATE: &[u8] = include_bytes!("../../../adit/tests/fixtures/pool.crt.pem");
-    const KEY: &[u8] = include_bytes!("../../../adit/tests/fixtures/pool.key.pem");
+    const CERTIFICATE: &[u8] = include_bytes!("../../adit/tests/fixtures/pool.crt.pem");
+    const KEY: &[u8] = include_bytes!("../../adit/tests/fixtures/pool.key.pem");
 
-    fn parse(url: &str) -> Result<Address, Fault> {
-        Address::parse("url", &url.into())
+    fn parse(url: &str) -> Result<Address, String> {
+        Address::parse(url)
     }
 
     #[test]
@@ -290,28 +328,8 @@ mod tests {
     fn an_address_is_printed_without_its_path() {
         let found = parse("https://example.org:444/hooks/very-secret").unwrap();
         assert_eq!(format!("{found:?}"), "https://example.org:444/…");
-        assert_eq!(found.secrets(), [Secret::from("very-secret")]);
-        let (_, trouble) = parse("ftp://very-secret").unwrap_err();
+        let trouble = parse("ftp://very-secret").unwrap_err();
         assert_eq!(trouble, "ftp://… is no http(s) address");
-    }
-
-    #[test]
-    fn the_longest_of_the_pauses_asked_for_counts_up_to_an_hour() {
-        let pause = |header: Option<&str>, body: &str| {
-            let answer = Answer {
-                status: StatusCode::TOO_MANY_REQUESTS,
-                retry_after: header.map(Into::into),
-                text: body.into(),
-            };
-            answer.pause().map(|pause| pause.as_millis())
-        };
-        assert_eq!(pause(None, "no JSON"), None);
-        assert_eq!(pause(Some("Fri, 31 Dec 1999 23:59:59 GMT"), "{}"), None);
-        assert_eq!(pause(Some("7"), r#"{"retry_after":6.5}"#), Some(7_000));
-        assert_eq!(pause(None, r#"{"retry_after":6.5}"#), Some(6_500));
-        assert_eq!(pause(None, r#"{"parameters":{"retry_after":9}}"#), Some(9_000));
-        assert_eq!(pause(Some("1e300"), ""), Some(3_600_000));
-        assert_eq!(pause(Some("-3"), ""), None);
     }
 
     /// A server with the tests' certificate that answers one request, or fails to.
@@ -342,16 +360,22 @@ mod tests {
 
     #[tokio::test]
     async fn https_reaches_a_server_that_a_trusted_root_vouches_for() {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(CERTIFICATE).unwrap()).unwrap();
-        let client = Client::trusting(roots);
-        client.post(&https().await, HeaderMap::new(), "hello").await.unwrap();
+        let client = Client::believing(CERTIFICATE).unwrap();
+        let answer = client.get(&https().await, 100).await.unwrap();
+        assert_eq!((answer.status, answer.body.as_slice()), (StatusCode::OK, b"ok".as_slice()));
+        assert!(Client::believing(b"nothing").is_err());
     }
 
     #[tokio::test]
     async fn https_refuses_a_server_that_nobody_vouches_for() {
-        let trouble = Client::new().post(&https().await, HeaderMap::new(), "hello").await;
-        let what = trouble.unwrap_err().what;
-        assert!(what.contains("certificate"), "{what}");
+        let trouble = Client::new().get(&https().await, 100).await.unwrap_err();
+        assert!(trouble.contains("certificate"), "{trouble}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_too_long_is_none() {
+        let client = Client::believing(CERTIFICATE).unwrap();
+        let trouble = client.get(&https().await, 1).await.unwrap_err();
+        assert!(trouble.contains("does not end"), "{trouble}");
     }
 }
