@@ -1,5 +1,7 @@
 //! `adit audit --from`: what a stranger can check with nothing but the pages and a node.
 
+#![allow(clippy::unwrap_used, reason = "a story that fails has failed")]
+
 mod common;
 
 use common::http::{audit, get, liar};
