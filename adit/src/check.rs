@@ -7,6 +7,7 @@ use accounting::reserve::{reserve_for, ruin_exponent};
 use accounting::{Amount, Scheme};
 use rustix::fs::statvfs;
 use serde_json::{Value, json};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 use store::Reader;
@@ -63,6 +64,7 @@ pub fn run(path: &Path) -> anyhow::Result<bool> {
         report.ok("a pool runs with this configuration; its ports are not tried");
     }
     disk(&settings, &mut report);
+    backups(&settings, &mut report);
     files(&mut report);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for asset in &settings.assets {
@@ -73,6 +75,7 @@ pub fn run(path: &Path) -> anyhow::Result<bool> {
     if !runs {
         ports(&settings, &mut report);
     }
+    pages(&settings, runs, &mut report);
     println!(
         "{}",
         if report.failed { "this pool cannot start yet" } else { "this pool can start" }
@@ -122,6 +125,58 @@ fn disk(settings: &Settings, report: &mut Report) {
             report.ok("no store yet; it is made at the first start")
         }
         Err(error) => report.fail(error.to_string()),
+    }
+}
+
+fn backups(settings: &Settings, report: &mut Report) {
+    let Some(backups) = &settings.backups else {
+        return report.warn("no [backups]: a lost disk would lose what everybody is owed");
+    };
+    let folder = &backups.folder;
+    let probe = folder.join(".check");
+    let written = std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(&probe, b"x"))
+        .and_then(|()| std::fs::remove_file(&probe));
+    if let Err(error) = written {
+        return report.fail(format!("backups.folder {}: {error}", folder.display()));
+    }
+    let device = |path: &Path| std::fs::metadata(path).map(|found| found.dev()).ok();
+    let text = format!("backups in {}, {} kept", folder.display(), backups.keep);
+    match device(folder) == device(&settings.data_dir) {
+        true => report.warn(format!("{text}: on the store's own disk; copy them elsewhere too")),
+        false => report.ok(text),
+    }
+}
+
+fn pages(settings: &Settings, runs: bool, report: &mut Report) {
+    let Some(web) = &settings.web else {
+        return report.ok("no [web]: no pages are served");
+    };
+    match web::theme::Theme::load(web.theme.as_deref()) {
+        Ok(_) => {}
+        Err(error) => report.fail(format!("web.theme: {error}")),
+    }
+    if let Some((certificate, key)) = &web.tls
+        && let Err(error) = crate::run::acceptor(certificate, key)
+    {
+        report.fail(format!("web.tls_certificate: {error:#}"));
+    }
+    match std::net::TcpListener::bind(web.listen) {
+        _ if runs => {}
+        Ok(_) => report.ok(format!("pages: {} is free", web.listen)),
+        Err(error) => report.fail(format!(
+            "pages: {}: {error}. Stop what listens there (`ss -ltnp`), or choose another",
+            web.listen
+        )),
+    }
+    if !web.listen.ip().is_loopback() && web.tls.is_none() {
+        report.warn(
+            "pages are served without TLS to other machines: the operator's page stays shut there; set web.tls_certificate, \
+             or listen on 127.0.0.1 behind a proxy",
+        );
+    }
+    if web.site.registered_only && web.site.url.is_none() {
+        report.warn("web.registration is required, and web.url is not set: miners are not told where to register");
     }
 }
 

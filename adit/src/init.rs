@@ -221,6 +221,22 @@ min_difficulty = 0.001
 # tls_certificate = "cert.pem"             # TLS on the same port
 # tls_key = "key.pem"
 # proxy_protocol = true                    # behind a load balancer that speaks it
+
+# Pages, API and metrics; docs/web.md tells more. To be seen from elsewhere they want TLS, here or in a proxy.
+[web]
+listen = "127.0.0.1:8080"
+title = "My pool"
+# url = "https://pool.example"             # where everybody finds them
+# registration = "required"                # only registered addresses may mine
+# tls_certificate = "cert.pem"
+# tls_key = "key.pem"
+# proxies = ["127.0.0.1"]
+
+# Copies of the store, each read back. Best on another disk.
+[backups]
+folder = "backups"
+every = "6h"
+keep = 28
 "#,
         data_dir = quoted(data_dir),
         coin = quoted(coin),

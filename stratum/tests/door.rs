@@ -134,6 +134,7 @@ impl World {
             blocks,
             clock: Arc::new(clock.clone()),
             bans: Arc::default(),
+            guests: Arc::new(stratum::guests::Everybody),
             paused: tokio::sync::watch::channel(None).0,
             stats: Stats::default(),
         });

@@ -44,6 +44,7 @@ fn described() -> OpenApiRouter<Arc<Site>> {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(pools::pools))
         .routes(routes!(pools::pool))
+        .routes(routes!(pools::activity))
         .routes(routes!(pools::pool_hashrate))
         .routes(routes!(pools::leaderboard))
         .routes(routes!(pools::slices))

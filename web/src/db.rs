@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing in it is money, and the pool runs without it; so it is synced seldom and never makes a miner wait.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -39,6 +39,24 @@ impl Db {
     /// When it cannot be used.
     pub fn open(folder: &Path) -> Result<Self, DbError> {
         Self::prepared(Connection::open(folder.join(FILE_NAME))?)
+    }
+
+    /// Writes a consistent copy of a folder's database into a new file, on the disk when this returns; gives whether there was
+    /// one.
+    ///
+    /// # Errors
+    /// When the file exists or cannot be written.
+    pub fn copy(folder: &Path, into: &Path) -> Result<bool, DbError> {
+        let file = folder.join(FILE_NAME);
+        if !file.exists() {
+            return Ok(false);
+        }
+        let db = Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        db.busy_timeout(Duration::from_secs(10))?;
+        db.execute("VACUUM INTO ?", [into.to_string_lossy()])?;
+        let synced = std::fs::File::open(into).and_then(|file| file.sync_all());
+        synced.map_err(|error| DbError::Gone(error.to_string()))?;
+        Ok(true)
     }
 
     fn prepared(mut db: Connection) -> Result<Self, DbError> {

@@ -2,6 +2,7 @@
 //!
 //! Invariant: no label of an address or a machine, so that their number stays small; every name is in [`NAMES`].
 
+use crate::model::activity::Activity;
 use crate::server::Way;
 use crate::site::Site;
 use ::pool::observe::{BOUNDS_NS, Times};
@@ -18,7 +19,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Every metric there is, as it is scraped.
-pub const NAMES: [&str; 37] = [
+pub const NAMES: [&str; 42] = [
     "stratum_shares_total",
     "stratum_clients_connected",
     "stratum_jobs_sent_total",
@@ -38,6 +39,10 @@ pub const NAMES: [&str; 37] = [
     "pool_blocks_immature",
     "pool_seconds_per_block",
     "pool_acceptance_ratio",
+    "pool_blocks_in_24h",
+    "pool_seconds_between_blocks",
+    "payouts_in_24h",
+    "payouts_seconds_between",
     "pool_blocks_unbookable",
     "wal_pending",
     "store_ok",
@@ -55,6 +60,7 @@ pub const NAMES: [&str; 37] = [
     "spends_unexplained",
     "notices_waiting",
     "web_machines_known",
+    "backup_last_timestamp_seconds",
     "process_uptime_seconds",
 ];
 
@@ -307,6 +313,32 @@ impl Scrape {
             "Accepted shares by all shares",
             named(|p| p.acceptance),
         )?;
+        let activity = self.0.activity.load();
+        let counted = |value: fn(&Activity) -> Option<f64>| {
+            activity
+                .iter()
+                .filter_map(move |of| Some((vec![("pool", of.pool.as_str())], value(of)?)))
+        };
+        to.gauges(
+            "pool_blocks_in_24h",
+            "Blocks booked in the last 24 hours",
+            counted(|of| Some(of.blocks.in_24h as f64)),
+        )?;
+        to.gauges(
+            "pool_seconds_between_blocks",
+            "Mean time between blocks of the last 30 days",
+            counted(|of| of.blocks.mean_seconds_between),
+        )?;
+        to.gauges(
+            "payouts_in_24h",
+            "Payouts of the pool's asset made in the last 24 hours",
+            counted(|of| Some(of.payouts.in_24h as f64)),
+        )?;
+        to.gauges(
+            "payouts_seconds_between",
+            "Mean time between its payouts of the last 30 days",
+            counted(|of| of.payouts.mean_seconds_between),
+        )?;
         let counted = |count: fn(&::pool::view::PoolView) -> u64| {
             view.pools.iter().map(move |pool| (vec![("pool", pool.name.as_str())], count(pool)))
         };
@@ -404,6 +436,12 @@ impl Scrape {
         let known = self.0.history.machine_count() as f64;
         to.gauges("web_machines_known", "Machines with a share in seven days", [(vec![], known)])?;
         let up = self.0.now().0.saturating_sub(outlook.started_at.0) as f64 / 1000.0;
+        let backup = outlook.backups.as_ref().map(|backups| (vec![], backups.last_s()));
+        to.gauges(
+            "backup_last_timestamp_seconds",
+            "When the last scheduled backup was written and read back; 0 before the first",
+            backup,
+        )?;
         to.gauges("process_uptime_seconds", "Since the process started", [(vec![], up)])
     }
 }

@@ -3,6 +3,7 @@
 //! Invariant: one shape for people and programs: a page shows what the API gives, and neither reckons anything itself.
 
 pub mod account;
+pub mod activity;
 pub mod audit;
 pub mod blocks;
 pub mod money;

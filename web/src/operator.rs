@@ -4,16 +4,23 @@
 //! session's own token, so that no other page can make a browser act.
 
 mod pages;
+mod revenue;
 mod sessions;
 
-pub use pages::routes;
 pub use sessions::{Operators, Session};
 
+use crate::site::Site;
 use ::pool::command::Command;
+use axum::Router;
 use serde_json::Value;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+
+/// The operator's routes.
+pub fn routes() -> Router<Arc<Site>> {
+    pages::routes().merge(revenue::routes())
+}
 
 /// How acts are carried out: who, what, and what came of it.
 type ActFn = dyn Fn(String, Command) -> Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>

@@ -21,6 +21,29 @@ pub struct Outlook {
     pub assets: Vec<AssetOutlook>,
     /// One for each pool that is open.
     pub pools: Vec<PoolOutlook>,
+    /// Tasks that the pool is nothing without, and whether each still runs.
+    pub loops: Vec<(String, bool)>,
+    /// Scheduled backups; `None` where there are none.
+    pub backups: Option<BackupOutlook>,
+}
+
+/// How scheduled backups go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupOutlook {
+    /// Where they are.
+    pub folder: String,
+    /// The newest that was written and read back.
+    pub last: Option<UnixMs>,
+    /// Why the last try failed, if it did.
+    pub trouble: Option<String>,
+}
+
+impl BackupOutlook {
+    /// When the newest was made, in seconds since 1970; 0 before the first.
+    #[must_use]
+    pub fn last_s(&self) -> f64 {
+        self.last.map_or(0.0, |at| at.0 as f64 / 1000.0)
+    }
 }
 
 /// One kind of money and its network.

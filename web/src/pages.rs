@@ -44,6 +44,10 @@ pub fn routes() -> Router<Arc<Site>> {
         .route("/leaderboard", get(lists::leaderboard))
         .route("/statistics", get(other::statistics))
         .route("/network", get(other::network))
+        // The paths of other programs' pages, as links in the world have them.
+        .route("/network-status", get(|| async { Redirect::permanent("/network") }))
+        .route("/settings", get(|| async { Redirect::temporary("/register") }))
+        .route("/register-success", get(register::registered))
         .route("/search", get(other::search))
         .route("/calculator", get(other::calculator))
         .route("/help", get(|site: State<Arc<Site>>| other::text(site, "help", "Help")))
@@ -111,6 +115,8 @@ pub fn render(site: &Arc<Site>, template: &str, values: Value) -> Page {
     let names: Vec<&str> = outlook.pools.iter().map(|pool| pool.name.as_str()).collect();
     let shared = context! {
         site_title => site.settings.title,
+        site_url => site.settings.url,
+        registered_only => site.settings.registered_only,
         version => env!("CARGO_PKG_VERSION"),
         pool_names => names,
         now => crate::model::Iso(site.now()),

@@ -42,6 +42,21 @@ pub struct Profiles {
 struct Known {
     by_identity: HashMap<Identity, Arc<Profile>>,
     by_account: HashMap<AccountId, Arc<Profile>>,
+    /// By name, in lower case.
+    by_name: HashMap<String, Arc<Profile>>,
+}
+
+impl Known {
+    fn of(
+        by_identity: HashMap<Identity, Arc<Profile>>,
+        by_account: HashMap<AccountId, Arc<Profile>>,
+    ) -> Self {
+        let named = by_identity.values().filter_map(|profile| {
+            Some((profile.name.as_ref()?.to_ascii_lowercase(), profile.clone()))
+        });
+        let by_name = named.collect();
+        Known { by_identity, by_account, by_name }
+    }
 }
 
 impl Profiles {
@@ -52,7 +67,7 @@ impl Profiles {
     pub fn open(db: Db) -> Result<Self, DbError> {
         let all = db.now(|sql| load(sql))?;
         let by_identity = all.into_iter().map(|p| (p.identity.clone(), Arc::new(p))).collect();
-        let known = Known { by_identity, by_account: HashMap::new() };
+        let known = Known::of(by_identity, HashMap::new());
         Ok(Profiles { db, known: ArcSwap::from_pointee(known) })
     }
 
@@ -77,10 +92,13 @@ impl Profiles {
     /// Whoever goes by this name.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<Arc<Profile>> {
-        let known = self.known.load();
-        let is_it =
-            |p: &&Arc<Profile>| p.name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name));
-        known.by_identity.values().find(is_it).cloned()
+        self.known.load().by_name.get(&name.to_ascii_lowercase()).cloned()
+    }
+
+    /// Whoever goes by this name and lets others know.
+    #[must_use]
+    pub fn publicly_named(&self, name: &str) -> Option<Arc<Profile>> {
+        self.named(name).filter(|profile| profile.is_public)
     }
 
     /// May lists show this account's address?
@@ -110,7 +128,7 @@ impl Profiles {
             by_identity.insert(profile.identity.clone(), profile.clone());
             let mut by_account = known.by_account.clone();
             by_account.extend(account.map(|id| (id, profile.clone())));
-            Known { by_identity, by_account }
+            Known::of(by_identity, by_account)
         });
         Ok(())
     }
@@ -128,7 +146,7 @@ impl Profiles {
             self.known.rcu(|known| {
                 let mut by_account = known.by_account.clone();
                 by_account.extend(found.iter().cloned());
-                Known { by_identity: known.by_identity.clone(), by_account }
+                Known::of(known.by_identity.clone(), by_account)
             });
         }
     }

@@ -181,7 +181,7 @@ impl Checked {
         }
         let is_new = site.profiles.of(&self.named.parsed.identity).is_none();
         if is_new && !site.profiles.has_room() {
-            return Err("no more registrations are taken at the moment; mining needs none".into());
+            return Err("no more registrations are taken at the moment; ask the operator".into());
         }
         if let Some(account) = self.named.account {
             let minimum = self.minimum;

@@ -5,6 +5,7 @@ use crate::db::Db;
 use crate::history::History;
 use crate::keys::Keys;
 use crate::model::account::{Named, named};
+use crate::model::activity::{self, Activity};
 use crate::news::Teller;
 use crate::notices::Outbox;
 use crate::operator::{Hand, Operators};
@@ -27,6 +28,10 @@ use store::StoreError;
 pub struct Settings {
     /// The pool's name for people.
     pub title: String,
+    /// Where the pages are for everybody, such as `https://pool.example`.
+    pub url: Option<String>,
+    /// May only registered addresses mine?
+    pub registered_only: bool,
     /// The host that miners connect to, if it is not the one pages are asked from.
     pub miners_host: Option<String>,
     /// Where explorers show a transaction or a block, by asset: `{}` stands for the id.
@@ -89,7 +94,9 @@ pub struct Site {
     /// The web's own database.
     pub db: Db,
     /// What owners said about themselves.
-    pub profiles: Profiles,
+    pub profiles: Arc<Profiles>,
+    /// How often blocks are found and payouts made; counted anew every half minute.
+    pub activity: ArcSwap<Vec<Activity>>,
     /// Keys of programs.
     pub keys: Keys,
     /// Who may operate.
@@ -124,6 +131,17 @@ impl Site {
         let machines = self.history.machines(|_| true);
         let known = machines.iter().filter_map(|(m, track)| Some((m, track.total.ids?.0)));
         self.profiles.learn(known);
+    }
+
+    /// Counts anew how often things happen.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn learn_activity(&self) -> Result<(), StoreError> {
+        let (outlook, now) = (self.outlook.load_full(), self.now());
+        let found = self.readers.read(move |reader| activity::all(reader, &outlook, now)).await?;
+        self.activity.store(Arc::new(found));
+        Ok(())
     }
 
     /// What operators decided that outlives a restart.

@@ -33,6 +33,30 @@ pub struct File {
     pub pools: Vec<Spanned<Pool>>,
     /// The pages and the API; none without.
     pub web: Option<Spanned<Web>>,
+    /// Backups by the clock; none without.
+    pub backups: Option<Spanned<Backups>>,
+}
+
+/// Backups by the clock.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Backups {
+    /// Where to.
+    pub folder: PathBuf,
+    /// How often.
+    #[serde(default = "backup_every")]
+    pub every: Span,
+    /// How many are kept.
+    #[serde(default = "backup_keep")]
+    pub keep: usize,
+}
+
+fn backup_every() -> Span {
+    Span(Duration::from_secs(6 * 3600))
+}
+
+const fn backup_keep() -> usize {
+    28
 }
 
 /// The pages and the API.
@@ -43,6 +67,11 @@ pub struct Web {
     pub listen: SocketAddr,
     /// The pool's name for people.
     pub title: Option<String>,
+    /// Where the pages are for everybody, such as `https://pool.example`.
+    pub url: Option<String>,
+    /// May who is not registered mine?
+    #[serde(default)]
+    pub registration: Registration,
     /// Certificate chain (PEM), to speak HTTPS.
     pub tls_certificate: Option<PathBuf>,
     /// Its key (PEM).
@@ -66,6 +95,17 @@ pub struct Web {
     /// Where transactions and blocks can be looked at, by asset.
     #[serde(default)]
     pub explorers: BTreeMap<String, Spanned<Explorer>>,
+}
+
+/// Whether owners must register before they mine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Registration {
+    /// Who has an address is welcome.
+    #[default]
+    Optional,
+    /// Only registered addresses mine.
+    Required,
 }
 
 /// Where notices go.

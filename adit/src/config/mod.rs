@@ -38,6 +38,8 @@ const fn dust(family: Family) -> i128 {
 }
 /// Devices that hear nothing for a minute connect elsewhere.
 const REFRESH_MAX: Duration = Duration::from_secs(55);
+/// Backups more often than this would never end.
+const BACKUP_EVERY_MIN: Duration = Duration::from_secs(60);
 /// A limit that nobody set.
 const UNLIMITED: Amount = Amount::from_units(i64::MAX as i128);
 
@@ -54,6 +56,19 @@ pub struct Settings {
     pub pools: Vec<PoolSettings>,
     /// The pages and the API; none without.
     pub web: Option<WebSettings>,
+    /// Backups by the clock; none without.
+    pub backups: Option<BackupSettings>,
+}
+
+/// Backups by the clock.
+#[derive(Debug, Clone)]
+pub struct BackupSettings {
+    /// Where to.
+    pub folder: PathBuf,
+    /// How often.
+    pub every: Duration,
+    /// How many are kept.
+    pub keep: usize,
 }
 
 /// The pages and the API.
@@ -225,7 +240,20 @@ impl Reader<'_> {
         }
         let web = file.web.map(|web| self.web(web, &assets)).transpose()?;
         let data_dir = self.path(file.data_dir);
-        Ok(Settings { data_dir, level: file.log.level, assets, pools, web })
+        let backups = file.backups.map(|backups| self.backups(backups)).transpose()?;
+        Ok(Settings { data_dir, level: file.log.level, assets, pools, web, backups })
+    }
+
+    fn backups(&self, spanned: Spanned<file::Backups>) -> Result<BackupSettings, Wrong> {
+        let span = Spanned::new(spanned.span(), ());
+        let file::Backups { folder, every, keep } = spanned.into_inner();
+        if keep == 0 {
+            return Err(wrong(&span, "backups.keep: at least one is kept"));
+        }
+        if every.0 < BACKUP_EVERY_MIN {
+            return Err(wrong(&span, "backups.every: at least a minute"));
+        }
+        Ok(BackupSettings { folder: self.path(folder), every: every.0, keep })
     }
 
     fn asset(&self, name: String, spanned: Spanned<file::Asset>) -> Result<AssetSettings, Wrong> {

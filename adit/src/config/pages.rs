@@ -17,6 +17,11 @@ impl Reader<'_> {
             (Some(certificate), Some(key)) => Some((self.path(certificate), self.path(key))),
             _ => return Err(wrong(&span, "web: tls_certificate and tls_key come together")),
         };
+        if let Some(url) = &web.url
+            && let Err(error) = web::http::Address::parse(url)
+        {
+            return Err(wrong(&span, format!("web.url: {error}, such as https://pool.example")));
+        }
         let mut explorers = std::collections::BTreeMap::new();
         for (asset, explorer) in web.explorers {
             if !assets.iter().any(|known| known.config.name == asset) {
@@ -39,6 +44,8 @@ impl Reader<'_> {
         }
         let site = web::site::Settings {
             title: web.title.unwrap_or_else(|| "Adit".into()),
+            url: web.url.map(|url| url.trim_end_matches('/').to_owned()),
+            registered_only: web.registration == file::Registration::Required,
             miners_host: web.miners_host,
             explorers,
             cors: web.cors,

@@ -4,6 +4,7 @@
 //! core task that ends, ends the process.
 
 mod asset;
+mod guests;
 mod outlook;
 mod pages;
 mod port;
@@ -12,6 +13,7 @@ pub use asset::Counter;
 pub use pages::Pages;
 pub use port::{OpenPort, acceptor};
 
+use crate::backup::schedule::Schedule;
 use crate::config::{AssetSettings, PoolSettings, Settings};
 use crate::control;
 use accounting::{RewardId, Scheme};
@@ -29,6 +31,7 @@ use stratum::bans::Bans;
 use stratum::block::Blocks;
 use stratum::coin::Coin;
 use stratum::extranonce::Extranonces;
+use stratum::guests::{Everybody, Guests};
 use stratum::job::{JobMaker, JobRules, Pays};
 use stratum::server::{self, Door, Floor, Stats};
 use stratum::source;
@@ -64,6 +67,8 @@ pub struct Live {
     pub bans: Arc<ArcSwap<Bans>>,
     /// The open ports of all pools.
     pub ports: RwLock<Vec<OpenPort>>,
+    /// Backups by the clock, if there are any.
+    pub backups: Option<Arc<Schedule>>,
     /// What connections share.
     pub floor: Floor,
     core: Mutex<Vec<(String, tokio::task::JoinHandle<()>)>>,
@@ -99,10 +104,15 @@ impl Live {
         self.core.lock().unwrap_or_else(PoisonError::into_inner).push((name.into(), task));
     }
 
+    /// The core tasks, and whether each still runs.
+    pub fn loops(&self) -> Vec<(String, bool)> {
+        let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        core.iter().map(|(name, task)| (name.clone(), !task.is_finished())).collect()
+    }
+
     /// A core task that has ended, by name.
     fn ended(&self) -> Option<String> {
-        let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
-        core.iter().find(|(_, task)| task.is_finished()).map(|(name, _)| name.clone())
+        self.loops().into_iter().find(|(_, runs)| !runs).map(|(name, _)| name)
     }
 }
 
@@ -126,14 +136,22 @@ pub async fn start(settings: Settings, cancel: CancellationToken) -> anyhow::Res
         counters: RwLock::default(),
         doors: RwLock::default(),
         ports: RwLock::default(),
+        backups: settings.backups.clone().map(|backups| {
+            Arc::new(Schedule::new(backups, settings.data_dir.clone(), Arc::new(SystemClock)))
+        }),
         floor,
         core: Mutex::default(),
     });
+    if let Some(backups) = live.backups.clone() {
+        live.spawn("the backups", backups.run(cancel.clone()));
+    }
     live.spawn("the beat", server::keep_beating(beat, cancel));
     let pages = match &settings.web {
         Some(web) => Some(pages::start(&settings, web, &writer.pool, &live)?),
         None => None,
     };
+    let guests =
+        pages.as_ref().map_or_else(|| Arc::new(Everybody) as _, |pages| pages.guests.clone());
     let (pool, writer) = (writer.pool.clone(), writer.thread);
     let running = Running { pool, settings, live: live.clone(), pages, writer };
     control::listen(&running)?;
@@ -153,6 +171,7 @@ pub async fn start(settings: Settings, cancel: CancellationToken) -> anyhow::Res
             pool: running.pool.clone(),
             folder: running.settings.data_dir.clone(),
             live: live.clone(),
+            guests: guests.clone(),
         };
         starting.spawn(start.run());
     }
@@ -170,6 +189,7 @@ struct AssetStart {
     pool: Pool,
     folder: PathBuf,
     live: Arc<Live>,
+    guests: Arc<dyn Guests>,
 }
 
 impl AssetStart {
@@ -198,6 +218,7 @@ impl AssetStart {
                 rules: maker.rules().clone(),
                 jobs: maker.subscribe(),
                 bans: live.bans.clone(),
+                guests: self.guests.clone(),
                 paused,
                 extranonces: Arc::new(Extranonces::default()),
                 blocks: self.blocks.clone(),

@@ -9,8 +9,8 @@ use stratum::coin::{Coin, address};
 use stratum::server::Door;
 use stratum::source::Offer;
 use web::outlook::{
-    Addresses, AssetOutlook, NextBlock, NodeOutlook, Outlook, Parsed, PoolOutlook, PortOutlook,
-    WalletOutlook,
+    Addresses, AssetOutlook, BackupOutlook, NextBlock, NodeOutlook, Outlook, Parsed, PoolOutlook,
+    PortOutlook, WalletOutlook,
 };
 
 /// How it looks now.
@@ -33,6 +33,15 @@ pub fn outlook(settings: &Settings, live: &Live, started_at: UnixMs, now: UnixMs
         connections: live.floor.connections.count(),
         pools: doors.iter().filter_map(pool).collect(),
         assets,
+        loops: live.loops(),
+        backups: live.backups.as_ref().map(|backups| {
+            let state = backups.state.load();
+            BackupOutlook {
+                folder: backups.settings.folder.display().to_string(),
+                last: state.last,
+                trouble: state.trouble.clone(),
+            }
+        }),
     }
 }
 

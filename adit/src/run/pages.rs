@@ -1,5 +1,6 @@
 //! The pages beside the pool: on threads of their own, which give way to miners.
 
+use super::guests::GuestList;
 use super::{Live, outlook};
 use crate::config::{NoticeSettings, Settings, WebSettings};
 use crate::control::{Given, Open};
@@ -11,6 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use stratum::guests::Guests;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -34,6 +36,8 @@ const OUTLOOK_EVERY: Duration = Duration::from_secs(1);
 const NOTE_EVERY: Duration = Duration::from_secs(60);
 /// How often somebody looks for what is worth a notice.
 const WATCH_EVERY: Duration = Duration::from_secs(5);
+/// How often blocks and payouts are counted.
+const COUNT_EVERY: Duration = Duration::from_secs(30);
 /// How much less these threads ask for than the miners'.
 const NICENESS: i32 = 5;
 /// How long answers may take when the pool stops.
@@ -43,6 +47,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(3);
 pub struct Pages {
     /// Where.
     pub address: SocketAddr,
+    /// Who is welcome, by what owners said.
+    pub guests: Arc<dyn Guests>,
     threads: Threads,
     tasks: TaskTracker,
 }
@@ -76,13 +82,15 @@ pub fn start(
         web.notices.iter().map(NoticeSettings::channel).collect::<Result<_, _>>()?;
     let letters = channels.iter().find(|channel| channel.writes_letters());
     let letters = letters.map(|channel| channel.name().to_owned());
+    let profiles = Arc::new(Profiles::open(db.clone())?);
     let outbox = Outbox::new(db.clone(), channels, clock.clone())?;
     let site = Arc::new(Site {
         pool: pool.clone(),
         readers: Readers::of(&settings.data_dir),
         outlook: Arc::new(ArcSwap::from_pointee(first)),
         history: History::open(db.clone(), started_at)?,
-        profiles: Profiles::open(db.clone())?,
+        profiles: profiles.clone(),
+        activity: ArcSwap::default(),
         keys: Keys::in_db(db.clone()),
         operators: Operators::in_db(db.clone()),
         hand: hand(settings, pool, live),
@@ -125,7 +133,8 @@ pub fn start(
     let cancel = live.floor.cancel.clone();
     tasks.spawn_on(async move { outbox.run(cancel).await }, &handle);
     tracing::info!(%address, "pages");
-    Ok(Pages { address, threads, tasks })
+    let guests = Arc::new(GuestList::new(profiles, &web.site));
+    Ok(Pages { address, guests, threads, tasks })
 }
 
 /// Carries operators' acts out as the command line's are.
@@ -200,10 +209,20 @@ async fn sample(site: Arc<Site>, cancel: CancellationToken) {
 /// Looks for what is worth a notice.
 async fn watching(mut watch: Watch, site: Arc<Site>, cancel: CancellationToken) {
     let mut turns = tokio::time::interval(WATCH_EVERY);
+    let mut counted: Option<tokio::time::Instant> = None;
     loop {
         tokio::select! {
             () = cancel.cancelled() => return,
             _ = turns.tick() => {}
+        }
+        if counted.is_none_or(|at| at.elapsed() >= COUNT_EVERY) {
+            match site.learn_activity().await {
+                Ok(()) => {
+                    counted =
+                        (!site.outlook.load().pools.is_empty()).then(tokio::time::Instant::now)
+                }
+                Err(error) => tracing::warn!(%error, "blocks and payouts are not counted"),
+            }
         }
         if let Err(error) = watch.look(&site).await {
             tracing::error!(%error, "notices are not written");

@@ -268,7 +268,7 @@ impl Reader {
         Ok(found.optional()?.unwrap_or_default())
     }
 
-    /// Writes a consistent copy into a new file, while the pool runs.
+    /// Writes a consistent copy into a new file, while the pool runs. It is on the disk when this returns.
     ///
     /// # Errors
     /// When the file exists or cannot be written.
@@ -280,7 +280,9 @@ impl Reader {
             )));
         }
         self.db.execute("VACUUM INTO ?", [into.to_string_lossy()])?;
-        Ok(())
+        // SQLite does not: https://sqlite.org/lang_vacuum.html#vacuuminto
+        let synced = std::fs::File::open(into).and_then(|file| file.sync_all());
+        synced.map_err(|error| StoreError::Unavailable(format!("{}: {error}", into.display())))
     }
 
     /// The connection, for questions nobody thought of before; still read-only.

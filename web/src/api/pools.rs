@@ -3,6 +3,7 @@
 use super::ask::{self, Ask, Paging, Segment};
 use super::problem::{Answer, Problem, Refusals};
 use crate::history::{Point, Range};
+use crate::model::activity::Activity;
 use crate::model::network::{self, Expectation, Network};
 use crate::model::pools::{self as model, Leader, Order, Pool};
 use crate::model::slices::Slice;
@@ -41,6 +42,22 @@ pub async fn pool(
     let pool = ask::pool(&outlook, &name)?;
     let shown = model::one(&outlook, &site.pool.view(), &site.history, pool);
     shown.map(Json).ok_or_else(|| Problem::not_found("This pool is starting; try again soon."))
+}
+
+/// How often a pool finds blocks and its asset is paid out, counted from the books at most half a minute ago.
+#[utoipa::path(get, path = "/api/v1/pools/{pool}/activity", tag = "pools",
+    params(("pool" = String, Path, description = "Name or number")),
+    responses(
+        (status = 200, description = "The counts", body = Activity), Refusals,
+    ))]
+pub async fn activity(
+    State(site): State<Arc<Site>>,
+    Segment(name): Segment<String>,
+) -> Answer<Json<Activity>> {
+    let id = ask::pool(&site.outlook.load(), &name)?.id;
+    let all = site.activity.load();
+    let found = all.iter().find(|activity| activity.id == id.0).cloned();
+    found.map(Json).ok_or_else(|| Problem::not_found("This pool is starting; try again soon."))
 }
 
 /// How far a chart looks back.

@@ -32,7 +32,7 @@ pub fn routes() -> Router<Arc<Site>> {
         .route("/operator/act", post(act))
 }
 
-fn refuse_way(site: &Arc<Site>) -> Page {
+pub(super) fn refuse_way(site: &Arc<Site>) -> Page {
     let text = "The operator's pages are open over TLS or from the pool's own machine only: set web.tls_certificate and \
                 web.tls_key, list your proxy in web.proxies, or use `ssh -L`.";
     let page = render(site, "error.html", context! { title => "Not over this connection", text })?;
@@ -48,7 +48,7 @@ fn secret_of(headers: &HeaderMap) -> Option<String> {
         .map(|(_, value)| value.to_owned())
 }
 
-async fn session_of(site: &Arc<Site>, headers: &HeaderMap) -> Option<Session> {
+pub(super) async fn session_of(site: &Arc<Site>, headers: &HeaderMap) -> Option<Session> {
     let secret = secret_of(headers)?;
     match site.operators.session(&secret, site.now()).await {
         Ok(session) => session,
@@ -59,13 +59,13 @@ async fn session_of(site: &Arc<Site>, headers: &HeaderMap) -> Option<Session> {
     }
 }
 
-fn login_page(site: &Arc<Site>, wrong: bool) -> Page {
+pub(super) fn login_page(site: &Arc<Site>, wrong: bool) -> Page {
     let status = if wrong { StatusCode::FORBIDDEN } else { StatusCode::OK };
     let page = render(site, "login.html", context! { title => "Operator", wrong })?;
     Ok((status, no_store(page)).into_response())
 }
 
-fn no_store(mut page: Response) -> Response {
+pub(super) fn no_store(mut page: Response) -> Response {
     page.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     page
 }
@@ -399,6 +399,12 @@ async fn desk_page(site: &Arc<Site>, session: &Session, more: Value) -> Page {
             waiting => site.pool.waiting(),
             unexplained => view.unmatched_spends,
             connections => outlook.connections,
+            loops => outlook.loops,
+            backups => outlook.backups.as_ref().map(|backups| context! {
+                folder => backups.folder,
+                last => backups.last.map(Iso),
+                trouble => backups.trouble,
+            }),
             suspects => Value::from_serialize(crate::model::suspects::all(site)),
             ..more
         },

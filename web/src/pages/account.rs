@@ -27,7 +27,7 @@ pub async fn page(
         Ok(Ok(named)) => named,
         Ok(Err(why)) => {
             // A name that an owner proved is as good.
-            if let Some(profile) = site.profiles.named(&address) {
+            if let Some(profile) = site.profiles.publicly_named(&address) {
                 let to = format!("/miner/{}", encoded(&profile.display));
                 return Ok(Redirect::temporary(&to).into_response());
             }
@@ -55,7 +55,7 @@ pub async fn page(
         return Err(Trouble::not_found(&site, "This asset is not open."));
     };
     let charts = charts(&site, &named, range).await;
-    let profile = site.profiles.of(&named.parsed.identity);
+    let profile = site.profiles.of(&named.parsed.identity).filter(|profile| profile.is_public);
     let asset_name = outlook.asset(named.asset).map_or("", |asset| asset.name.as_str());
     render(
         &site,

@@ -68,6 +68,7 @@ pub async fn statistics(State(site): State<Arc<Site>>, Query(query): Query<PoolQ
             reasons => Value::from_safe_string(chart::bars(&reasons, "Refused shares by reason")),
             has_reasons => !reasons.is_empty(),
             luck,
+            activity => site.activity.load().iter().find(|activity| activity.id == pool.id.0),
             shares_24h => total(&site, pool.id, Range::Day).await,
             shares_7d => total(&site, pool.id, Range::Week).await,
         },
@@ -147,7 +148,7 @@ pub async fn search(
     if let Ok(Ok(named)) = site.named(&wanted).await {
         return to(&format!("/miner/{}", encoded(&named.parsed.display)));
     }
-    if let Some(profile) = site.profiles.named(&wanted) {
+    if let Some(profile) = site.profiles.publicly_named(&wanted) {
         return to(&format!("/miner/{}", encoded(&profile.display)));
     }
     let (outlook, text) = (site.outlook.load_full(), wanted.clone());

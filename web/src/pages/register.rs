@@ -60,6 +60,14 @@ pub async fn form(State(site): State<Arc<Site>>, Query(Begin { address }): Query
     render(&site, "register.html", context! { title => "Register", wish })
 }
 
+/// Where others' registrations lead to.
+pub async fn registered(Query(Begin { address }): Query<Begin>) -> Redirect {
+    match address.is_empty() {
+        true => Redirect::temporary("/register"),
+        false => Redirect::temporary(&format!("/miner/{}", encoded(&address))),
+    }
+}
+
 /// Both steps: without a signature the text to sign, with one the registration.
 pub async fn say(State(site): State<Arc<Site>>, Form(said): Form<Said>) -> Page {
     let wish = said.wish(&site);
