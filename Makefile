@@ -27,6 +27,7 @@ test: ## Formats, lints and tests everything
 	@echo "== real nodes for the tests"
 	@scripts/bitcoind.sh
 	@scripts/bcoin.sh
+	@scripts/schemathesis.sh
 	@echo "== format"
 	cargo fmt --check
 	@echo "== lint"

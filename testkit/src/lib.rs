@@ -55,7 +55,8 @@ pub fn checkout() -> &'static Path {
 }
 
 /// Runs one of the checkout's scripts that prepare a component; gives the path it prints.
-fn prepared(script: &str) -> PathBuf {
+#[must_use]
+pub fn prepared(script: &str) -> PathBuf {
     let path = checkout().join("scripts").join(script);
     let output = Command::new(&path).output();
     let output = output.unwrap_or_else(|error| panic!("{} cannot be run: {error}", path.display()));

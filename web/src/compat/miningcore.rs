@@ -3,13 +3,17 @@
 
 use super::{coins, link, named, unavailable};
 use crate::history::{Point, Range};
-use crate::model::account::{Account, Source, Sources, account, credits, payouts as paid};
+use crate::model::account::{
+    Account, AccountPayout, Source, Sources, account, credits, payouts as paid,
+};
 use crate::model::blocks::{self, Block};
 use crate::model::network::network;
 use crate::model::payouts::{self, Payout};
 use crate::model::pools;
+use crate::model::{Money, ROWS_MAX};
 use crate::outlook::{AssetOutlook, PoolOutlook};
 use crate::site::Site;
+use accounting::Amount;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -356,11 +360,19 @@ async fn miner(
         Err(response) => return response,
     };
     let outlook = site.outlook.load_full();
-    let last = site.readers.read(move |reader| paid(reader, &outlook, &named, Cut::first(1))).await;
-    let last = match last {
-        Ok(last) => last.rows.into_iter().next(),
+    let found =
+        site.readers.read(move |reader| paid(reader, &outlook, &named, Cut::first(ROWS_MAX))).await;
+    let paid = match found {
+        Ok(paid) => paid.rows,
         Err(error) => return unavailable(&error),
     };
+    let since = site.now().0.saturating_sub(24 * 3600 * 1000);
+    let is_of_today = |own: &&AccountPayout| {
+        own.payout.state == "confirmed" && own.payout.changed_at.0.0 >= since
+    };
+    let today: i128 = paid.iter().filter(is_of_today).map(|own| own.debited.units).sum();
+    let today = Money::new(Amount::from_units(today), asset.decimals);
+    let last = paid.into_iter().next();
     let explorer = site.settings.explorers.get(&asset.name).and_then(|e| e.transaction.as_ref());
     let workers: Map<String, Value> = account
         .workers
@@ -381,7 +393,7 @@ async fn miner(
         "pendingBalance": coins(&account.balance.available),
         "immatureBalance": coins(&account.balance.immature),
         "totalPaid": coins(&account.balance.paid),
-        "todayPaid": null,
+        "todayPaid": coins(&today),
         "lastPayment": last.as_ref().map(|last| last.payout.made_at),
         "lastPaymentLink": last.as_ref().and_then(|last| link(explorer, last.payout.transaction.as_deref()?)),
         "performance": { "created": crate::model::Iso(site.now()), "workers": workers },

@@ -78,8 +78,8 @@ pub struct Expectation {
     pub units_per_day: f64,
     /// The same in whole coins.
     pub coins_per_day: f64,
-    /// Days until a block is found alone, on average.
-    pub days_per_block_alone: f64,
+    /// Days until a block is found alone, on average; null where nothing is mined.
+    pub days_per_block_alone: Option<f64>,
     /// The fee that was taken off, in percent.
     pub fee_percent: f64,
 }
@@ -96,7 +96,7 @@ pub fn expectation(asset: &AssetOutlook, hashrate: f64, fee_percent: f64) -> Opt
         fraction: hashrate / network,
         units_per_day,
         coins_per_day: units_per_day / 10f64.powi(asset.decimals.into()),
-        days_per_block_alone: if blocks_per_day > 0.0 { 1.0 / blocks_per_day } else { f64::MAX },
+        days_per_block_alone: (blocks_per_day > 0.0).then(|| 1.0 / blocks_per_day),
         fee_percent,
     })
 }
