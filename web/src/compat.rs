@@ -7,9 +7,9 @@ mod ckpool;
 mod gxc;
 mod miningcore;
 
+use crate::http::encoded;
 use crate::model::Money;
 use crate::model::account::Named;
-use crate::pages::encoded;
 use crate::site::Site;
 use axum::Router;
 use axum::http::StatusCode;

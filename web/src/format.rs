@@ -10,7 +10,8 @@ pub fn scaled(value: f64) -> String {
     if !value.is_finite() || value < 0.0 {
         return "–".into();
     }
-    let (mut value, mut prefix) = (value, 0);
+    // The sum of nothing is −0 in Rust.
+    let (mut value, mut prefix) = (value + 0.0, 0);
     while value >= 999.95 && prefix + 1 < PREFIXES.len() {
         (value, prefix) = (value / 1000.0, prefix + 1);
     }
@@ -56,7 +57,7 @@ pub fn grouped(number: i128) -> String {
 /// `12.34 %`.
 #[must_use]
 pub fn percent(fraction: f64) -> String {
-    let percent = fraction * 100.0;
+    let percent = fraction * 100.0 + 0.0;
     match percent {
         p if !p.is_finite() => "–".into(),
         p if p == 0.0 || p >= 1000.0 => format!("{p:.0} %"),
@@ -141,6 +142,11 @@ pub fn short_hash(hash: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_has_no_sign() {
+        assert_eq!((hashrate(-0.0).as_str(), percent(-0.0).as_str()), ("0 H/s", "0 %"));
+    }
 
     #[test]
     fn numbers_are_short_and_keep_their_meaning() {

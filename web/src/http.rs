@@ -93,6 +93,19 @@ impl fmt::Debug for Address {
     }
 }
 
+/// As a part of a path or query: everything but letters, digits and `-._~` in percent signs (RFC 3986).
+#[must_use]
+pub fn encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                char::from(byte).to_string()
+            }
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
 /// Asks.
 #[derive(Clone)]
 pub struct Client {
@@ -322,6 +335,12 @@ mod tests {
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_name_cannot_leave_its_place_in_a_path() {
+        assert_eq!(encoded("../x?y#z:1"), "..%2Fx%3Fy%23z%3A1");
+        assert_eq!(encoded("bc1q.w_k-1~"), "bc1q.w_k-1~");
     }
 
     #[test]

@@ -45,11 +45,13 @@ pub enum Kind {
     StoreFailing,
     /// Payouts wait for somebody.
     PayoutsBlocked,
+    /// A scheduled backup was not made.
+    BackupFailed,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 8] = [
+    pub const ALL: [Kind; 9] = [
         Kind::BlockFound,
         Kind::PayoutSent,
         Kind::WorkerSilent,
@@ -58,6 +60,7 @@ impl Kind {
         Kind::BooksDoNotFold,
         Kind::StoreFailing,
         Kind::PayoutsBlocked,
+        Kind::BackupFailed,
     ];
 
     /// Its name, as configurations and webhooks write it.
@@ -72,6 +75,7 @@ impl Kind {
             Kind::BooksDoNotFold => "books-do-not-fold",
             Kind::StoreFailing => "store-failing",
             Kind::PayoutsBlocked => "payouts-blocked",
+            Kind::BackupFailed => "backup-failed",
         }
     }
 }

@@ -8,6 +8,7 @@ mod other;
 mod register;
 
 use crate::history::Range;
+use crate::http::encoded;
 use crate::live;
 use crate::model::pools;
 use crate::outlook::PoolOutlook;
@@ -161,19 +162,6 @@ impl Paging {
             }
         }
     }
-}
-
-/// A path segment, encoded.
-#[must_use]
-pub fn encoded(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
 }
 
 async fn home(State(site): State<Arc<Site>>, headers: HeaderMap, query: Query<ChartQuery>) -> Page {

@@ -54,6 +54,12 @@ pub struct Explorer {
 }
 
 impl Settings {
+    /// Where everybody finds a page, if the operator said where the pages are.
+    #[must_use]
+    pub fn page(&self, path: &str) -> Option<String> {
+        self.url.as_ref().map(|url| format!("{url}{path}"))
+    }
+
     /// Who asks: the peer, or whom a proxy of ours names.
     #[must_use]
     pub fn client_of(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> IpAddr {

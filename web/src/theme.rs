@@ -26,6 +26,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("register.html", include_str!("../templates/register.html")),
     ("login.html", include_str!("../templates/login.html")),
     ("operator.html", include_str!("../templates/operator.html")),
+    ("revenue.html", include_str!("../templates/revenue.html")),
     ("api.html", include_str!("../templates/api.html")),
     ("text.html", include_str!("../templates/text.html")),
     ("error.html", include_str!("../templates/error.html")),

@@ -3,11 +3,12 @@
 //! Invariant: facts of the books are looked up from where the last look of any run ended, so that a crash between a fact and
 //! its notice loses nothing; each has a name, so that telling it again is told once.
 
+use crate::http::encoded;
 use crate::model::{Money, masked};
 use crate::notices::{Kind, Notice, NoticeError, Outbox};
 use crate::outlook::{AssetOutlook, Outlook};
 use crate::profiles::Profile;
-use crate::site::Site;
+use crate::site::{Settings, Site};
 use accounting::UnixMs;
 use accounting::payout::PayoutState;
 use accounting::reward::RewardState;
@@ -75,8 +76,9 @@ impl Watch {
         match facts {
             Ok((blocks, payouts)) => {
                 let outlook = site.outlook.load_full();
-                notices.extend(blocks.iter().flat_map(|block| of_block(block, &outlook)));
-                notices.extend(payouts.iter().map(|payout| of_payout(payout, &outlook)));
+                let at = &site.settings;
+                notices.extend(blocks.iter().flat_map(|block| of_block(block, &outlook, at)));
+                notices.extend(payouts.iter().map(|payout| of_payout(payout, &outlook, at)));
                 self.tell_recipients(site, payouts).await?;
             }
             Err(error) => tracing::warn!(%error, "notices wait for the store"),
@@ -152,7 +154,7 @@ impl Watch {
                     owner.display,
                     part.payout.txid.map_or_else(String::new, |txid| txid.to_string()),
                 ),
-                link: None,
+                link: site.settings.page(&format!("/payout/{id}")),
             };
             self.outbox.put_to(notice, letters, email).await?;
         }
@@ -167,6 +169,11 @@ impl Watch {
             let text = format!("No share is accepted until it writes again. {error}");
             now_there.insert("store".into(), (Kind::StoreFailing, "The store fails".into(), text));
         }
+        if let Some(trouble) = outlook.backups.as_ref().and_then(|backups| backups.trouble.as_ref())
+        {
+            let subject = "No backup was made".to_owned();
+            now_there.insert("backup".into(), (Kind::BackupFailed, subject, trouble.clone()));
+        }
         for asset in &outlook.assets {
             troubles_of_asset(asset, &mut now_there);
         }
@@ -176,7 +183,8 @@ impl Watch {
             let since = *self.troubles.entry(name.clone()).or_insert(now);
             if now.0 >= since.0 + PATIENCE_MS {
                 let once = format!("trouble/{name}/{}", since.0);
-                notices.push(Notice { once, kind, subject, body, link: None });
+                let link = site.settings.page("/operator");
+                notices.push(Notice { once, kind, subject, body, link });
             }
         }
         notices
@@ -199,16 +207,17 @@ impl Watch {
             if owner.email.is_none() {
                 continue;
             }
+            let link = site.settings.page(&format!("/miner/{}", encoded(&owner.display)));
             let wants = |kind: &str| owner.notices.iter().any(|own| own == kind);
             let last = track.total.last_share;
             let fell_silent =
                 now.0 > last.0 + SILENT_MS && now.0 < last.0 + SILENT_MS + 2 * JUDGE_MS;
             if wants("worker-silent") && fell_silent && last.0 > 0 {
-                letters.push((owner.clone(), of_silence(machine, last)));
+                letters.push((owner.clone(), of_silence(machine, last, link.clone())));
             }
             let share = bad as f64 / (new + bad).max(1) as f64;
             if wants("reject-rate") && new + bad >= JUDGED && share > REFUSED {
-                letters.push((owner, of_refusals(machine, share, now)));
+                letters.push((owner, of_refusals(machine, share, now, link)));
             }
         }
         self.counts = counts;
@@ -227,7 +236,7 @@ impl Watch {
                 kind: Kind::RejectRate,
                 subject: "Many shares are refused".into(),
                 body: format!("{:.0} % of the last {all} shares were refused.", share * 100.0),
-                link: None,
+                link: site.settings.page("/statistics"),
             })
             .into_iter()
             .collect())
@@ -239,7 +248,7 @@ fn wanting(site: &Site, kind: &str) -> Vec<Arc<Profile>> {
     all.filter(|p| p.email.is_some() && p.notices.iter().any(|own| own == kind)).collect()
 }
 
-fn of_silence(machine: &Machine, last: UnixMs) -> Notice {
+fn of_silence(machine: &Machine, last: UnixMs, link: Option<String>) -> Notice {
     Notice {
         once: format!("silent/{}/{}", machine.worker, last.0),
         kind: Kind::WorkerSilent,
@@ -249,11 +258,11 @@ fn of_silence(machine: &Machine, last: UnixMs) -> Notice {
             crate::format::minute(last.0),
             SILENT_MS / 60_000
         ),
-        link: None,
+        link,
     }
 }
 
-fn of_refusals(machine: &Machine, share: f64, now: UnixMs) -> Notice {
+fn of_refusals(machine: &Machine, share: f64, now: UnixMs, link: Option<String>) -> Notice {
     Notice {
         once: format!("rejects/{}/{}", machine.worker, now.0 / 3_600_000),
         kind: Kind::RejectRate,
@@ -262,11 +271,12 @@ fn of_refusals(machine: &Machine, share: f64, now: UnixMs) -> Notice {
             "{:.0} % of its last shares were refused; your page says why.",
             share * 100.0
         ),
-        link: None,
+        link,
     }
 }
 
-fn of_block(block: &RewardRow, outlook: &Outlook) -> Vec<Notice> {
+fn of_block(block: &RewardRow, outlook: &Outlook, at: &Settings) -> Vec<Notice> {
+    let link = at.page(&format!("/block/{}", block.id));
     let asset = outlook.asset(block.asset);
     let (decimals, symbol) = asset.map_or((8, ""), |asset| (asset.decimals, asset.symbol.as_str()));
     let worth = Money::new(block.amount, decimals).decimal;
@@ -281,19 +291,19 @@ fn of_block(block: &RewardRow, outlook: &Outlook) -> Vec<Notice> {
             block.height,
             masked(&block.finder_address)
         ),
-        link: None,
+        link: link.clone(),
     };
     let orphaned = (block.state == RewardState::Orphaned).then(|| Notice {
         once: format!("block/{}/orphaned", block.id),
         kind: Kind::BlockFound,
         subject: format!("Block {} of {pool} left the chain", block.height),
         body: format!("{}, worth {worth} {symbol}: its credits are taken back.", block.id),
-        link: None,
+        link,
     });
     std::iter::once(found).chain(orphaned).collect()
 }
 
-fn of_payout(payout: &PayoutSummary, outlook: &Outlook) -> Notice {
+fn of_payout(payout: &PayoutSummary, outlook: &Outlook, at: &Settings) -> Notice {
     let asset = outlook.asset(payout.asset);
     let (decimals, symbol) = asset.map_or((8, ""), |asset| (asset.decimals, asset.symbol.as_str()));
     let sent = Money::new(payout.sent, decimals).decimal;
@@ -305,7 +315,7 @@ fn of_payout(payout: &PayoutSummary, outlook: &Outlook) -> Notice {
             "Transaction {}.",
             payout.txid.map_or_else(|| "not signed".into(), |txid| txid.to_string())
         ),
-        link: None,
+        link: at.page(&format!("/payout/{}", payout.id)),
     }
 }
 

@@ -70,9 +70,11 @@ fn look(kind: Kind) -> (&'static str, &'static str) {
         Kind::PayoutSent => ("3", "moneybag"),
         Kind::WorkerSilent => ("4", "zzz"),
         Kind::RejectRate => ("4", "warning"),
-        Kind::NodeDown | Kind::BooksDoNotFold | Kind::StoreFailing | Kind::PayoutsBlocked => {
-            ("5", "rotating_light")
-        }
+        Kind::NodeDown
+        | Kind::BooksDoNotFold
+        | Kind::StoreFailing
+        | Kind::PayoutsBlocked
+        | Kind::BackupFailed => ("5", "rotating_light"),
     }
 }
 

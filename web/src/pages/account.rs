@@ -1,7 +1,8 @@
 //! My account: by address, without registration.
 
-use super::{ChartQuery, Page, Trouble, encoded, explorer, read, render};
+use super::{ChartQuery, Page, Trouble, explorer, read, render};
 use crate::history::Range;
+use crate::http::encoded;
 use crate::live;
 use crate::model::account::{Named, Source, Sources, account, credits, payouts};
 use crate::site::Site;

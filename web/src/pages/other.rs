@@ -1,9 +1,10 @@
 //! Statistics, networks, search, the calculator, and texts.
 
-use super::{Page, Trouble, encoded, read, render};
+use super::{Page, Trouble, read, render};
 use crate::chart;
 use crate::format;
 use crate::history::Range;
+use crate::http::encoded;
 use crate::model::network::{self, expectation};
 use crate::model::{blocks, pools};
 use crate::site::Site;

@@ -1,6 +1,7 @@
 //! Registration, in two steps that need no script: say it, then sign it.
 
-use super::{Page, encoded, render};
+use super::{Page, render};
+use crate::http::encoded;
 use crate::model::Iso;
 use crate::registration::{NOTICES, Wish, check};
 use crate::site::Site;
