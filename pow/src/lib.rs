@@ -8,6 +8,7 @@
 
 pub mod algorithm;
 pub mod difficulty;
+pub mod ethash;
 pub mod scrypt;
 pub mod sha256d;
 pub mod target;
