@@ -9,6 +9,7 @@
 pub mod algorithm;
 pub mod difficulty;
 pub mod ethash;
+pub mod gxc;
 pub mod scrypt;
 pub mod sha256d;
 pub mod target;
