@@ -54,7 +54,8 @@ impl Reader {
         db.busy_timeout(Duration::from_secs(10))?;
         let found: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         match found {
-            SCHEMA => Ok(Reader { db }),
+            // What an older program wrote can be recomputed; the pool brings it to this schema when it starts.
+            1..=SCHEMA => Ok(Reader { db }),
             0 => Err(StoreError::Damaged(format!("{} is not an adit store", path.display()))),
             _ => Err(StoreError::Newer { found, known: SCHEMA }),
         }
@@ -172,7 +173,8 @@ impl Reader {
         load::slice(&self.db, pool, no, as_of)
     }
 
-    /// A pool's closed slices before a number, newest first, as they stood at a place of the log.
+    /// A pool's closed slices before a number, newest first, as they stood at a place of the log, and whether more follow. No
+    /// further slice is read once those read have so many rows.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -181,15 +183,25 @@ impl Reader {
         pool: PoolId,
         as_of: ShareSeq,
         cut: Cut,
-    ) -> Result<Vec<SourcedSlice>, StoreError> {
+        rows_max: usize,
+    ) -> Result<(Vec<SourcedSlice>, bool), StoreError> {
         let sql = "SELECT no FROM slices WHERE pool = ? AND no < ? ORDER BY no DESC LIMIT ?";
         let mut statement = self.db.prepare_cached(sql)?;
-        let values = (pool.0, cut.before(), cut.rows());
+        let values = (pool.0, cut.before(), cut.rows().saturating_add(1));
         let numbers: Vec<SliceNo> = statement
             .query_map(values, |row| uint(row, 0).map(SliceNo))?
             .collect::<Result<_, _>>()?;
-        let all = numbers.into_iter().map(|no| load::slice(&self.db, pool, no, as_of));
-        Ok(all.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+        let (mut found, mut rows) = (Vec::new(), 0);
+        let mut numbers = numbers.into_iter();
+        while rows < rows_max
+            && (found.len() as u64) < cut.limit
+            && let Some(no) = numbers.next()
+        {
+            let slice = load::slice(&self.db, pool, no, as_of)?;
+            rows += slice.as_ref().map_or(0, |found| found.slice.rows.len());
+            found.extend(slice);
+        }
+        Ok((found, numbers.next().is_some()))
     }
 
     /// What each account was credited for a slice that was bought at once.
