@@ -116,7 +116,8 @@ pub struct SlicesAsk {
     as_of: Option<u64>,
 }
 
-/// The closed slices of a pool's share log, for recomputing windows: newest first.
+/// The closed slices of a pool's share log, for recomputing windows: newest first. A page ends early once its slices have
+/// 5000 rows.
 #[utoipa::path(get, path = "/api/v1/pools/{pool}/slices", tag = "blocks",
     params(("pool" = String, Path, description = "Name or number"), SlicesAsk, Paging),
     responses(

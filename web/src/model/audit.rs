@@ -3,7 +3,7 @@
 //! Invariant: what is served here is what was stored, and it reads back to the same values: a stranger's recomputation works
 //! on the very numbers that the pool's did.
 
-use super::{Rows, one_more};
+use super::Rows;
 use crate::outlook::Outlook;
 use accounting::reward::Reward;
 use accounting::slice::{Slice as SealedSlice, SliceRow, Tally};
@@ -190,6 +190,9 @@ fn frozen_part(row: &SplitRow) -> SplitFrozen {
     }
 }
 
+/// A page of slices ends once they have so many rows: a slice can have one for every account.
+const SLICE_ROWS: usize = 5000;
+
 /// A pool's slices as they stood at a place of the log, newest first; a position is a slice's number.
 ///
 /// # Errors
@@ -200,8 +203,9 @@ pub fn slices(
     as_of: ShareSeq,
     cut: Cut,
 ) -> Result<Rows<Slice>, StoreError> {
-    let found = reader.slices_before(pool, as_of, one_more(cut))?;
-    Ok(Rows::of(found, cut, |found| found.slice.no.0, served_slice))
+    let (found, more) = reader.slices_before(pool, as_of, cut, SLICE_ROWS)?;
+    let next = found.last().filter(|_| more).map(|last| last.slice.no.to_string());
+    Ok(Rows { rows: found.into_iter().map(served_slice).collect(), next })
 }
 
 fn served_slice(SourcedSlice { slice, revoked }: SourcedSlice) -> Slice {
