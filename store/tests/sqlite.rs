@@ -353,7 +353,7 @@ fn a_store_of_the_schema_before_is_brought_to_this_one_and_lists_the_same() {
     assert_eq!(before.0.iter().map(|credit| credit.position).collect::<Vec<_>>(), [3]);
     let db = rusqlite::Connection::open(folder.path().join("adit.db")).unwrap();
     db.execute_batch(
-        "DROP INDEX split_rows_by_account; DROP INDEX slices_by_last; ALTER TABLE split_rows DROP COLUMN window_end;
+        "DROP INDEX split_rows_by_account; DROP INDEX slices_by_last; DROP INDEX payout_versions_shown; ALTER TABLE split_rows DROP COLUMN window_end;
          CREATE INDEX split_rows_of_account ON split_rows (account); PRAGMA user_version = 1;",
     )
     .unwrap();

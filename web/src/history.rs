@@ -478,7 +478,7 @@ impl Known {
             let own = machines.entry(machine.identity.clone()).or_default();
             own.push((named.clone(), gauge.track.clone()));
         }
-        Shown::of(machines, self.accounts.clone(), self.pools.clone())
+        Shown::of(machines, self.accounts.clone(), self.pools.clone(), self.sampled_at)
     }
 }
 

@@ -8,6 +8,7 @@
 //! Invariant: nothing is estimated; what could not be measured ends the bench with an error.
 
 mod connection;
+mod cpu;
 mod fanout;
 mod pool;
 mod sync;
@@ -15,6 +16,7 @@ pub mod web;
 
 use crate::cli::BenchArgs;
 use connection::{Connection, Latencies, greeting};
+use cpu::Cpu;
 use pool::{BenchPool, Ground, Plan};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -78,7 +80,7 @@ fn round(value: f64, decimals: i32) -> f64 {
 struct Load {
     accepted: usize,
     took: Duration,
-    cpu: Duration,
+    cpu: Cpu,
     latencies: Latencies,
 }
 
@@ -88,7 +90,7 @@ impl Load {
     }
 
     fn cpu_us_per_share(&self) -> f64 {
-        self.cpu.as_secs_f64() * 1e6 / self.accepted.max(1) as f64
+        self.cpu.pool.as_secs_f64() * 1e6 / self.accepted.max(1) as f64
     }
 }
 
@@ -97,9 +99,9 @@ fn busy(pool: &BenchPool, depth: usize, span: Duration) -> anyhow::Result<Load> 
     let shares = RATE_MAX / BUSY * (span + WARM_UP).as_secs_f64().ceil() as usize;
     let mut connections = open(pool, BUSY, shares)?;
     connection::pump(&mut connections, depth, WARM_UP)?;
-    let (cpu, began) = (pool.cpu()?.pool, Instant::now());
+    let (cpu, began) = (pool.count_cpu()?, Instant::now());
     let (accepted, latencies) = connection::pump(&mut connections, depth, span)?;
-    Ok(Load { accepted, took: began.elapsed(), cpu: pool.cpu()?.pool - cpu, latencies })
+    Ok(Load { accepted, took: began.elapsed(), cpu: cpu.stop()?, latencies })
 }
 
 struct Paced {
@@ -125,9 +127,9 @@ fn steady(
     per_s: f64,
     span: Duration,
 ) -> anyhow::Result<Load> {
-    let (cpu, began) = (pool.cpu()?.pool, Instant::now());
+    let (cpu, began) = (pool.count_cpu()?, Instant::now());
     let (accepted, latencies) = connection::pace(connections, per_s, span)?;
-    Ok(Load { accepted, took: began.elapsed(), cpu: pool.cpu()?.pool - cpu, latencies })
+    Ok(Load { accepted, took: began.elapsed(), cpu: cpu.stop()?, latencies })
 }
 
 fn open(pool: &BenchPool, count: usize, shares: usize) -> anyhow::Result<Vec<Connection>> {

@@ -1,5 +1,6 @@
 //! The pool under measurement: a process of its own, on a chain in this one.
 
+use super::cpu::Counting;
 use anyhow::{Context, bail};
 use devnet::{Devnet, Options, Params};
 use std::net::{SocketAddr, TcpStream};
@@ -10,8 +11,6 @@ use tokio::runtime::Runtime;
 
 /// How long the pool may take to listen.
 const START_LIMIT: Duration = Duration::from_secs(120);
-/// What the pages' threads are called, the kernel's way of telling them from the miners'.
-const PAGES: &str = "pages";
 
 /// What the pool stands on.
 #[derive(Debug, Clone)]
@@ -120,15 +119,6 @@ impl Drop for Ground {
     }
 }
 
-/// Processor time, as the kernel counts it.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Cpu {
-    /// Of all threads but the pages'.
-    pub pool: Duration,
-    /// Of the pages' threads.
-    pub pages: Duration,
-}
-
 /// A running pool and its chain.
 pub struct BenchPool {
     child: Child,
@@ -196,22 +186,12 @@ impl BenchPool {
         move || drop(self.ground.devnet.submit(block))
     }
 
-    /// Processor time of its threads so far.
+    /// Counts processor time from now on.
     ///
     /// # Errors
     /// When the kernel does not say.
-    pub fn cpu(&self) -> anyhow::Result<Cpu> {
-        let mut found = Cpu::default();
-        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let folder = task?.path();
-            let text = std::fs::read_to_string(folder.join("schedstat"))?;
-            let ns: u64 =
-                text.split_whitespace().next().context("schedstat has three fields")?.parse()?;
-            let of_pages = std::fs::read_to_string(folder.join("comm"))?.trim_end() == PAGES;
-            let sum = if of_pages { &mut found.pages } else { &mut found.pool };
-            *sum += Duration::from_nanos(ns);
-        }
-        Ok(found)
+    pub fn count_cpu(&self) -> anyhow::Result<Counting> {
+        Counting::start(self.child.id())
     }
 
     /// Resident memory in bytes.

@@ -52,6 +52,8 @@ impl Reader {
         let db = Connection::open_with_flags(path, flags)
             .map_err(|e| StoreError::Unavailable(format!("{}: {e}", path.display())))?;
         db.busy_timeout(Duration::from_secs(10))?;
+        // Pages and answers together ask more kinds of questions than are kept without saying so.
+        db.set_prepared_statement_cache_capacity(64);
         let found: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         match found {
             // What an older program wrote can be recomputed; the pool brings it to this schema when it starts.
@@ -103,13 +105,14 @@ impl Reader {
     pub fn reward(&self, id: RewardId) -> Result<Option<(Reward, RewardState)>, StoreError> {
         let found = self
             .db
-            .query_row("SELECT * FROM rewards WHERE block = ?", [Text(id)], read_reward)
+            .prepare_cached("SELECT * FROM rewards WHERE block = ?")?
+            .query_row([Text(id)], read_reward)
             .optional()?;
         let Some((mut reward, state, fees)) = found else { return Ok(None) };
         let mut rows = Vec::new();
         let mut in_window = false;
         let sql = "SELECT account, weight, gross, fee_bps, fee, net, in_window FROM split_rows WHERE block = ? ORDER BY account";
-        let mut statement = self.db.prepare(sql)?;
+        let mut statement = self.db.prepare_cached(sql)?;
         for row in statement.query_map([Text(id)], read_split_row)? {
             let (row, counted) = row?;
             rows.push(row);

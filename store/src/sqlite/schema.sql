@@ -211,6 +211,9 @@ CREATE TABLE payout_versions (
   PRIMARY KEY (payout, n)
 ) STRICT, WITHOUT ROWID;
 
+-- What lists show: behind the bytes, it would take reading them.
+CREATE INDEX payout_versions_shown ON payout_versions (payout, n, txid, fee);
+
 -- Where an account wants its money, and since when; without a row, its own identity.
 CREATE TABLE destinations (
   account        INTEGER NOT NULL REFERENCES accounts,

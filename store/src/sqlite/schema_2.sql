@@ -4,3 +4,4 @@ UPDATE split_rows SET window_end = (SELECT window_end FROM rewards r WHERE r.blo
 DROP INDEX split_rows_of_account;
 CREATE INDEX split_rows_by_account ON split_rows (account, window_end, block, fee_bps, net);
 CREATE INDEX slices_by_last ON slices (pool, last);
+CREATE INDEX payout_versions_shown ON payout_versions (payout, n, txid, fee);

@@ -1,6 +1,6 @@
 //! Pools, networks, leaderboards.
 
-use super::ask::{self, Ask, Paging, Segment};
+use super::ask::{self, Ask, Paging, Segment, Written};
 use super::problem::{Answer, Problem, Refusals};
 use crate::history::{Point, Range};
 use crate::model::audit::Slice;
@@ -128,13 +128,14 @@ pub async fn slices(
     Segment(name): Segment<String>,
     Ask(SlicesAsk { as_of }): Ask<SlicesAsk>,
     Ask(paging): Ask<Paging>,
-) -> Answer<Json<Rows<Slice>>> {
+) -> Answer<Written> {
     let cut = paging.cut()?;
     let latest = i64::MAX.cast_unsigned();
     let as_of = ShareSeq(as_of.unwrap_or(latest).min(latest));
     let id = ask::pool(&site.outlook.load(), &name)?.id;
-    let query = move |reader: &Reader| crate::model::audit::slices(reader, id, as_of, cut);
-    Ok(Json(site.readers.read(query).await?))
+    let query =
+        move |reader: &Reader| Written::of(&crate::model::audit::slices(reader, id, as_of, cut)?);
+    Ok(site.readers.read(query).await?)
 }
 
 /// The networks that the pool works on.

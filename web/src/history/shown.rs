@@ -1,7 +1,7 @@
 //! The history as it was at one sample: whoever holds it holds up nobody.
 
 use super::{AccountTrack, PoolTrack, Track};
-use accounting::{AccountId, Identity, PoolId};
+use accounting::{AccountId, Identity, PoolId, UnixMs};
 use pool::observe::Machine;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
@@ -18,6 +18,7 @@ pub struct Shown {
     pools: BTreeMap<PoolId, PoolTrack>,
     /// Machines that are connected, and all.
     counts: (usize, usize),
+    sampled_at: Option<UnixMs>,
 }
 
 impl Shown {
@@ -25,11 +26,18 @@ impl Shown {
         machines: HashMap<Arc<Identity>, Vec<Listed>>,
         accounts: BTreeMap<(PoolId, AccountId), AccountTrack>,
         pools: BTreeMap<PoolId, PoolTrack>,
+        sampled_at: Option<UnixMs>,
     ) -> Self {
         let all = || machines.values().flatten();
         let here = all().filter(|(_, track)| track.connections > 0).count();
         let counts = (here, all().count());
-        Shown { machines, accounts, pools, counts }
+        Shown { machines, accounts, pools, counts, sampled_at }
+    }
+
+    /// When the meters were read; `None` before the first time.
+    #[must_use]
+    pub fn sampled_at(&self) -> Option<UnixMs> {
+        self.sampled_at
     }
 
     /// All machines, in no order.

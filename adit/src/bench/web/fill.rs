@@ -34,7 +34,7 @@ const BLOCK_EVERY_MS: u64 = 600_000;
 const LOOKS_A_BLOCK: u64 = 10;
 /// Blocks of the last day.
 const LAST_DAY: usize = 144;
-/// The cashier looks once in so many blocks.
+/// Once in so many blocks the cashier looks, and charts are written.
 const BLOCKS_A_LOOK: usize = 10;
 /// How often one hears how far it is.
 const SAY_EVERY: Duration = Duration::from_secs(5);
@@ -121,15 +121,19 @@ pub fn unless_filled(ground: &Ground, size: &Size) -> anyhow::Result<()> {
     let began = Instant::now();
     ground.runtime().block_on(fill(ground, &settings, size))?;
     eprintln!("filled in {} s", began.elapsed().as_secs());
-    let mark = Mark { size: size.clone(), filled_at_ms: now.0 };
+    let mark = Mark { size: size.clone(), filled_at_ms: pool::SystemClock.now().0 };
     Ok(std::fs::write(path, serde_json::to_string(&mark)?)?)
+}
+
+/// When so many blocks must begin, for the last to be found now.
+fn begins_at(blocks: usize) -> UnixMs {
+    UnixMs(pool::SystemClock.now().0.saturating_sub(blocks as u64 * BLOCK_EVERY_MS))
 }
 
 async fn fill(ground: &Ground, settings: &Settings, size: &Size) -> anyhow::Result<()> {
     let asset = settings.assets.first().context("the bench has an asset")?;
     let own = settings.pools.first().context("the bench has a pool")?;
-    let before_ms = size.blocks as u64 * BLOCK_EVERY_MS;
-    let clock = MovedClock::at(UnixMs(pool::SystemClock.now().0.saturating_sub(before_ms)));
+    let clock = MovedClock::at(begins_at(size.blocks));
     let store = Sqlite::open(&settings.data_dir)?;
     let (assets, pools) = (vec![asset.config.clone()], vec![own.config.clone()]);
     let Writer { pool, thread } = writer::start(Box::new(store), assets, pools, clock.clone())?;
@@ -193,6 +197,7 @@ impl Filling<'_> {
         for block in 0..self.size.blocks {
             self.block(block).await?;
             if block % BLOCKS_A_LOOK == 0 || block + 1 == self.size.blocks {
+                self.history.note(self.clock.now(), false)?;
                 self.cashier.round().await?;
                 // A wallet whose coins are all in payouts goes on after the next block; a blocker stays.
                 if let Some(blocker) = self.cashier.status().load().blockers.first() {
@@ -210,6 +215,8 @@ impl Filling<'_> {
 
     /// The shares up to a block, and the block.
     async fn block(&mut self, block: usize) -> anyhow::Result<()> {
+        // Filling takes its time: what is left begins so much later, and the last block is found when it is over.
+        self.clock.move_on_to(begins_at(self.size.blocks - block));
         let found_at = UnixMs(self.clock.now().0 + BLOCK_EVERY_MS);
         // The nonces are tried beside the writer's work.
         let (script, extra) = (self.script.clone(), u32::try_from(block)?);
@@ -254,7 +261,6 @@ impl Filling<'_> {
                 found_at: self.clock.now(),
             })
             .await?;
-        self.history.note(self.clock.now(), false)?;
         Ok(())
     }
 }

@@ -16,7 +16,7 @@ mod paths;
 mod visitors;
 
 use super::connection::{self, Connection, Latencies, address, greeting_of};
-use super::pool::{BenchPool, Cpu, Ground, Plan};
+use super::pool::{BenchPool, Ground, Plan};
 use super::{Load, WARM_UP, round, steady};
 use crate::cli::WebBenchArgs;
 use anyhow::{Context, bail};
@@ -136,7 +136,6 @@ fn alone(pool: &BenchPool, size: &Size, span: Duration) -> anyhow::Result<Load> 
 struct Loaded {
     load: Load,
     visits: Visits,
-    pages_cpu: Duration,
 }
 
 fn beside(
@@ -147,18 +146,13 @@ fn beside(
 ) -> anyhow::Result<Loaded> {
     let mut connections = open(pool, size, span)?;
     connection::pace(&mut connections, SHARES_PER_S, WARM_UP)?;
-    let Cpu { pages: before, .. } = pool.cpu()?;
     let (load, visits) = std::thread::scope(|scope| {
         let visiting = scope.spawn(|| visitors.come(span));
         let load = steady(pool, &mut connections, SHARES_PER_S, span);
         (load, visiting.join())
     });
     let visits = visits.map_err(|_| anyhow::anyhow!("the visitors panicked"))??;
-    // A thread that ended meanwhile took its time with it.
-    let pages_cpu = pool.cpu()?.pages.checked_sub(before);
-    let pages_cpu =
-        pages_cpu.context("some of the pages' threads ended while they were counted")?;
-    Ok(Loaded { load: load?, visits, pages_cpu })
+    Ok(Loaded { load: load?, visits })
 }
 
 #[derive(Default)]
@@ -171,11 +165,11 @@ impl Found {
     fn line(&self, size: &Size) -> anyhow::Result<serde_json::Value> {
         let mut by_path = vec![Latencies::default(); PATHS.len()];
         let (mut requests, mut seconds, mut pages_cpu) = (0, 0.0, Duration::ZERO);
-        for Loaded { visits, pages_cpu: cpu, .. } in &self.loaded {
+        for Loaded { visits, load } in &self.loaded {
             by_path.iter_mut().zip(&visits.by_path).for_each(|(all, own)| all.join(own));
             requests += visits.by_path.iter().map(Latencies::count).sum::<usize>();
             seconds += visits.took.as_secs_f64();
-            pages_cpu += *cpu;
+            pages_cpu += load.cpu.pages;
         }
         let of = |kind: Kind| {
             let mut all = Latencies::default();

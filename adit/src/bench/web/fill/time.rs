@@ -15,6 +15,11 @@ impl MovedClock {
         MovedClock(Arc::new(AtomicU64::new(now.0)))
     }
 
+    /// It is so late, unless it is later.
+    pub fn move_on_to(&self, now: UnixMs) {
+        self.0.fetch_max(now.0, Ordering::Relaxed);
+    }
+
     /// Time goes by.
     pub fn advance(&self, ms: u64) {
         self.0.fetch_add(ms, Ordering::Relaxed);
