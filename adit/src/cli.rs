@@ -522,6 +522,37 @@ pub struct DevnetArgs {
 pub enum BenchCommand {
     /// Measures the Stratum server: prints one JSON line
     Stratum(BenchArgs),
+    /// Measures the pages and the API, and what they cost miners: prints one JSON line
+    Web(WebBenchArgs),
+}
+
+/// `bench web`
+#[derive(Debug, Args)]
+pub struct WebBenchArgs {
+    /// Seconds of each load
+    #[arg(long, default_value_t = 10)]
+    pub seconds: u64,
+    /// Accounts in the store
+    #[arg(long, default_value_t = 10_000)]
+    pub accounts: usize,
+    /// Their machines
+    #[arg(long, default_value_t = 30_000)]
+    pub workers: usize,
+    /// Blocks that the pool found
+    #[arg(long, default_value_t = 1000)]
+    pub blocks: usize,
+    /// Shares that are kept
+    #[arg(long, default_value_t = 10_000_000)]
+    pub shares: u64,
+    /// Times that the shares are measured alone and beside visitors; the median counts
+    #[arg(long, default_value_t = 5)]
+    pub pairs: usize,
+    /// Requests a second
+    #[arg(long, default_value_t = 200)]
+    pub rate: u32,
+    /// Where everything is kept for the next time; a temporary folder without it
+    #[arg(long, value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
 }
 
 /// `bench stratum`

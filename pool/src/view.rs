@@ -196,12 +196,16 @@ impl Books {
             if at.0 < pool.standings.at.0 + STANDINGS_MS {
                 continue;
             }
-            let mut by_account: BTreeMap<AccountId, u128> =
-                pool.window.sums().map(|(account, tally)| (account, tally.weight)).collect();
-            for row in pool.open.rows().filter(|row| row.rate == RateId::default()) {
-                *by_account.entry(row.account).or_default() += row.tally.weight;
-            }
-            let rows: Vec<_> = by_account.into_iter().collect();
+            let open = pool.open.rows().filter(|row| row.rate == RateId::default());
+            let open = open.map(|row| (row.account, row.tally.weight));
+            let closed = pool.window.sums().map(|(account, tally)| (account, tally.weight));
+            let mut rows: Vec<(AccountId, u128)> = closed.chain(open).collect();
+            rows.sort_unstable_by_key(|(account, _)| *account);
+            rows.dedup_by(|(account, work), (kept, sum)| {
+                let same = account == kept;
+                *sum = if same { sum.saturating_add(*work) } else { *sum };
+                same
+            });
             let total = rows.iter().fold(0, |sum: u128, (_, work)| sum.saturating_add(*work));
             pool.standings = Arc::new(Standings { at, rows, total });
         }
@@ -252,9 +256,9 @@ impl Books {
     }
 
     fn reward_views(&self) -> Vec<RewardView> {
-        let mut rewards: Vec<_> = self.rewards.iter().collect();
-        rewards.sort_unstable_by_key(|(id, reward)| std::cmp::Reverse((reward.height, **id)));
-        let newest = rewards.into_iter().take(LISTED_MAX);
+        let newest = first(self.rewards.iter().collect(), |(id, reward)| {
+            std::cmp::Reverse((reward.height, **id))
+        });
         let view = |(id, r): (&RewardId, &store::book::StoredReward)| RewardView {
             id: *id,
             pool: r.pool,
@@ -263,7 +267,7 @@ impl Books {
             state: r.state,
             created_at: r.created_at,
         };
-        newest.map(view).collect()
+        newest.into_iter().map(view).collect()
     }
 
     fn payout_views(&self) -> Vec<PayoutView> {
@@ -279,18 +283,22 @@ impl Books {
     }
 
     fn balance_views(&self) -> Vec<BalanceView> {
-        let mut balances: Vec<BalanceView> = self
-            .ledger
-            .balances()
-            .filter_map(|(asset, kind, balance)| match kind {
-                Kind::Account(account) => Some(BalanceView { account, asset, balance }),
-                _ => None,
-            })
-            .collect();
-        balances.sort_unstable_by_key(|b| {
-            std::cmp::Reverse((b.balance.posted(), b.balance.credits_pending))
+        let of_accounts = self.ledger.balances().filter_map(|(asset, kind, balance)| match kind {
+            Kind::Account(account) => Some(BalanceView { account, asset, balance }),
+            _ => None,
         });
-        balances.truncate(LISTED_MAX);
-        balances
+        first(of_accounts.collect(), |b| {
+            std::cmp::Reverse((b.balance.posted(), b.balance.credits_pending))
+        })
     }
+}
+
+/// The first [`LISTED_MAX`] by a key, in order: the others, who may be many, are looked at and not put in order.
+fn first<T, K: Ord>(mut all: Vec<T>, key: impl Fn(&T) -> K) -> Vec<T> {
+    if all.len() > LISTED_MAX {
+        all.select_nth_unstable_by_key(LISTED_MAX, &key);
+        all.truncate(LISTED_MAX);
+    }
+    all.sort_unstable_by_key(key);
+    all
 }

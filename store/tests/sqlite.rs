@@ -16,6 +16,7 @@ use accounting::{
 };
 use std::path::Path;
 use std::sync::Arc;
+use store::sqlite::Cut;
 use store::{Change, Reader, Sqlite, Store, StoreError};
 
 const ASSET: AssetId = AssetId(1);
@@ -278,6 +279,90 @@ fn slices_rates_and_carries_come_back() {
     assert_eq!(sourced.revoked, vec![], "revoked only later");
     assert_eq!(store.slice(POOL, SliceNo(1), ShareSeq(5)).unwrap().unwrap().revoked.len(), 1);
     assert_eq!(store.slice(POOL, SliceNo(2), ShareSeq(5)).unwrap(), None);
+}
+
+/// Three slices of a share each, bought, the last with two accounts.
+fn bought_slices() -> Vec<Change> {
+    let rate = Rate { network_work: 1 << 100, value: Amount::from_units(312_500_000) };
+    let mut open_slice = OpenSlice::after(POOL, None);
+    let mut changes = names();
+    changes.push(Change::Rate(rate));
+    for no in 1..=3u64 {
+        for account in 1..=(1 + no / 3) {
+            let LogEntry::Share(mut one) = share(1) else { unreachable!() };
+            (one.rate, one.account) = (rate.id(), AccountId(account));
+            open_slice.count(ShareSeq(no * 10 + account), &one);
+        }
+        let credit = SliceCredit {
+            account: AccountId(1),
+            fee_bps: BasisPoints::ZERO,
+            net: Amount::from_units(no.into()),
+            carry_before: Carry(0),
+            carry_after: Carry(0),
+        };
+        let slice = Arc::new(open_slice.close().unwrap());
+        changes.push(Change::Slice { slice, credits: vec![credit], at: UnixMs(no) });
+    }
+    changes
+}
+
+#[test]
+fn credits_for_shares_are_listed_from_the_newest_on_and_from_any_place() {
+    let folder = tempfile::tempdir().unwrap();
+    open(folder.path()).apply(ShareSeq(1), &bought_slices()).unwrap();
+    let reader = Reader::open(folder.path()).unwrap();
+    let listed = |from: Option<u64>, limit: u64| {
+        let found = reader.slice_credits_of(AccountId(1), Cut { from, limit }).unwrap();
+        found.iter().map(|credit| (credit.net.units(), credit.position)).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(None, 9), [(3, 32), (2, 21), (1, 11)]);
+    assert_eq!(listed(None, 2), [(3, 32), (2, 21)]);
+    assert_eq!(listed(Some(21), 9), [(1, 11)]);
+    assert_eq!(listed(Some(11), 9), []);
+}
+
+#[test]
+fn a_page_of_slices_ends_early_where_they_have_many_rows_and_says_that_more_follow() {
+    let folder = tempfile::tempdir().unwrap();
+    open(folder.path()).apply(ShareSeq(1), &bought_slices()).unwrap();
+    let reader = Reader::open(folder.path()).unwrap();
+    let page = |from: Option<u64>, limit: u64, rows: usize| {
+        let cut = Cut { from, limit };
+        let (found, more) = reader.slices_before(POOL, ShareSeq(99), cut, rows).unwrap();
+        (found.iter().map(|found| found.slice.no.0).collect::<Vec<_>>(), more)
+    };
+    assert_eq!(page(None, 9, 99), (vec![3, 2, 1], false));
+    assert_eq!(page(None, 2, 99), (vec![3, 2], true));
+    assert_eq!(page(None, 9, 2), (vec![3], true), "its two rows are enough");
+    assert_eq!(page(None, 9, 1), (vec![3], true), "one at least");
+    assert_eq!(page(Some(3), 9, 2), (vec![2, 1], false));
+}
+
+#[test]
+fn a_store_of_the_schema_before_is_brought_to_this_one_and_lists_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut changes = bought_slices();
+    changes.push(Change::Reward { reward: Box::new(reward()), round_work: 5, at: UnixMs(6) });
+    open(folder.path()).apply(ShareSeq(1), &changes).unwrap();
+    let look = || {
+        let reader = Reader::open(folder.path()).unwrap();
+        let of_blocks = reader.block_credits(AccountId(2), Cut::first(9)).unwrap();
+        (of_blocks, reader.slice_credits_of(AccountId(1), Cut::first(9)).unwrap())
+    };
+    let before = look();
+    assert_eq!(before.0.iter().map(|credit| credit.position).collect::<Vec<_>>(), [3]);
+    let db = rusqlite::Connection::open(folder.path().join("adit.db")).unwrap();
+    db.execute_batch(
+        "DROP INDEX split_rows_by_account; DROP INDEX slices_by_last; DROP INDEX payout_versions_shown; ALTER TABLE split_rows DROP COLUMN window_end;
+         CREATE INDEX split_rows_of_account ON split_rows (account); PRAGMA user_version = 1;",
+    )
+    .unwrap();
+    drop(db);
+    let older = Reader::open(folder.path()).unwrap();
+    assert!(older.reward(RewardId([9; 32])).unwrap().is_some(), "can be recomputed as it is");
+    drop(older);
+    drop(open(folder.path()));
+    assert_eq!(look(), before);
 }
 
 #[test]

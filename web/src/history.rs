@@ -1,19 +1,24 @@
 //! What machines, accounts and pools did: totals, rates, and charts, gathered from the meters every few seconds.
 //!
+//! Whoever looks sees everything as it was at the last sample, and holds up nobody: neither the sampler nor others who look.
+//!
 //! Invariant: for people only. It may lose the last minutes in a crash; no money is reckoned from it.
 
 mod machines;
 mod series;
+pub mod shown;
 
 pub use series::{Point, Range};
+pub use shown::Shown;
 
 use crate::db::{Db, DbError};
 use crate::rates::Rates;
-use accounting::{AccountId, PoolId, UnixMs, WorkerId};
+use accounting::{AccountId, Identity, PoolId, UnixMs, WorkerId};
+use arc_swap::ArcSwap;
 use pool::observe::{Counts, Machine, Observatory};
 use series::{Bucket, Row};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How often the meters are read.
@@ -24,17 +29,24 @@ const LISTED_MS: u64 = 7 * 24 * 3600 * 1000;
 const IDLE_MS: u64 = 3600 * 1000;
 /// Who had a share within this is mining.
 pub const ACTIVE_MS: u64 = 10 * 60 * 1000;
+/// Rows written in one go: others who use the database wait for no more.
+const ROWS_AT_ONCE: usize = 200;
+/// And between two goes it is left to others.
+const BETWEEN_GOES: Duration = Duration::from_millis(1);
 
 /// Everything remembered.
 pub struct History {
     db: Db,
-    known: RwLock<Known>,
+    /// The sampler's own.
+    known: Mutex<Known>,
+    /// The same at the last sample, for whoever looks.
+    shown: ArcSwap<Shown>,
 }
 
 #[derive(Default)]
 struct Known {
-    machines: HashMap<Machine, Track>,
-    accounts: HashMap<(PoolId, AccountId), AccountTrack>,
+    machines: HashMap<Machine, Gauge>,
+    accounts: BTreeMap<(PoolId, AccountId), AccountTrack>,
     pools: BTreeMap<PoolId, PoolTrack>,
     sampled_at: Option<UnixMs>,
     noted_at: UnixMs,
@@ -44,17 +56,24 @@ struct Known {
 #[derive(Debug, Clone, Default)]
 pub struct Track {
     /// Everything it did that was ever noted, this process's part included.
-    pub total: Total,
+    pub total: Arc<Total>,
     /// Its work a second.
     pub rates: Rates,
     /// Open connections.
     pub connections: u32,
+}
+
+/// What a machine's track is made from.
+#[derive(Debug, Default)]
+struct Gauge {
+    machine: Option<Arc<Machine>>,
+    track: Track,
     /// Has it a meter?
     seen: bool,
     /// What the meter said last.
     last: Total,
     /// What was noted before the meter began.
-    base: Total,
+    base: Arc<Total>,
 }
 
 /// What a machine did.
@@ -63,7 +82,7 @@ pub struct Total {
     /// Its numbers, once a share of it was accepted.
     pub ids: Option<(AccountId, WorkerId)>,
     /// As its owner writes the account.
-    pub display: Box<str>,
+    pub display: Arc<str>,
     /// What it says it is.
     pub agent: Box<str>,
     /// Accepted shares.
@@ -88,7 +107,7 @@ pub struct Total {
 #[derive(Debug, Clone, Default)]
 pub struct AccountTrack {
     /// As its owner writes it.
-    pub display: Box<str>,
+    pub display: Arc<str>,
     /// Its work a second.
     pub rates: Rates,
     /// Accepted shares.
@@ -134,39 +153,42 @@ impl History {
     pub fn open(db: Db, now: UnixMs) -> Result<Self, DbError> {
         let since = UnixMs(now.0.saturating_sub(LISTED_MS));
         let machines = db.now(|sql| machines::load(sql, since, now))?;
-        let mut known = Known { machines, noted_at: now, ..Known::default() };
+        let noted = machines.into_iter().map(|(machine, track)| (machine, Gauge::noted(track)));
+        let mut known = Known { machines: noted.collect(), noted_at: now, ..Known::default() };
         known.add_up();
-        Ok(History { db, known: RwLock::new(known) })
+        let shown = ArcSwap::from_pointee(known.show());
+        Ok(History { db, known: Mutex::new(known), shown })
     }
 
-    /// Reads all meters.
+    /// Reads all meters. Takes a while where there are many: for a thread that may block.
     pub fn sample(&self, noise: &Observatory, now: UnixMs) {
         let meters = noise.all();
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known();
         let since = known.sampled_at.replace(now).unwrap_or(now);
         let seconds = now.0.saturating_sub(since.0) as f64 / 1000.0;
         known.begin();
         let Known { machines, accounts, pools, .. } = &mut *known;
         for (machine, meter) in meters {
             let pool = machine.pool;
-            let track = machines.entry(machine).or_default();
-            let step = meter.look(|counts| track.advance(counts, seconds));
-            tally(accounts, pools, pool, track, &step, now);
+            let gauge = machines.entry(machine).or_default();
+            let step = meter.look(|counts| gauge.advance(counts, seconds));
+            tally(accounts, pools, pool, &gauge.track, &step, now);
         }
-        for (machine, track) in machines.iter_mut().filter(|(_, track)| !track.seen) {
-            track.connections = 0;
-            track.rates.add(0.0, seconds);
-            tally(accounts, pools, machine.pool, track, &Step::default(), now);
+        for (machine, gauge) in machines.iter_mut().filter(|(_, gauge)| !gauge.seen) {
+            gauge.track.connections = 0;
+            gauge.track.rates.add(0.0, seconds);
+            tally(accounts, pools, machine.pool, &gauge.track, &Step::default(), now);
         }
         known.end(seconds, now);
-        known.machines.retain(|_, track| {
+        known.machines.retain(|_, Gauge { track, seen, .. }| {
             // Who never had a share accepted is remembered by its meter alone.
             if track.total.ids.is_none() {
-                return track.seen;
+                return *seen;
             }
             track.connections > 0
                 || now.0 < track.total.last_share.max(track.total.since).0 + LISTED_MS
         });
+        self.shown.store(Arc::new(known.show()));
         drop(known);
         noise.forget_idle(UnixMs(now.0.saturating_sub(IDLE_MS)));
     }
@@ -176,29 +198,39 @@ impl History {
     /// # Errors
     /// When the database cannot be written: the charts lose what was to be written, and go on with what comes.
     pub fn note(&self, now: UnixMs, all: bool) -> Result<(), DbError> {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let rows = known.finished(now, all);
+        let mut known = self.known();
+        let rows = known.finished(all);
         let due = all || now.0 >= known.noted_at.0 + 600_000;
-        let machines = match due {
-            true => known.machines.iter().map(|(m, t)| (m.clone(), t.clone())).collect(),
-            false => Vec::new(),
-        };
         if due {
             known.noted_at = now;
         }
         drop(known);
-        if rows.is_empty() && machines.is_empty() {
+        for some in rows.chunks(ROWS_AT_ONCE) {
+            self.db.now(|sql| {
+                let tx = sql.transaction()?;
+                series::write(&tx, some)?;
+                tx.commit()?;
+                // While nobody else can read: a chart has each step once.
+                some.iter().for_each(Row::is_written);
+                Ok(())
+            })?;
+            std::thread::sleep(BETWEEN_GOES);
+        }
+        if !due {
             return Ok(());
         }
+        let machines: Vec<_> = self.shown().machines().cloned().collect();
+        for some in machines.chunks(ROWS_AT_ONCE) {
+            self.db.now(|sql| {
+                let tx = sql.transaction()?;
+                machines::write(&tx, some, now)?;
+                tx.commit()
+            })?;
+            std::thread::sleep(BETWEEN_GOES);
+        }
         self.db.now(|sql| {
-            let tx = sql.transaction()?;
-            series::write(&tx, &rows)?;
-            machines::write(&tx, &machines, now)?;
-            if due {
-                series::forget(&tx, now)?;
-                machines::forget(&tx, UnixMs(now.0.saturating_sub(LISTED_MS)))?;
-            }
-            tx.commit()
+            series::forget(sql, now)?;
+            machines::forget(sql, UnixMs(now.0.saturating_sub(LISTED_MS)))
         })
     }
 
@@ -213,49 +245,22 @@ impl History {
         Ok(newest.map(|at_s| UnixMs(at_s.unsigned_abs() * 1000)))
     }
 
+    /// Everything as it was at the last sample.
+    #[must_use]
+    pub fn shown(&self) -> Arc<Shown> {
+        self.shown.load_full()
+    }
+
     /// A pool's rates and counts.
     #[must_use]
     pub fn pool(&self, pool: PoolId) -> PoolTrack {
-        self.read(|known| known.pools.get(&pool).cloned().unwrap_or_default())
+        self.shown.load().pool(pool).cloned().unwrap_or_default()
     }
 
     /// An account's rates and counts in a pool.
     #[must_use]
     pub fn account(&self, pool: PoolId, account: AccountId) -> Option<AccountTrack> {
-        self.read(|known| known.accounts.get(&(pool, account)).cloned())
-    }
-
-    /// Every account of a pool.
-    #[must_use]
-    pub fn accounts(&self, pool: PoolId) -> Vec<(AccountId, AccountTrack)> {
-        self.read(|known| {
-            let own = known.accounts.iter().filter(|((of, _), _)| *of == pool);
-            own.map(|((_, id), track)| (*id, track.clone())).collect()
-        })
-    }
-
-    /// The machines of whom `is_whose` says yes to, with their pools and names.
-    #[must_use]
-    pub fn machines(&self, is_whose: impl Fn(&Machine) -> bool) -> Vec<(Machine, Track)> {
-        self.read(|known| {
-            let own = known.machines.iter().filter(|(machine, _)| is_whose(machine));
-            own.map(|(machine, track)| (machine.clone(), track.clone())).collect()
-        })
-    }
-
-    /// Machines that are connected, and machines that are not.
-    #[must_use]
-    pub fn presence(&self) -> (usize, usize) {
-        self.read(|known| {
-            let here = known.machines.values().filter(|track| track.connections > 0).count();
-            (here, known.machines.len() - here)
-        })
-    }
-
-    /// How many machines are known.
-    #[must_use]
-    pub fn machine_count(&self) -> usize {
-        self.read(|known| known.machines.len())
+        self.shown.load().account(pool, account).cloned()
     }
 
     /// A chart: of a pool, or of one account in it.
@@ -270,20 +275,25 @@ impl History {
         now: UnixMs,
     ) -> Result<Vec<Point>, DbError> {
         let key = (pool, account.unwrap_or_default());
-        let mut points = self.db.run(move |sql| series::read(sql, key, range, now)).await?;
         let step = range.step_s(account.is_some());
-        let open = self.read(|known| match account {
-            Some(account) => {
-                known.accounts.get(&(pool, account)).and_then(|a| a.gathering.get(&step).cloned())
-            }
-            None => known.pools.get(&pool).and_then(|p| p.gathering.get(&step).cloned()),
-        });
-        series::complete(&mut points, open, range, step, now);
-        Ok(points)
+        let shown = self.shown();
+        self.db
+            .run(move |sql| {
+                let mut points = series::read(sql, key, range, now)?;
+                let open = match account {
+                    Some(account) => shown.account(pool, account).map(|own| &own.gathering),
+                    None => shown.pool(pool).map(|own| &own.gathering),
+                };
+                let open = open.and_then(|gathering| gathering.get(&step)).map(Bucket::unwritten);
+                series::complete(&mut points, open, range, step, now);
+                Ok(points)
+            })
+            .await
     }
 
-    fn read<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
-        look(&self.known.read().unwrap_or_else(PoisonError::into_inner))
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // Sums that are made anew at each sample: a thread that went down half way leaves nothing that lasts.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -299,7 +309,7 @@ impl Total {
     fn of(counts: &Counts) -> Self {
         Total {
             ids: counts.ids,
-            display: counts.display.clone(),
+            display: (&*counts.display).into(),
             agent: counts.agent.clone(),
             shares: counts.shares,
             work: counts.work as f64,
@@ -341,15 +351,21 @@ impl Total {
 }
 
 impl Track {
-    fn noted(base: Total, rates: Rates) -> Self {
-        Track { total: base.clone(), rates, base, ..Track::default() }
+    fn noted(total: Total, rates: Rates) -> Self {
+        Track { total: Arc::new(total), rates, connections: 0 }
+    }
+}
+
+impl Gauge {
+    fn noted(track: Track) -> Self {
+        Gauge { base: track.total.clone(), track, ..Gauge::default() }
     }
 
     fn advance(&mut self, counts: &Counts, seconds: f64) -> Step {
         let refused = counts.rejected.iter().map(|(_, count)| count).sum::<u64>();
         if counts.shares < self.last.shares || refused < self.last.refused() {
             // Its meter was dropped and made anew.
-            self.base = self.total.clone();
+            self.base = self.track.total.clone();
             self.last = Total::default();
         }
         let step = Step {
@@ -357,18 +373,18 @@ impl Track {
             work: (counts.work as f64 - self.last.work).max(0.0),
             rejected: refused - self.last.refused(),
         };
-        self.rates.add(step.work, seconds);
-        (self.connections, self.seen) = (counts.connections, true);
+        self.track.rates.add(step.work, seconds);
+        (self.track.connections, self.seen) = (counts.connections, true);
         if step.shares > 0 || step.rejected > 0 {
             self.last = Total::of(counts);
-            self.total = self.base.plus(&self.last);
+            self.track.total = Arc::new(self.base.plus(&self.last));
         }
         step
     }
 }
 
 fn tally(
-    accounts: &mut HashMap<(PoolId, AccountId), AccountTrack>,
+    accounts: &mut BTreeMap<(PoolId, AccountId), AccountTrack>,
     pools: &mut BTreeMap<PoolId, PoolTrack>,
     pool: PoolId,
     track: &Track,
@@ -399,7 +415,7 @@ fn tally(
 impl Known {
     /// The rates of accounts and pools, from those of the machines.
     fn add_up(&mut self) {
-        for (machine, track) in &self.machines {
+        for (machine, Gauge { track, .. }) in &self.machines {
             self.pools.entry(machine.pool).or_default().rates.join(&track.rates);
             if let Some((account, _)) = track.total.ids {
                 let own = self.accounts.entry((machine.pool, account)).or_default();
@@ -411,7 +427,7 @@ impl Known {
 
     /// Sums that are made anew at each sample.
     fn begin(&mut self) {
-        self.machines.values_mut().for_each(|track| track.seen = false);
+        self.machines.values_mut().for_each(|gauge| gauge.seen = false);
         for account in self.accounts.values_mut() {
             (account.shares, account.rejected, account.active) = (0, 0, 0);
             account.gathering.values_mut().for_each(Bucket::begin);
@@ -441,16 +457,28 @@ impl Known {
         self.accounts.retain(|_, own| own.last_share.0 + LISTED_MS > now.0);
     }
 
-    /// Buckets whose time is over, taken out.
-    fn finished(&mut self, now: UnixMs, all: bool) -> Vec<Row> {
+    /// Steps that are over and not written yet; with `all`, what has been gathered so far too.
+    fn finished(&mut self, all: bool) -> Vec<Row> {
         let mut rows = Vec::new();
         for (pool, track) in &mut self.pools {
-            series::finish(&mut track.gathering, (*pool, AccountId(0)), now, all, &mut rows);
+            series::finish(&mut track.gathering, (*pool, AccountId(0)), all, &mut rows);
         }
         for (key, track) in &mut self.accounts {
-            series::finish(&mut track.gathering, *key, now, all, &mut rows);
+            series::finish(&mut track.gathering, *key, all, &mut rows);
         }
         rows
+    }
+
+    /// A copy for whoever looks.
+    fn show(&mut self) -> Shown {
+        let mut machines: HashMap<Arc<Identity>, Vec<(Arc<Machine>, Track)>> =
+            HashMap::with_capacity(self.accounts.len());
+        for (machine, gauge) in &mut self.machines {
+            let named = gauge.machine.get_or_insert_with(|| Arc::new(machine.clone()));
+            let own = machines.entry(machine.identity.clone()).or_default();
+            own.push((named.clone(), gauge.track.clone()));
+        }
+        Shown::of(machines, self.accounts.clone(), self.pools.clone(), self.sampled_at)
     }
 }
 

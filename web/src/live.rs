@@ -96,6 +96,20 @@ struct Update {
     lists: u64,
 }
 
+/// What an account's values follow: the meters, read every few seconds, and what blocks and payouts there are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Moment {
+    sampled_at: Option<UnixMs>,
+    lists: u64,
+}
+
+impl Moment {
+    fn of(site: &Site) -> Self {
+        let sampled_at = site.history.shown().sampled_at();
+        Moment { sampled_at, lists: lists_number(&site.pool.view()) }
+    }
+}
+
 /// A stream's place.
 pub struct Seat;
 
@@ -119,10 +133,13 @@ async fn stream(State(site): State<Arc<Site>>, Query(about): Query<About>) -> Re
     let (send, receive) = mpsc::channel::<Result<Event, std::convert::Infallible>>(4);
     tokio::spawn(async move {
         let _seat = seat;
-        let mut last: Option<Update> = None;
+        let (mut last, mut looked): (Option<Update>, Option<Moment>) = (None, None);
         loop {
-            if let Some(update) = look(&site, &about).await.filter(|new| last.as_ref() != Some(new))
-            {
+            let moment = Moment::of(&site);
+            // An account's values are read from the store: not again while they are the same.
+            let is_new = about.account.is_none() || looked.replace(moment) != Some(moment);
+            let update = if is_new { look(&site, &about).await } else { None };
+            if let Some(update) = update.filter(|new| last.as_ref() != Some(new)) {
                 let Ok(event) = Event::default().event("update").json_data(&update) else { return };
                 if send.send(Ok(event)).await.is_err() {
                     return;

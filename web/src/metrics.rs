@@ -433,7 +433,7 @@ impl Scrape {
         to.gauges("store_ok", "1 while the store takes writes", [(vec![], ok)])?;
         let waiting = self.0.notices_waiting() as f64;
         to.gauges("notices_waiting", "Notices that were not taken yet", [(vec![], waiting)])?;
-        let known = self.0.history.machine_count() as f64;
+        let known = self.0.history.shown().machine_count() as f64;
         to.gauges("web_machines_known", "Machines with a share in seven days", [(vec![], known)])?;
         let up = self.0.now().0.saturating_sub(outlook.started_at.0) as f64 / 1000.0;
         let backup = outlook.backups.as_ref().map(|backups| (vec![], backups.last_s()));

@@ -3,9 +3,10 @@
 //! Invariant: nothing of it is shown to others unless its owner asked for that.
 
 use crate::db::{Db, DbError};
+use crate::history::Shown;
+use crate::history::shown::Listed;
 use accounting::{AccountId, Identity, IdentityKind, UnixMs};
 use arc_swap::ArcSwap;
-use pool::observe::Machine;
 use rusqlite::{Connection, params};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -134,13 +135,17 @@ impl Profiles {
     }
 
     /// Learns the numbers of accounts from the machines at work.
-    pub fn learn<'a>(&self, machines: impl Iterator<Item = (&'a Machine, AccountId)>) {
+    pub fn learn(&self, shown: &Shown) {
         let known = self.known.load();
-        let found: Vec<(AccountId, Arc<Profile>)> = machines
-            .filter(|(_, account)| !known.by_account.contains_key(account))
-            .filter_map(|(m, account)| {
-                Some((account, known.by_identity.get(&*m.identity)?.clone()))
+        let number = |(_, track): &Listed| Some(track.total.ids?.0);
+        let found: Vec<(AccountId, Arc<Profile>)> = known
+            .by_identity
+            .values()
+            .filter_map(|profile| {
+                let account = shown.machines_of(&profile.identity).iter().find_map(number)?;
+                Some((account, profile.clone()))
             })
+            .filter(|(account, _)| !known.by_account.contains_key(account))
             .collect();
         if !found.is_empty() {
             self.known.rcu(|known| {

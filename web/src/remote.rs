@@ -99,7 +99,7 @@ impl Remote {
         self.get(&format!("api/v1/rewards/{block}/audit")).await
     }
 
-    /// A pool's slices before a number, newest first, as they stood at a place of the log.
+    /// Some of a pool's slices before a number, newest first, as they stood at a place of the log.
     ///
     /// # Errors
     /// See [`RemoteError`].
@@ -108,10 +108,10 @@ impl Remote {
         pool: u32,
         as_of: u64,
         before: u64,
-    ) -> Result<Vec<Slice>, RemoteError> {
+    ) -> Result<Rows<Slice>, RemoteError> {
         let path =
             format!("api/v1/pools/{pool}/slices?as_of={as_of}&cursor={before}&limit={ROWS_MAX}");
-        Ok(self.get::<Rows<Slice>>(&path).await?.rows)
+        self.get(&path).await
     }
 
     /// An account, by its address.

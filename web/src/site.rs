@@ -134,9 +134,7 @@ impl Site {
 
     /// Learns which accounts have profiles, from the machines at work.
     pub fn learn_profiles(&self) {
-        let machines = self.history.machines(|_| true);
-        let known = machines.iter().filter_map(|(m, track)| Some((m, track.total.ids?.0)));
-        self.profiles.learn(known);
+        self.profiles.learn(&self.history.shown());
     }
 
     /// Counts anew how often things happen.

@@ -192,15 +192,15 @@ impl Watch {
 
     /// Machines that fell silent, and machines and pools whose shares are refused.
     async fn judge(&mut self, site: &Arc<Site>, now: UnixMs) -> Result<Vec<Notice>, NoticeError> {
-        let machines = site.history.machines(|_| true);
+        let shown = site.history.shown();
         let (mut all, mut refused_of_all) = (0, 0);
         let mut letters: Vec<(Arc<Profile>, Notice)> = Vec::new();
         let mut counts = HashMap::new();
-        for (machine, track) in &machines {
+        for (machine, track) in shown.machines() {
             let (shares, refused) = (track.total.shares, track.total.refused());
-            let before = self.counts.get(machine).copied().unwrap_or((shares, refused));
+            let before = self.counts.get(&**machine).copied().unwrap_or((shares, refused));
             let (new, bad) = (shares.saturating_sub(before.0), refused.saturating_sub(before.1));
-            counts.insert(machine.clone(), (shares, refused));
+            counts.insert((**machine).clone(), (shares, refused));
             all += new + bad;
             refused_of_all += bad;
             let Some(owner) = site.profiles.of(&machine.identity) else { continue };

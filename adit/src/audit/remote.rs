@@ -227,10 +227,14 @@ impl<'v, 'a> Served<'v, 'a> {
                 Some((last, _)) if last.next() == no => no.0.saturating_add(AHEAD),
                 _ => no.0.saturating_add(1),
             };
-            let asked =
-                self.visitor.remote.slices(self.pool.0, self.as_of.0, newest.saturating_add(1));
-            for slice in self.visitor.runtime.block_on(asked)? {
-                self.known.insert(SliceNo(slice.no), slice);
+            let mut before = Some(newest.saturating_add(1));
+            // A page ends where its slices are large: the one wanted may be on a later one.
+            while let Some(asked) = before.filter(|_| !self.known.contains_key(&no)) {
+                let page = self.visitor.remote.slices(self.pool.0, self.as_of.0, asked);
+                let page = self.visitor.runtime.block_on(page)?;
+                let next = page.next.and_then(|next| next.parse().ok());
+                before = next.filter(|next| *next < asked && *next > no.0);
+                self.known.extend(page.rows.into_iter().map(|slice| (SliceNo(slice.no), slice)));
             }
         }
         Ok(self.known.get(&no).cloned())

@@ -24,6 +24,16 @@ const EVENTS: usize = 256;
 pub struct Latencies(Vec<u32>);
 
 impl Latencies {
+    /// Another's as well.
+    pub fn join(&mut self, other: &Latencies) {
+        self.0.extend_from_slice(&other.0);
+    }
+
+    /// How many.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// One more.
     pub fn note(&mut self, time: Duration) {
         self.0.push(u32::try_from(time.as_micros()).unwrap_or(u32::MAX));
@@ -54,8 +64,8 @@ impl Connection {
     ///
     /// # Errors
     /// When the pool does not play along.
-    pub fn open(pool: SocketAddr, n: usize, shares: usize) -> anyhow::Result<Self> {
-        let (stream, mut session, work) = greeted(pool, n)?;
+    pub fn open(pool: SocketAddr, greeting: Greeting, shares: usize) -> anyhow::Result<Self> {
+        let (stream, mut session, work) = greeted(pool, greeting)?;
         let mut own = Connection {
             stream,
             lines: Vec::with_capacity(shares * 140),
@@ -156,11 +166,14 @@ impl Connection {
 }
 
 /// Connects and greets; gives the first work.
-fn greeted(pool: SocketAddr, n: usize) -> anyhow::Result<(TcpStream, Session, Arc<Work>)> {
+fn greeted(
+    pool: SocketAddr,
+    greeting: Greeting,
+) -> anyhow::Result<(TcpStream, Session, Arc<Work>)> {
     let mut stream = TcpStream::connect(pool)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-    let mut session = Session::new(greeting(n), Algorithm::Sha256d, None);
+    let mut session = Session::new(greeting, Algorithm::Sha256d, None);
     stream.write_all(format!("{}\n", session.hello().join("\n")).as_bytes())?;
     let mut lines = BufReader::new(stream.try_clone()?);
     let (mut work, mut authorized) = (None, false);
@@ -183,14 +196,24 @@ fn greeted(pool: SocketAddr, n: usize) -> anyhow::Result<(TcpStream, Session, Ar
     Ok((stream, session, work.context("there is work")?))
 }
 
+/// The address of an account of the bench, from 0.
+pub fn address(account: usize) -> String {
+    let mut key = [1u8; 32];
+    let number = u32::try_from(account).unwrap_or(u32::MAX);
+    key[28..].copy_from_slice(&number.to_be_bytes());
+    devnet::address_of(&Purse::of(key).script())
+}
+
 /// Who we say we are: a thousand accounts.
 pub fn greeting(n: usize) -> Greeting {
-    let mut key = [1u8; 32];
-    key[30] = (n % 1000 / 250) as u8;
-    key[31] = (n % 250) as u8 + 1;
+    greeting_of(format!("{}.{n}", address(n % 1000)))
+}
+
+/// What this user says.
+pub fn greeting_of(user: String) -> Greeting {
     Greeting {
         user_agent: "adit-bench".into(),
-        user: format!("{}.{n}", devnet::address_of(&Purse::of(key).script())),
+        user,
         password: "x".into(),
         suggest_difficulty: None,
         version_rolling: false,

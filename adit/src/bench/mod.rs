@@ -1,4 +1,5 @@
-//! `adit bench stratum`: what this pool does on this machine, as one JSON line.
+//! `adit bench`: what this pool does on this machine, as one JSON line. This file is `adit bench stratum`; [`web`] is the
+//! other.
 //!
 //! The pool is a process of its own, on an embedded chain whose template has 3000 transactions; its processor time is what
 //! the kernel counted for its threads. Shares are mined in advance, at the smallest difficulty, with each connection's own
@@ -7,13 +8,16 @@
 //! Invariant: nothing is estimated; what could not be measured ends the bench with an error.
 
 mod connection;
+mod cpu;
 mod fanout;
 mod pool;
 mod sync;
+pub mod web;
 
 use crate::cli::BenchArgs;
-use connection::{Connection, Latencies};
-use pool::BenchPool;
+use connection::{Connection, Latencies, greeting};
+use cpu::Cpu;
+use pool::{BenchPool, Ground, Plan};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -35,7 +39,8 @@ const WARM_UP: Duration = Duration::from_millis(500);
 pub fn stratum(args: &BenchArgs) -> anyhow::Result<()> {
     crate::run::raise_file_limit();
     let span = Duration::from_secs(args.seconds.max(1));
-    let pool = BenchPool::start(args.data.as_deref())?;
+    let ground = Ground::lay(args.data.as_deref(), &Plan::default())?;
+    let pool = BenchPool::start(ground)?;
 
     let pipelined = busy(&pool, PIPELINE, span)?;
     let single = busy(&pool, 1, span)?;
@@ -59,7 +64,7 @@ pub fn stratum(args: &BenchArgs) -> anyhow::Result<()> {
             "fanout_10k_ms": round(idle.tip_to_last_ms - idle.tip_to_first_ms, 2),
             "rss_per_connection_bytes": idle.rss_per_connection,
             "connections": idle.connections,
-            "template_transactions": pool::TRANSACTIONS,
+            "template_transactions": Plan::default().transactions,
             "durable": true,
         })
     );
@@ -75,7 +80,7 @@ fn round(value: f64, decimals: i32) -> f64 {
 struct Load {
     accepted: usize,
     took: Duration,
-    cpu: Duration,
+    cpu: Cpu,
     latencies: Latencies,
 }
 
@@ -85,7 +90,7 @@ impl Load {
     }
 
     fn cpu_us_per_share(&self) -> f64 {
-        self.cpu.as_secs_f64() * 1e6 / self.accepted.max(1) as f64
+        self.cpu.pool.as_secs_f64() * 1e6 / self.accepted.max(1) as f64
     }
 }
 
@@ -94,9 +99,9 @@ fn busy(pool: &BenchPool, depth: usize, span: Duration) -> anyhow::Result<Load> 
     let shares = RATE_MAX / BUSY * (span + WARM_UP).as_secs_f64().ceil() as usize;
     let mut connections = open(pool, BUSY, shares)?;
     connection::pump(&mut connections, depth, WARM_UP)?;
-    let (cpu, began) = (pool.cpu()?, Instant::now());
+    let (cpu, began) = (pool.count_cpu()?, Instant::now());
     let (accepted, latencies) = connection::pump(&mut connections, depth, span)?;
-    Ok(Load { accepted, took: began.elapsed(), cpu: pool.cpu()? - cpu, latencies })
+    Ok(Load { accepted, took: began.elapsed(), cpu: cpu.stop()?, latencies })
 }
 
 struct Paced {
@@ -111,12 +116,22 @@ fn paced(pool: &BenchPool, span: Duration) -> anyhow::Result<Paced> {
     let mut connections = open(pool, count, each)?;
     connection::pace(&mut connections, per_s, WARM_UP)?;
     let probe = sync::Probe::start(pool.folder())?;
-    let (cpu, began) = (pool.cpu()?, Instant::now());
-    let (accepted, latencies) = connection::pace(&mut connections, per_s, span)?;
-    let load = Load { accepted, took: began.elapsed(), cpu: pool.cpu()? - cpu, latencies };
+    let load = steady(pool, &mut connections, per_s, span)?;
     Ok(Paced { load, syncs: probe.stop()? })
 }
 
+/// So many shares a second, and what the pool did for them.
+fn steady(
+    pool: &BenchPool,
+    connections: &mut [Connection],
+    per_s: f64,
+    span: Duration,
+) -> anyhow::Result<Load> {
+    let (cpu, began) = (pool.count_cpu()?, Instant::now());
+    let (accepted, latencies) = connection::pace(connections, per_s, span)?;
+    Ok(Load { accepted, took: began.elapsed(), cpu: cpu.stop()?, latencies })
+}
+
 fn open(pool: &BenchPool, count: usize, shares: usize) -> anyhow::Result<Vec<Connection>> {
-    (0..count).map(|n| Connection::open(pool.address(), n, shares)).collect()
+    (0..count).map(|n| Connection::open(pool.address(), greeting(n), shares)).collect()
 }

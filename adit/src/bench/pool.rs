@@ -1,36 +1,59 @@
 //! The pool under measurement: a process of its own, on a chain in this one.
 
+use super::cpu::Counting;
 use anyhow::{Context, bail};
 use devnet::{Devnet, Options, Params};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
 
-/// Transactions in the template: 12 merkle branches.
-pub const TRANSACTIONS: usize = 3000;
-/// Blocks take this many hashes: enough that shares, which take four, are hardly ever blocks (those are left out), and few
-/// enough to mine the chain that the template's transactions come from.
-const HASHES_PER_BLOCK: u64 = 1 << 12;
 /// How long the pool may take to listen.
-const START_LIMIT: Duration = Duration::from_secs(30);
+const START_LIMIT: Duration = Duration::from_secs(120);
 
-/// A running pool and its chain.
-pub struct BenchPool {
-    child: Child,
-    address: SocketAddr,
-    folder: PathBuf,
-    temporary: bool,
-    devnet: Devnet,
-    _runtime: tokio::runtime::Runtime,
+/// What the pool stands on.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The chain's rules.
+    pub params: Params,
+    /// Transactions in the template.
+    pub transactions: usize,
+    /// Are the chain's blocks kept in the folder, for the next time?
+    pub keeps_blocks: bool,
+    /// Are there pages?
+    pub serves_pages: bool,
 }
 
-impl BenchPool {
-    /// Starts both; in a temporary folder unless one is named.
+impl Default for Plan {
+    /// 3000 transactions are 12 merkle branches. Blocks take 4096 hashes: enough that shares, which take four, are hardly ever
+    /// blocks (those are left out), and few enough to mine the chain that the template's transactions come from.
+    fn default() -> Self {
+        Plan {
+            params: Params::with_hashes_per_block(1 << 12),
+            transactions: 3000,
+            keeps_blocks: false,
+            serves_pages: false,
+        }
+    }
+}
+
+/// A folder with a configuration, and the chain it is about.
+pub struct Ground {
+    folder: PathBuf,
+    temporary: bool,
+    address: SocketAddr,
+    pages: Option<SocketAddr>,
+    devnet: Devnet,
+    runtime: Runtime,
+}
+
+impl Ground {
+    /// Prepares both; in a temporary folder unless one is named.
     ///
     /// # Errors
-    /// When the pool does not start.
-    pub fn start(data: Option<&Path>) -> anyhow::Result<Self> {
+    /// When the folder or the chain cannot be used.
+    pub fn lay(data: Option<&Path>, plan: &Plan) -> anyhow::Result<Self> {
         let (folder, temporary) = match data {
             Some(folder) => (folder.to_owned(), false),
             None => (std::env::temp_dir().join(format!("adit-bench-{}", std::process::id())), true),
@@ -39,19 +62,22 @@ impl BenchPool {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let options = Options {
-            params: Params::with_hashes_per_block(HASHES_PER_BLOCK),
+            params: plan.params.clone(),
             listen: "127.0.0.1:0".parse()?,
             user: "bench".into(),
             password: "bench".into(),
-            blocks: None,
+            blocks: plan.keeps_blocks.then(|| folder.join("chain")),
         };
         let devnet = runtime.block_on(Devnet::start(options))?;
-        eprintln!("filling the chain's mempool with {TRANSACTIONS} transactions");
-        devnet.fill_mempool(TRANSACTIONS);
+        if plan.transactions > 0 {
+            eprintln!("filling the chain's mempool with {} transactions", plan.transactions);
+            devnet.fill_mempool(plan.transactions);
+        }
         let address = free_address()?;
-        let config = folder.join("adit.toml");
-        std::fs::write(&config, configuration(&devnet, address)?)?;
-        let key = folder.join("pool.key");
+        let pages = plan.serves_pages.then(free_address).transpose()?;
+        let ground = Ground { folder, temporary, address, pages, devnet, runtime };
+        std::fs::write(ground.config(), configuration(&ground.devnet, address, pages)?)?;
+        let key = ground.folder.join("pool.key");
         if !key.exists() {
             let coin = stratum::coin::Coin::new(
                 stratum::coin::Family::Bitcoin,
@@ -59,25 +85,71 @@ impl BenchPool {
             )?;
             stratum::treasury::key::create(&key, coin)?;
         }
+        Ok(ground)
+    }
+
+    /// The configuration's file.
+    pub fn config(&self) -> PathBuf {
+        self.folder.join("adit.toml")
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The chain.
+    pub fn devnet(&self) -> &Devnet {
+        &self.devnet
+    }
+
+    /// What the chain's node runs on.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        if self.temporary
+            && let Err(error) = std::fs::remove_dir_all(&self.folder)
+        {
+            tracing::error!(%error, "the bench's folder stays");
+        }
+    }
+}
+
+/// A running pool and its chain.
+pub struct BenchPool {
+    child: Child,
+    ground: Ground,
+}
+
+impl BenchPool {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When the pool does not start.
+    pub fn start(ground: Ground) -> anyhow::Result<Self> {
         let child = Command::new(std::env::current_exe()?)
             .args(["run", "--config"])
-            .arg(&config)
+            .arg(ground.config())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()?;
-        let mut pool = BenchPool { child, address, folder, temporary, devnet, _runtime: runtime };
+        let mut pool = BenchPool { child, ground };
         pool.wait_until_it_listens()?;
         Ok(pool)
     }
 
     fn wait_until_it_listens(&mut self) -> anyhow::Result<()> {
         let began = Instant::now();
-        while TcpStream::connect(self.address).is_err() {
+        while TcpStream::connect(self.address()).is_err() {
             if let Some(status) = self.child.try_wait()? {
                 bail!("the pool ended with {status}");
             }
             if began.elapsed() > START_LIMIT {
-                bail!("the pool does not listen on {}", self.address);
+                bail!("the pool does not listen on {}", self.address());
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -86,39 +158,40 @@ impl BenchPool {
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.ground.address
+    }
+
+    /// Where its pages are.
+    ///
+    /// # Errors
+    /// When it serves none.
+    pub fn pages(&self) -> anyhow::Result<SocketAddr> {
+        self.ground.pages.context("this pool serves no pages")
     }
 
     /// Where its store is.
     pub fn folder(&self) -> &Path {
-        &self.folder
+        self.ground.folder()
     }
 
     /// A block ready to be submitted, so that mining it is not part of what is measured.
     pub fn prepare_tip(&self) -> impl FnOnce() + use<'_> {
-        let assembled = self.devnet.look(|chain| {
+        let assembled = self.ground.devnet.look(|chain| {
             let now = std::time::SystemTime::now()
                 .duration_since(std::time::UNIX_EPOCH)
                 .unwrap_or_default();
             chain.assemble(&devnet::nobody(), u32::MAX, now.as_secs())
         });
         let block = devnet::template::solve(assembled);
-        move || drop(self.devnet.submit(block))
+        move || drop(self.ground.devnet.submit(block))
     }
 
-    /// Processor time of all its threads so far, as the kernel counts it.
+    /// Counts processor time from now on.
     ///
     /// # Errors
     /// When the kernel does not say.
-    pub fn cpu(&self) -> anyhow::Result<Duration> {
-        let mut total = 0;
-        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let text = std::fs::read_to_string(task?.path().join("schedstat"))?;
-            let ns: u64 =
-                text.split_whitespace().next().context("schedstat has three fields")?.parse()?;
-            total += ns;
-        }
-        Ok(Duration::from_nanos(total))
+    pub fn count_cpu(&self) -> anyhow::Result<Counting> {
+        Counting::start(self.child.id())
     }
 
     /// Resident memory in bytes.
@@ -141,11 +214,6 @@ impl Drop for BenchPool {
         if let Err(error) = self.child.kill().and_then(|()| self.child.wait().map(drop)) {
             tracing::error!(%error, "the pool under measurement does not end");
         }
-        if self.temporary
-            && let Err(error) = std::fs::remove_dir_all(&self.folder)
-        {
-            tracing::error!(%error, "the bench's folder stays");
-        }
     }
 }
 
@@ -154,9 +222,16 @@ fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
-fn configuration(devnet: &Devnet, listen: SocketAddr) -> anyhow::Result<String> {
+fn configuration(
+    devnet: &Devnet,
+    listen: SocketAddr,
+    pages: Option<SocketAddr>,
+) -> anyhow::Result<String> {
     let genesis = devnet.look(|chain| chain.hash_at(0)).context("a chain has a first block")?;
     let node = devnet.address();
+    let web = pages.map_or_else(String::new, |pages| {
+        format!("[web]\nlisten = \"{pages}\"\ntitle = \"Bench\"\n")
+    });
     Ok(format!(
         r#"
 data_dir = "store"
@@ -169,10 +244,13 @@ genesis = "{genesis}"
 refresh = "50s"
 nodes = [{{ rpc = "{node}", user = "bench", password = "bench" }}]
 wallet = {{ kind = "hot", key_file = "pool.key", birthday = 0 }}
+[assets.btc.payouts]
+interval = "6h"
 [[pools]]
 name = "bench"
 asset = "btc"
 scheme = "pplns"
+fee_percent = 1.0
 [[pools.ports]]
 listen = "{listen}"
 start_difficulty = 0.000000001
@@ -180,6 +258,6 @@ min_difficulty = 0.000000001
 max_difficulty = 0.000000001
 max_connections_per_address = 100000
 max_requests_per_second = 1000000
-"#
+{web}"#
     ))
 }

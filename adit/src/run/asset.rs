@@ -84,6 +84,22 @@ pub async fn open_treasury(
     }
 }
 
+/// Says which balances of the store in this folder do not follow from the transfers.
+pub fn fold_check(folder: &Path) -> FoldCheck {
+    let folder = folder.to_owned();
+    Arc::new(move || {
+        let reader = Reader::open(&folder).map_err(|error| error.to_string())?;
+        let differences = reader.fold_differences().map_err(|error| error.to_string())?;
+        let tell = |d: &store::sqlite::FoldDifference| {
+            format!(
+                "{} of asset {}: kept {:?}, recomputed {:?}",
+                d.kind, d.asset, d.cached, d.folded
+            )
+        };
+        Ok(differences.iter().map(tell).collect())
+    })
+}
+
 /// Starts the cashier.
 pub async fn open(
     asset: &AssetSettings,
@@ -97,18 +113,7 @@ pub async fn open(
     let wanted = name.clone();
     let id = pool.order(move |books, _, _| Ok(books.asset_named(&wanted))).await?;
     let id = id.with_context(|| format!("asset \"{name}\" has no number; this is a bug"))?;
-    let folder = folder.to_owned();
-    let check: FoldCheck = Arc::new(move || {
-        let reader = Reader::open(&folder).map_err(|error| error.to_string())?;
-        let differences = reader.fold_differences().map_err(|error| error.to_string())?;
-        let tell = |d: &store::sqlite::FoldDifference| {
-            format!(
-                "{} of asset {}: kept {:?}, recomputed {:?}",
-                d.kind, d.asset, d.cached, d.folded
-            )
-        };
-        Ok(differences.iter().map(tell).collect())
-    });
+    let check = fold_check(folder);
     let clock: Arc<dyn Clock> = Arc::new(pool::SystemClock);
     let script = treasury.script();
     let address =

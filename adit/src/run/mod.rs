@@ -9,7 +9,7 @@ mod outlook;
 mod pages;
 mod port;
 
-pub use asset::Counter;
+pub use asset::{Counter, fold_check};
 pub use pages::Pages;
 pub use port::{OpenPort, acceptor};
 

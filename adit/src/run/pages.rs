@@ -188,17 +188,22 @@ async fn sample(site: Arc<Site>, cancel: CancellationToken) {
             () = cancel.cancelled() => true,
             _ = turns.tick() => false,
         };
-        site.history.sample(site.pool.noise(), site.now());
-        site.learn_profiles();
-        if stopping || noted.elapsed() >= NOTE_EVERY {
+        let is_due = stopping || noted.elapsed() >= NOTE_EVERY;
+        if is_due {
             noted = tokio::time::Instant::now();
-            let (own, now) = (site.clone(), site.now());
-            let noting = tokio::task::spawn_blocking(move || own.history.note(now, stopping));
-            match noting.await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(%error, "charts are not written"),
-                Err(error) => tracing::warn!(%error, "charts are not written"),
-            }
+        }
+        // Tens of thousands of machines take a while, and pages are answered meanwhile.
+        let own = site.clone();
+        let looking = tokio::task::spawn_blocking(move || {
+            let now = own.now();
+            own.history.sample(own.pool.noise(), now);
+            own.learn_profiles();
+            if is_due { own.history.note(now, stopping) } else { Ok(()) }
+        });
+        match looking.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "charts are not written"),
+            Err(error) => tracing::warn!(%error, "charts are not written"),
         }
         if stopping {
             return;

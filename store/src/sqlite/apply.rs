@@ -220,9 +220,10 @@ fn reward(tx: &Connection, r: &Reward, round_work: u128, at: UnixMs) -> rusqlite
             gross,
             row.fee_bps.points(),
             fee,
-            net
+            net,
+            int(r.window_end.0)?
         ];
-        run(tx, "INSERT INTO split_rows VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)?;
+        run(tx, "INSERT INTO split_rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)?;
     }
     Ok(known)
 }

@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The schema this program writes.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 /// How long a commit waits for the checkpoint thread to let go before it is an error.
 const BUSY_MS: u64 = 10_000;
 
@@ -171,6 +171,9 @@ fn configure(db: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// What brings a file from each schema to the next, from 1 on.
+const STEPS: [&str; 1] = [include_str!("schema_2.sql")];
+
 /// Brings an older file to this program's schema, each step in a transaction of its own.
 fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     let found: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
@@ -181,6 +184,13 @@ fn migrate(db: &mut Connection) -> Result<(), StoreError> {
         let tx = db.transaction()?;
         tx.execute_batch(include_str!("schema.sql"))?;
         tx.pragma_update(None, "user_version", SCHEMA)?;
+        return Ok(tx.commit()?);
+    }
+    for (from, step) in (1..SCHEMA).zip(STEPS).skip_while(|(from, _)| *from < found) {
+        tracing::info!(from, "the store is brought to a newer schema; a large one takes minutes");
+        let tx = db.transaction()?;
+        tx.execute_batch(step)?;
+        tx.pragma_update(None, "user_version", from + 1)?;
         tx.commit()?;
     }
     Ok(())

@@ -53,9 +53,12 @@ impl Reader {
         let db = Connection::open_with_flags(path, flags)
             .map_err(|e| StoreError::Unavailable(format!("{}: {e}", path.display())))?;
         db.busy_timeout(Duration::from_secs(10))?;
+        // Pages and answers together ask more kinds of questions than are kept without saying so.
+        db.set_prepared_statement_cache_capacity(64);
         let found: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         match found {
-            SCHEMA => Ok(Reader { db }),
+            // What an older program wrote can be recomputed; the pool brings it to this schema when it starts.
+            1..=SCHEMA => Ok(Reader { db }),
             0 => Err(StoreError::Damaged(format!("{} is not an adit store", path.display()))),
             _ => Err(StoreError::Newer { found, known: SCHEMA }),
         }
@@ -103,13 +106,14 @@ impl Reader {
     pub fn reward(&self, id: RewardId) -> Result<Option<(Reward, RewardState)>, StoreError> {
         let found = self
             .db
-            .query_row("SELECT * FROM rewards WHERE block = ?", [Text(id)], read_reward)
+            .prepare_cached("SELECT * FROM rewards WHERE block = ?")?
+            .query_row([Text(id)], read_reward)
             .optional()?;
         let Some((mut reward, state, fees)) = found else { return Ok(None) };
         let mut rows = Vec::new();
         let mut in_window = false;
         let sql = "SELECT account, weight, gross, fee_bps, fee, net, in_window FROM split_rows WHERE block = ? ORDER BY account";
-        let mut statement = self.db.prepare(sql)?;
+        let mut statement = self.db.prepare_cached(sql)?;
         for row in statement.query_map([Text(id)], read_split_row)? {
             let (row, counted) = row?;
             rows.push(row);
@@ -173,7 +177,8 @@ impl Reader {
         load::slice(&self.db, pool, no, as_of)
     }
 
-    /// A pool's closed slices before a number, newest first, as they stood at a place of the log.
+    /// A pool's closed slices before a number, newest first, as they stood at a place of the log, and whether more follow. No
+    /// further slice is read once those read have so many rows.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -182,15 +187,25 @@ impl Reader {
         pool: PoolId,
         as_of: ShareSeq,
         cut: Cut,
-    ) -> Result<Vec<SourcedSlice>, StoreError> {
+        rows_max: usize,
+    ) -> Result<(Vec<SourcedSlice>, bool), StoreError> {
         let sql = "SELECT no FROM slices WHERE pool = ? AND no < ? ORDER BY no DESC LIMIT ?";
         let mut statement = self.db.prepare_cached(sql)?;
-        let values = (pool.0, cut.before(), cut.rows());
+        let values = (pool.0, cut.before(), cut.rows().saturating_add(1));
         let numbers: Vec<SliceNo> = statement
             .query_map(values, |row| uint(row, 0).map(SliceNo))?
             .collect::<Result<_, _>>()?;
-        let all = numbers.into_iter().map(|no| load::slice(&self.db, pool, no, as_of));
-        Ok(all.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+        let (mut found, mut rows) = (Vec::new(), 0);
+        let mut numbers = numbers.into_iter();
+        while rows < rows_max
+            && (found.len() as u64) < cut.limit
+            && let Some(no) = numbers.next()
+        {
+            let slice = load::slice(&self.db, pool, no, as_of)?;
+            rows += slice.as_ref().map_or(0, |found| found.slice.rows.len());
+            found.extend(slice);
+        }
+        Ok((found, numbers.next().is_some()))
     }
 
     /// What each account was credited for a slice that was bought at once.

@@ -1,4 +1,4 @@
--- Schema 1. Amounts are whole numbers of an asset's smallest unit; numbers beyond 63 bits are decimal text (columns of
+-- Schema 2. Amounts are whole numbers of an asset's smallest unit; numbers beyond 63 bits are decimal text (columns of
 -- type ANY). Times are milliseconds since 1970. Views below give human units.
 
 -- The log of facts: one sequence over shares, blocks and revocations.
@@ -69,6 +69,7 @@ CREATE TABLE slices (
   closed_at INTEGER NOT NULL,
   PRIMARY KEY (pool, no)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX slices_by_last ON slices (pool, last);
 CREATE TABLE slice_rows (
   pool    INTEGER NOT NULL,
   no      INTEGER NOT NULL,
@@ -141,9 +142,11 @@ CREATE TABLE split_rows (
   fee_bps INTEGER NOT NULL,
   fee     ANY NOT NULL,
   net     ANY NOT NULL,
+  -- The reward's, so that an account's credits are read from the newest on, and all a list shows of them is in the index.
+  window_end INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (block, account)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX split_rows_of_account ON split_rows (account);
+CREATE INDEX split_rows_by_account ON split_rows (account, window_end, block, fee_bps, net);
 
 -- Double entry.
 CREATE TABLE sets (
@@ -207,6 +210,9 @@ CREATE TABLE payout_versions (
   signed_at INTEGER NOT NULL,
   PRIMARY KEY (payout, n)
 ) STRICT, WITHOUT ROWID;
+
+-- What lists show: behind the bytes, it would take reading them.
+CREATE INDEX payout_versions_shown ON payout_versions (payout, n, txid, fee);
 
 -- Where an account wants its money, and since when; without a row, its own identity.
 CREATE TABLE destinations (

@@ -6,11 +6,15 @@ use crate::model::{ROWS, ROWS_MAX};
 use crate::outlook::{Outlook, PoolOutlook};
 use crate::site::Site;
 use accounting::RewardId;
+use axum::body::Bytes;
 use axum::extract::{FromRequestParts, Query};
+use axum::http::header;
 use axum::http::request::Parts;
-use serde::Deserialize;
+use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use store::StoreError;
 use store::sqlite::Cut;
 use utoipa::IntoParams;
 
@@ -99,6 +103,27 @@ pub fn block(hash: &str) -> Result<RewardId, Problem> {
 pub fn number(text: &str) -> Result<u64, Problem> {
     let number = text.parse::<u64>().ok().filter(|number| *number < 1 << 53);
     number.ok_or_else(|| Problem::bad("That is named by a whole number below 2^53."))
+}
+
+/// An answer that was written as JSON where it was read: long ones take a while, and others are answered meanwhile.
+pub struct Written(Bytes);
+
+impl Written {
+    /// From whatever the answer is.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn of(answer: &impl Serialize) -> Result<Self, StoreError> {
+        let text = serde_json::to_vec(answer);
+        text.map(|text| Written(text.into()))
+            .map_err(|error| StoreError::Damaged(error.to_string()))
+    }
+}
+
+impl IntoResponse for Written {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, "application/json")], self.0).into_response()
+    }
 }
 
 /// The account of an address.

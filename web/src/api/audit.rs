@@ -1,10 +1,9 @@
 //! Audit without trust: everything a split follows from.
 
-use super::ask::{self, Segment};
+use super::ask::{self, Segment, Written};
 use super::problem::{Answer, Problem, Refusals};
 use crate::model::audit::{self as model, Audit};
 use crate::site::Site;
-use axum::Json;
 use axum::extract::State;
 use std::sync::Arc;
 
@@ -17,9 +16,11 @@ use std::sync::Arc;
 pub async fn audit(
     State(site): State<Arc<Site>>,
     Segment(hash): Segment<String>,
-) -> Answer<Json<Audit>> {
+) -> Answer<Written> {
     let id = ask::block(&hash)?;
     let outlook = site.outlook.load_full();
-    let found = site.readers.read(move |reader| model::of(reader, &outlook, id)).await?;
-    found.map(Json).ok_or_else(|| Problem::not_found("The pool did not find this block."))
+    let found = site
+        .readers
+        .read(move |reader| model::of(reader, &outlook, id)?.as_ref().map(Written::of).transpose());
+    found.await?.ok_or_else(|| Problem::not_found("The pool did not find this block."))
 }

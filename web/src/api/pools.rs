@@ -1,6 +1,6 @@
 //! Pools, networks, leaderboards.
 
-use super::ask::{self, Ask, Paging, Segment};
+use super::ask::{self, Ask, Paging, Segment, Written};
 use super::problem::{Answer, Problem, Refusals};
 use crate::history::{Point, Range};
 use crate::model::activity::Activity;
@@ -133,7 +133,8 @@ pub struct SlicesAsk {
     as_of: Option<u64>,
 }
 
-/// The closed slices of a pool's share log, for recomputing windows: newest first.
+/// The closed slices of a pool's share log, for recomputing windows: newest first. A page ends early once its slices have
+/// 5000 rows.
 #[utoipa::path(get, path = "/api/v1/pools/{pool}/slices", tag = "blocks",
     params(("pool" = String, Path, description = "Name or number"), SlicesAsk, Paging),
     responses(
@@ -144,13 +145,14 @@ pub async fn slices(
     Segment(name): Segment<String>,
     Ask(SlicesAsk { as_of }): Ask<SlicesAsk>,
     Ask(paging): Ask<Paging>,
-) -> Answer<Json<Rows<Slice>>> {
+) -> Answer<Written> {
     let cut = paging.cut()?;
     let latest = i64::MAX.cast_unsigned();
     let as_of = ShareSeq(as_of.unwrap_or(latest).min(latest));
     let id = ask::pool(&site.outlook.load(), &name)?.id;
-    let query = move |reader: &Reader| crate::model::slices::slices(reader, id, as_of, cut);
-    Ok(Json(site.readers.read(query).await?))
+    let query =
+        move |reader: &Reader| Written::of(&crate::model::slices::slices(reader, id, as_of, cut)?);
+    Ok(site.readers.read(query).await?)
 }
 
 /// The networks that the pool works on.

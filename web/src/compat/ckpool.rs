@@ -52,7 +52,7 @@ async fn status(State(site): State<Arc<Site>>) -> Response {
     let (outlook, view) = (site.outlook.load(), site.pool.view());
     let all = pools::all(&outlook, &view, &site.history);
     let now_s = site.now().0 / 1000;
-    let (here, gone) = site.history.presence();
+    let (here, gone) = site.history.shown().presence();
     let workers: u32 = all.iter().map(|pool| pool.workers).sum();
     let miners: u32 = all.iter().map(|pool| pool.miners).sum();
     let idle = here.saturating_sub(workers as usize);

@@ -2,6 +2,7 @@
 //! name, each value under every name. `/api/blocks` is in [`super::miningcore`], whose fields it carries too.
 
 use super::{coins, unavailable};
+use crate::history::AccountTrack;
 use crate::model::money::Money;
 use crate::model::{payouts, pools};
 use crate::site::Site;
@@ -85,17 +86,18 @@ async fn miners(State(site): State<Arc<Site>>) -> Json<Vec<Value>> {
     let outlook = site.outlook.load();
     let mut found: Vec<Value> = Vec::new();
     for pool in &outlook.pools {
-        let mut accounts = site.history.accounts(pool.id);
-        accounts.retain(|(_, track)| track.active > 0);
-        accounts.sort_by_key(|(_, track)| std::cmp::Reverse(track.shares));
-        for (id, track) in accounts.into_iter().take(MINERS) {
-            let shown = match site.profiles.public_name(id) {
+        // Who is active comes first, and who is not is left out.
+        let key = |track: &AccountTrack| (track.active > 0, track.shares);
+        let shown = site.history.shown();
+        let first = shown.first_accounts(pool.id, MINERS, |(_, a), (_, b)| key(b).cmp(&key(a)));
+        for (id, track) in first.into_iter().filter(|(_, track)| track.active > 0) {
+            let address = match site.profiles.public_name(id) {
                 Some(_) => track.display.to_string(),
                 None => crate::model::masked(&track.display),
             };
             let last = moment(&crate::model::Iso(track.last_share).text());
             found.push(json!({
-                "id": id.0, "miner_id": id.0, "username": shown, "address": shown,
+                "id": id.0, "miner_id": id.0, "username": address, "address": address,
                 "total_shares": track.shares + track.rejected, "accepted_shares": track.shares,
                 "rejected_shares": track.rejected, "hash_rate": track.rates.shown(), "hash_rates": track.rates.all(),
                 "workers": track.active, "last_seen": last, "algorithm": outlook.asset(pool.asset).map(|a| &a.algorithm),

@@ -55,7 +55,7 @@ pub(super) fn forget(sql: &Connection, since: UnixMs) -> rusqlite::Result<()> {
 /// Those that ever had a share accepted.
 pub(super) fn write(
     sql: &Connection,
-    machines: &[(Machine, Track)],
+    machines: &[(Arc<Machine>, Track)],
     now: UnixMs,
 ) -> rusqlite::Result<()> {
     let text = "INSERT OR REPLACE INTO machines VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";

@@ -5,6 +5,8 @@ use accounting::{AccountId, PoolId, UnixMs};
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How far a chart looks back.
 #[derive(
@@ -88,24 +90,36 @@ pub(super) struct Bucket {
     now: u32,
     /// Work and shares of the latest sample.
     pub(super) latest: (f64, u64),
-    /// Steps that ended since they were last written.
-    over: Vec<Ended>,
+    /// Steps that ended and were not written at the last look.
+    over: Vec<Arc<Ended>>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default)]
 struct Ended {
     at_s: u64,
     work: f64,
     shares: u64,
     rejected: u64,
     workers: u32,
+    /// Is it in the database? Set, and looked at, by who holds the database.
+    written: AtomicBool,
 }
+
+/// What a chart has of a bucket.
+pub(super) struct Unwritten(Vec<Arc<Ended>>);
 
 /// A finished step of somebody's.
 pub(super) struct Row {
     key: (PoolId, AccountId),
     step: u32,
-    ended: Ended,
+    ended: Arc<Ended>,
+}
+
+impl Row {
+    /// It is in the database from now on.
+    pub(super) fn is_written(&self) {
+        self.ended.written.store(true, Ordering::Release);
+    }
 }
 
 impl Bucket {
@@ -114,9 +128,15 @@ impl Bucket {
         (self.now, self.latest) = (0, (0.0, 0));
     }
 
-    fn ended(&self) -> Ended {
+    fn ended(&self) -> Arc<Ended> {
         let &Bucket { at_s, work, shares, rejected, workers, .. } = self;
-        Ended { at_s, work, shares, rejected, workers }
+        Arc::new(Ended { at_s, work, shares, rejected, workers, ..Ended::default() })
+    }
+
+    /// The step that is not over, and those that are over and not in the database.
+    pub(super) fn unwritten(&self) -> Unwritten {
+        let is_new = |ended: &&Arc<Ended>| !ended.written.load(Ordering::Acquire);
+        Unwritten(self.over.iter().filter(is_new).cloned().chain([self.ended()]).collect())
     }
 }
 
@@ -133,6 +153,7 @@ pub(super) fn gather(
         let bucket = buckets.entry(*length).or_insert(Bucket { at_s, ..Bucket::default() });
         if bucket.at_s != at_s {
             let mut over = std::mem::take(&mut bucket.over);
+            over.retain(|ended| !ended.written.load(Ordering::Acquire));
             if over.len() < UNWRITTEN_MAX {
                 over.push(bucket.ended());
             }
@@ -149,23 +170,24 @@ pub(super) fn gather(
     }
 }
 
-/// Takes out what is over; with `all`, what has been gathered so far too.
+/// What is over and not written; with `all`, what has been gathered so far too, which is taken out for that.
 pub(super) fn finish(
     buckets: &mut BTreeMap<u32, Bucket>,
     key: (PoolId, AccountId),
-    now: UnixMs,
     all: bool,
     rows: &mut Vec<Row>,
 ) {
     for (step, bucket) in buckets {
-        let mut ended = std::mem::take(&mut bucket.over);
-        if all || now.0 / 1000 >= bucket.at_s + u64::from(*step) {
-            ended.push(bucket.ended());
-            let &mut Bucket { at_s, workers, .. } = bucket;
-            *bucket = Bucket { at_s, workers, ..Bucket::default() };
-        }
         let any = |e: &Ended| e.shares > 0 || e.rejected > 0 || key.1 == AccountId(0);
-        rows.extend(ended.into_iter().filter(any).map(|ended| Row { key, step: *step, ended }));
+        bucket.over.retain(|ended| any(ended) && !ended.written.load(Ordering::Acquire));
+        if all {
+            bucket.over.push(bucket.ended());
+            let &mut Bucket { at_s, workers, .. } = bucket;
+            let over = std::mem::take(&mut bucket.over);
+            *bucket = Bucket { at_s, workers, over, ..Bucket::default() };
+        }
+        let own = bucket.over.iter().filter(|ended| any(ended)).cloned();
+        rows.extend(own.map(|ended| Row { key, step: *step, ended }));
     }
 }
 
@@ -226,7 +248,7 @@ pub(super) fn read(
 /// Fills steps in which nothing happened, and adds the step that is not over.
 pub(super) fn complete(
     points: &mut Vec<Point>,
-    open: Option<Bucket>,
+    open: Option<Unwritten>,
     range: Range,
     step: u32,
     now: UnixMs,
@@ -237,9 +259,7 @@ pub(super) fn complete(
     let last = now_s.saturating_sub(step / 4) / step * step;
     let first = (now_s.saturating_sub(range.length_s()) / step + 1) * step;
     let mut known: BTreeMap<u64, Point> = points.iter().map(|point| (point.at_s, *point)).collect();
-    if let Some(bucket) = open {
-        let newest = bucket.ended();
-        let gathered = bucket.over.into_iter().chain([newest]);
+    if let Some(Unwritten(gathered)) = open {
         for ended in gathered {
             // Of the step that is not over, the rate is over the time it has had.
             let seconds = step.min(now_s.saturating_sub(ended.at_s)).max(1);

@@ -12,6 +12,7 @@ use accounting::ledger::Kind;
 use accounting::{AccountId, Amount, UnixMs};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use store::sqlite::{AccountPayoutRow, CreditRow, CreditSource, Cut};
 use store::{Reader, StoreError};
 use utoipa::ToSchema;
@@ -252,7 +253,8 @@ pub fn account(from: &Sources<'_>, named: &Named) -> Result<Option<Account>, Sto
     let money = |amount| Money::new(amount, asset.decimals);
     let destination = row.as_ref().and_then(|row| row.destination.clone());
     let member = row.as_ref().is_some_and(|row| row.member);
-    let machines = from.history.machines(|machine| *machine.identity == named.parsed.identity);
+    let machines = from.history.shown();
+    let machines = machines.machines_of(&named.parsed.identity);
     Ok(Some(Account {
         address: named.parsed.display.clone(),
         account: id.map(|id| id.0),
@@ -334,10 +336,10 @@ fn named_rates(rates: [f64; 7]) -> BTreeMap<String, f64> {
 fn workers(
     outlook: &Outlook,
     asset: &AssetOutlook,
-    machines: Vec<(Machine, Track)>,
+    machines: &[(Arc<Machine>, Track)],
 ) -> Vec<Worker> {
     let mut workers: Vec<Worker> =
-        machines.into_iter().filter_map(|(m, track)| worker(outlook, asset, &m, track)).collect();
+        machines.iter().filter_map(|(m, track)| worker(outlook, asset, m, track)).collect();
     workers.sort_by(|a, b| b.hashrate.total_cmp(&a.hashrate).then_with(|| a.name.cmp(&b.name)));
     workers
 }
@@ -346,10 +348,10 @@ fn worker(
     outlook: &Outlook,
     asset: &AssetOutlook,
     machine: &Machine,
-    track: Track,
+    track: &Track,
 ) -> Option<Worker> {
     let pool = outlook.pool(machine.pool)?;
-    let Track { total, rates, connections, .. } = track;
+    let Track { total, rates, connections } = track;
     let judged = total.shares + total.refused();
     let at = |at: UnixMs| (at > UnixMs(0)).then_some(Iso(at));
     Some(Worker {
@@ -364,9 +366,9 @@ fn worker(
         best: total.best / asset.difficulty_one,
         best_at: at(total.best_at),
         last_share: at(total.last_share),
-        connections,
+        connections: *connections,
         since: Iso(total.since),
-        rejected: total.rejected,
+        rejected: total.rejected.clone(),
     })
 }
 

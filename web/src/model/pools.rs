@@ -222,18 +222,15 @@ pub fn leaders(
     public_name: impl Fn(AccountId) -> Option<Option<String>>,
 ) -> Vec<Leader> {
     let found: BTreeMap<AccountId, u64> = blocks.iter().copied().collect();
-    let mut accounts = history.accounts(pool);
-    accounts.sort_by(|(a, left), (b, right)| {
-        let blocks = |id: &AccountId| found.get(id).copied().unwrap_or(0);
-        let ordering = match order {
-            Order::Hashrate => right.rates.shown().total_cmp(&left.rates.shown()),
-            Order::Shares => right.shares.cmp(&left.shares),
-            Order::Blocks => blocks(b).cmp(&blocks(a)),
-            Order::Best => right.best.total_cmp(&left.best),
-        };
-        ordering.then(a.cmp(b))
+    let blocks = |id: AccountId| found.get(&id).copied().unwrap_or(0);
+    let shown = history.shown();
+    let accounts = shown.first_accounts(pool, places, |(a, left), (b, right)| match order {
+        Order::Hashrate => right.rates.shown().total_cmp(&left.rates.shown()),
+        Order::Shares => right.shares.cmp(&left.shares),
+        Order::Blocks => blocks(b).cmp(&blocks(a)),
+        Order::Best => right.best.total_cmp(&left.best),
     });
-    let leader = |(at, (id, track)): (usize, (AccountId, crate::history::AccountTrack))| {
+    let leader = |(at, (id, track)): (usize, (AccountId, &crate::history::AccountTrack))| {
         let public = public_name(id);
         Leader {
             rank: at + 1,
@@ -246,10 +243,10 @@ pub fn leaders(
             name: public.flatten(),
             hashrate: track.rates.shown(),
             shares: track.shares,
-            blocks: found.get(&id).copied().unwrap_or(0),
+            blocks: blocks(id),
             best: track.best / asset.difficulty_one,
             workers: track.active,
         }
     };
-    accounts.into_iter().take(places).enumerate().map(leader).collect()
+    accounts.into_iter().enumerate().map(leader).collect()
 }

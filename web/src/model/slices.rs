@@ -2,8 +2,8 @@
 //!
 //! Invariant: what is served here is what was stored, and it reads back to the same values.
 
+use super::Rows;
 use super::audit::{Unreadable, amount, from_hex, hex, work};
-use super::{Rows, one_more};
 use accounting::rate::Rate;
 use accounting::slice::{Slice as SealedSlice, SliceRow, Tally};
 use accounting::split::{Carry, SliceCredit};
@@ -78,6 +78,9 @@ pub struct Slice {
     pub paid: Vec<PaidOf>,
 }
 
+/// A page of slices ends once they have so many rows: a slice can have one for every account.
+const SLICE_ROWS: usize = 5000;
+
 /// A pool's slices as they stood at a place of the log, newest first; a position is a slice's number.
 ///
 /// # Errors
@@ -88,11 +91,12 @@ pub fn slices(
     as_of: ShareSeq,
     cut: Cut,
 ) -> Result<Rows<Slice>, StoreError> {
-    let found = reader.slices_before(pool, as_of, one_more(cut))?;
-    let mut all = Rows::of(found, cut, |found| found.slice.no.0, served_slice);
-    for slice in &mut all.rows {
+    let (found, more) = reader.slices_before(pool, as_of, cut, SLICE_ROWS)?;
+    let next = found.last().filter(|_| more).map(|last| last.slice.no.to_string());
+    let mut rows: Vec<Slice> = found.into_iter().map(served_slice).collect();
+    for slice in &mut rows {
         let named: BTreeSet<u64> =
-            slice.rows.iter().map(|row| row.rate).filter(|r| *r != 0).collect();
+            slice.rows.iter().map(|row| row.rate).filter(|rate| *rate != 0).collect();
         if named.is_empty() {
             continue;
         }
@@ -105,7 +109,7 @@ pub fn slices(
         let credits = reader.slice_credits(pool, SliceNo(slice.no))?;
         slice.paid = credits.into_iter().map(served_credit).collect();
     }
-    Ok(all)
+    Ok(Rows { rows, next })
 }
 
 fn served_credit(of: SliceCredit) -> PaidOf {

@@ -36,9 +36,9 @@ pub struct Suspect {
 /// All of them, the most unlikely first.
 #[must_use]
 pub fn all(site: &Site) -> Vec<Suspect> {
-    let machines = site.history.machines(|_| true);
+    let machines = site.history.shown();
     let mut found: Vec<Suspect> = machines
-        .iter()
+        .machines()
         .filter_map(|(machine, track)| {
             let total = &track.total;
             let judged = total.shares + total.refused();

@@ -82,7 +82,7 @@ async fn charts(site: &Arc<Site>, named: &Named, range: Range) -> Vec<Value> {
     let outlook = site.outlook.load_full();
     let mut charts = Vec::new();
     for pool in outlook.pools_of(named.asset) {
-        if site.history.account(pool.id, id).is_none() {
+        if site.history.shown().account(pool.id, id).is_none() {
             continue;
         }
         let points =

@@ -95,7 +95,7 @@ async fn total(site: &Arc<Site>, pool: accounting::PoolId, range: Range) -> Valu
 fn distribution(site: &Arc<Site>, pool: accounting::PoolId) -> String {
     let mut classes: std::collections::BTreeMap<i32, (u32, f64)> =
         std::collections::BTreeMap::new();
-    for (_, track) in site.history.accounts(pool) {
+    for (_, track) in site.history.shown().accounts(pool) {
         let rate = track.rates.shown();
         if rate > 0.0 {
             let class = classes.entry(rate.log10().floor() as i32).or_default();

@@ -145,7 +145,7 @@ impl Reader {
     ) -> Result<Vec<CreditRow>, StoreError> {
         let sql = "SELECT r.block, r.height, r.state, r.pool, s.fee_bps, s.net, r.created_at, r.window_end
                    FROM split_rows s JOIN rewards r ON r.block = s.block
-                   WHERE s.account = ? AND r.window_end < ? ORDER BY r.window_end DESC LIMIT ?";
+                   WHERE s.account = ? AND s.window_end < ? ORDER BY s.window_end DESC LIMIT ?";
         let mut statement = self.connection().prepare_cached(sql)?;
         let rows = statement.query_map([int(account.0)?, cut.before(), cut.rows()], |row| {
             Ok(CreditRow {
@@ -175,18 +175,34 @@ impl Reader {
     ) -> Result<Vec<CreditRow>, StoreError> {
         let sql = "SELECT c.no, c.pool, c.fee_bps, c.net, s.closed_at, s.last
                    FROM slice_credits c JOIN slices s ON s.pool = c.pool AND s.no = c.no
-                   WHERE c.account = ? AND s.last < ? ORDER BY s.last DESC LIMIT ?";
+                   WHERE c.account = ?1 AND c.pool = ?2 AND c.no <=
+                     (SELECT no FROM slices WHERE pool = ?2 AND last < ?3 ORDER BY last DESC LIMIT 1)
+                   ORDER BY c.no DESC LIMIT ?4";
         let mut statement = self.connection().prepare_cached(sql)?;
-        let rows = statement.query_map([int(account.0)?, cut.before(), cut.rows()], |row| {
-            Ok(CreditRow {
-                source: CreditSource::Slice { no: SliceNo(uint(row, 0)?) },
-                pool: PoolId(row.get(1)?),
-                fee_bps: basis_points(row.get(2)?)?,
-                net: row.get::<_, Money>(3)?.0,
-                at: UnixMs(uint(row, 4)?),
-                position: uint(row, 5)?,
-            })
-        })?;
+        let mut found = Vec::new();
+        // Each pool's are read by its index, and put together here.
+        for pool in self.pools()? {
+            let values = params![int(account.0)?, pool.0, cut.before(), cut.rows()];
+            let rows = statement.query_map(values, |row| {
+                Ok(CreditRow {
+                    source: CreditSource::Slice { no: SliceNo(uint(row, 0)?) },
+                    pool: PoolId(row.get(1)?),
+                    fee_bps: basis_points(row.get(2)?)?,
+                    net: row.get::<_, Money>(3)?.0,
+                    at: UnixMs(uint(row, 4)?),
+                    position: uint(row, 5)?,
+                })
+            })?;
+            found.extend(rows.collect::<Result<Vec<_>, _>>()?);
+        }
+        found.sort_unstable_by_key(|credit| std::cmp::Reverse(credit.position));
+        found.truncate(usize::try_from(cut.limit).unwrap_or(usize::MAX));
+        Ok(found)
+    }
+
+    fn pools(&self) -> Result<Vec<PoolId>, StoreError> {
+        let mut statement = self.connection().prepare_cached("SELECT id FROM pools")?;
+        let rows = statement.query_map([], |row| row.get(0).map(PoolId))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 

@@ -78,11 +78,13 @@ pub struct AccountPayoutRow {
     pub sent: Amount,
 }
 
-/// Of a payout `p` and its version in force `v`.
+/// Of a payout `p` and its version in force `v`; by the index, which has the fee without the bytes before it.
 const COLUMNS: &str =
     "p.id, p.asset, p.state, p.created_at, v.txid, v.fee, p.recipients, p.sent, p.changed_at";
-const VERSION: &str = "LEFT JOIN payout_versions v ON v.payout = p.id
-    AND v.n = coalesce(p.confirmed_version, (SELECT max(n) FROM payout_versions WHERE payout = p.id))";
+const VERSION: &str =
+    "LEFT JOIN payout_versions v INDEXED BY payout_versions_shown ON v.payout = p.id
+    AND v.n = coalesce(p.confirmed_version,
+      (SELECT max(n) FROM payout_versions INDEXED BY payout_versions_shown WHERE payout = p.id))";
 
 impl Reader {
     /// Payouts, newest first; a position is a payout's number.

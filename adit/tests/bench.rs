@@ -1,0 +1,55 @@
+//! The benches run to their end and say everything they promise; how fast it was is not judged here.
+
+#![allow(clippy::unwrap_used, reason = "a bench that fails has failed")]
+
+use serde_json::Value;
+use std::process::Command;
+
+fn line(arguments: &[&str]) -> Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_adit")).arg("bench").args(arguments).output();
+    let output = output.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"))
+}
+
+#[test]
+fn the_web_bench_fills_a_store_measures_it_and_finds_it_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    // Enough blocks that the first have matured and were paid.
+    let size = ["--accounts", "5", "--workers", "12", "--blocks", "125", "--shares", "1000"];
+    let arguments =
+        [&["web", "--seconds", "1", "--pairs", "1", "--data", data], &size[..]].concat();
+    let found = line(&arguments);
+    for name in [
+        "pages_p99_ms",
+        "api_p99_ms",
+        "requests_per_s",
+        "share_ack_p99_us_alone",
+        "share_ack_p99_us_loaded",
+        "cpu_us_per_share_alone",
+        "cpu_us_per_share_loaded",
+    ] {
+        assert!(found[name].as_f64().unwrap() > 0.0, "{name}: {found}");
+    }
+    assert_eq!(
+        ["accounts", "workers", "blocks", "shares"].map(|name| found[name].as_u64().unwrap()),
+        [5, 12, 125, 1000]
+    );
+    assert!(found["slowest"]["path"].is_string() && found["slowest"]["p99_ms"].is_number());
+    // What was filled are real books: everything recomputes.
+    let config = folder.path().join("adit.toml");
+    let audit = Command::new(env!("CARGO_BIN_EXE_adit"))
+        .args(["audit", "--offline", "--config"])
+        .arg(&config)
+        .output()
+        .unwrap();
+    assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stdout));
+    assert_eq!(line(&arguments)["blocks"], 125, "the second time the same folder is used");
+    let other = [&arguments[..arguments.len() - 1], &["2000"]].concat();
+    let refused =
+        Command::new(env!("CARGO_BIN_EXE_adit")).arg("bench").args(other).output().unwrap();
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("name another folder"));
+}
