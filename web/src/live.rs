@@ -3,7 +3,7 @@
 //! Invariant: the same function makes both, so a page never jumps when its script begins.
 
 use crate::format;
-use crate::model::account::{Account, Sources, account};
+use crate::model::account::Account;
 use crate::model::network::{Network, network};
 use crate::model::pools::{self, Pool};
 use crate::site::Site;
@@ -162,18 +162,10 @@ async fn look(site: &Arc<Site>, about: &About) -> Option<Update> {
     let lists = lists_number(&view);
     if let Some(address) = &about.account {
         let named = site.named(address).await.ok()?.ok()?;
-        let own = site.clone();
-        let found = site.readers.read(move |reader| {
-            let from = Sources { reader, outlook: &outlook, view: &view, history: &own.history };
-            account(&from, &named)
-        });
-        let shown = found.await.ok()??;
+        let shown = site.account(named).await.ok()??;
         return Some(Update { values: account_values(&shown), lists });
     }
-    let found = match &about.pool {
-        Some(name) => pools::named(&outlook, name),
-        None => outlook.pools.first(),
-    }?;
+    let found = pools::named_or_first(&outlook, about.pool.as_deref())?;
     let shown = pools::one(&outlook, &view, &site.history, found)?;
     let network = network(outlook.asset(found.asset)?);
     Some(Update { values: pool_values(&shown, &network, site.now()), lists })

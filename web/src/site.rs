@@ -4,7 +4,7 @@ use crate::api::guard::Budgets;
 use crate::db::Db;
 use crate::history::History;
 use crate::keys::Keys;
-use crate::model::account::{Named, named};
+use crate::model::account::{self, Account, Named, Sources, named};
 use crate::model::activity::{self, Activity};
 use crate::news::Teller;
 use crate::notices::Outbox;
@@ -135,6 +135,20 @@ impl Site {
     /// Learns which accounts have profiles, from the machines at work.
     pub fn learn_profiles(&self) {
         self.profiles.learn(&self.history.shown());
+    }
+
+    /// An account in full; `None` while its asset is not open.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn account(self: &Arc<Self>, named: Named) -> Result<Option<Account>, StoreError> {
+        let own = self.clone();
+        let found = self.readers.read(move |reader| {
+            let (outlook, view) = (own.outlook.load(), own.pool.view());
+            let from = Sources { reader, outlook: &outlook, view: &view, history: &own.history };
+            account::account(&from, &named)
+        });
+        found.await
     }
 
     /// Counts anew how often things happen.

@@ -4,7 +4,7 @@ use super::ask::{self, Ask, Paging, Segment};
 use super::problem::{Answer, Problem, Refusals};
 use crate::history::{Point, Range};
 use crate::model::Rows;
-use crate::model::account::{self as model, Account, AccountPayout, Credit, Source, Sources};
+use crate::model::account::{self as model, Account, AccountPayout, Credit, Source};
 use crate::site::Site;
 use axum::Json;
 use axum::extract::State;
@@ -23,13 +23,10 @@ pub async fn account(
     Segment(address): Segment<String>,
 ) -> Answer<Json<Account>> {
     let named = ask::account(&site, &address).await?;
-    let own = site.clone();
-    let found = site.readers.read(move |reader| {
-        let (outlook, view) = (own.outlook.load(), own.pool.view());
-        let from = Sources { reader, outlook: &outlook, view: &view, history: &own.history };
-        model::account(&from, &named)
-    });
-    found.await?.map(Json).ok_or_else(|| Problem::not_found("This asset is not open."))
+    site.account(named)
+        .await?
+        .map(Json)
+        .ok_or_else(|| Problem::not_found("This asset is not open."))
 }
 
 /// Which chart.

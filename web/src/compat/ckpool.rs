@@ -1,7 +1,7 @@
 //! ckpool's status files, as `ckstats` and many scripts read them over HTTP.
 
 use super::{named, unavailable};
-use crate::model::account::{Account, Sources, account};
+use crate::model::account::Account;
 use crate::model::pools;
 use crate::rates::SPAN_NAMES;
 use crate::site::Site;
@@ -99,13 +99,7 @@ async fn user(State(site): State<Arc<Site>>, Path(address): Path<String>) -> Res
         Ok(named) => named,
         Err(response) => return response,
     };
-    let own = site.clone();
-    let found = site.readers.read(move |reader| {
-        let (outlook, view) = (own.outlook.load(), own.pool.view());
-        let from = Sources { reader, outlook: &outlook, view: &view, history: &own.history };
-        account(&from, &named)
-    });
-    match found.await {
+    match site.account(named).await {
         Ok(Some(account)) if !account.workers.is_empty() => {
             let text = format!("{}\n", user_file(&account));
             ([(header::CONTENT_TYPE, "application/json")], text).into_response()

@@ -3,9 +3,7 @@
 
 use super::{coins, link, named, unavailable};
 use crate::history::{Point, Range};
-use crate::model::account::{
-    Account, AccountPayout, Source, Sources, account, credits, payouts as paid,
-};
+use crate::model::account::{Account, AccountPayout, Source, credits, payouts as paid};
 use crate::model::blocks::{self, Block};
 use crate::model::network::network;
 use crate::model::payouts::{self, Payout};
@@ -336,13 +334,7 @@ async fn payments_v2(
 
 async fn account_of(site: &Arc<Site>, address: &str) -> Result<Account, Response> {
     let named = named(site, address).await?;
-    let own = site.clone();
-    let found = site.readers.read(move |reader| {
-        let (outlook, view) = (own.outlook.load(), own.pool.view());
-        let from = Sources { reader, outlook: &outlook, view: &view, history: &own.history };
-        account(&from, &named)
-    });
-    let found = found.await.map_err(|error| unavailable(&error))?;
+    let found = site.account(named).await.map_err(|error| unavailable(&error))?;
     found.ok_or_else(|| (StatusCode::NOT_FOUND, "Miner not found\n").into_response())
 }
 

@@ -125,6 +125,15 @@ pub fn named<'a>(outlook: &'a Outlook, name: &str) -> Option<&'a PoolOutlook> {
     outlook.pools.iter().find(|pool| pool.name == name || number == Some(pool.id.0))
 }
 
+/// A pool by its number or its name; the first where none is named.
+#[must_use]
+pub fn named_or_first<'a>(outlook: &'a Outlook, name: Option<&str>) -> Option<&'a PoolOutlook> {
+    match name.filter(|name| !name.is_empty()) {
+        Some(name) => named(outlook, name),
+        None => outlook.pools.first(),
+    }
+}
+
 /// One pool.
 #[must_use]
 pub fn one(outlook: &Outlook, view: &View, history: &History, pool: &PoolOutlook) -> Option<Pool> {

@@ -86,10 +86,7 @@ async fn page(
         return login_page(&site, false);
     }
     let outlook = site.outlook.load_full();
-    let found = match ask.pool.as_str() {
-        "" => outlook.pools.first(),
-        name => pools::named(&outlook, name),
-    };
+    let found = pools::named_or_first(&outlook, Some(&ask.pool));
     let view = site.pool.view();
     let shown =
         found.and_then(|pool| Some((pool, pools::one(&outlook, &view, &site.history, pool)?)));

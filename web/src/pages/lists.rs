@@ -146,11 +146,7 @@ pub struct LeaderQuery {
 /// The first places.
 pub async fn leaderboard(State(site): State<Arc<Site>>, Query(query): Query<LeaderQuery>) -> Page {
     let outlook = site.outlook.load_full();
-    let wanted = query.pool.as_deref().filter(|name| !name.is_empty());
-    let found = match wanted {
-        Some(name) => pools::named(&outlook, name),
-        None => outlook.pools.first(),
-    };
+    let found = pools::named_or_first(&outlook, query.pool.as_deref());
     let Some((pool, asset)) = found.and_then(|pool| Some((pool, outlook.asset(pool.asset)?)))
     else {
         return Err(Trouble::not_found(&site, "There is no such pool here."));

@@ -30,11 +30,7 @@ pub struct PoolQuery {
 /// A pool in numbers.
 pub async fn statistics(State(site): State<Arc<Site>>, Query(query): Query<PoolQuery>) -> Page {
     let outlook = site.outlook.load_full();
-    let wanted = query.pool.as_deref().filter(|name| !name.is_empty());
-    let found = match wanted {
-        Some(name) => pools::named(&outlook, name),
-        None => outlook.pools.first(),
-    };
+    let found = pools::named_or_first(&outlook, query.pool.as_deref());
     let view = site.pool.view();
     let shown =
         found.and_then(|pool| Some((pool, pools::one(&outlook, &view, &site.history, pool)?)));
@@ -221,11 +217,7 @@ pub async fn calculator(
     Query(query): Query<CalculatorQuery>,
 ) -> Page {
     let outlook = site.outlook.load_full();
-    let wanted = query.pool.as_deref().filter(|name| !name.is_empty());
-    let found = match wanted {
-        Some(name) => pools::named(&outlook, name),
-        None => outlook.pools.first(),
-    };
+    let found = pools::named_or_first(&outlook, query.pool.as_deref());
     let Some((pool, asset)) = found.and_then(|pool| Some((pool, outlook.asset(pool.asset)?)))
     else {
         return Err(Trouble::not_found(&site, "There is no such pool here."));
