@@ -26,6 +26,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("register.html", include_str!("../templates/register.html")),
     ("login.html", include_str!("../templates/login.html")),
     ("operator.html", include_str!("../templates/operator.html")),
+    ("revenue.html", include_str!("../templates/revenue.html")),
     ("api.html", include_str!("../templates/api.html")),
     ("text.html", include_str!("../templates/text.html")),
     ("error.html", include_str!("../templates/error.html")),
@@ -162,4 +163,19 @@ fn coins(money: &Value, options: Kwargs) -> Result<String, Error> {
         .map(Arc::from)
         .ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "coins wants an amount"))?;
     Ok(format::coins(&decimal))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_folder_is_built_in() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+        let theme = Theme::load(None).unwrap();
+        for file in std::fs::read_dir(folder).unwrap() {
+            let name = file.unwrap().file_name().into_string().unwrap();
+            assert!(theme.templates.get_template(&name).is_ok(), "{name}");
+        }
+    }
 }
