@@ -10,7 +10,7 @@ pub fn scaled(value: f64) -> String {
     if !value.is_finite() || value < 0.0 {
         return "–".into();
     }
-    // The sum of nothing is a zero with a sign.
+    // The sum of nothing is −0 in Rust.
     let (mut value, mut prefix) = (value + 0.0, 0);
     while value >= 999.95 && prefix + 1 < PREFIXES.len() {
         (value, prefix) = (value / 1000.0, prefix + 1);
