@@ -91,9 +91,10 @@ impl Scheme {
             }
             Scheme::Prop => "PROP: each block is shared by the work since the block before".into(),
             Scheme::Pplns(PplnsWindow::Work { millifactor }) => {
-                let (whole, part) = (millifactor / 1000, millifactor % 1000);
+                let factor = format!("{}.{:03}", millifactor / 1000, millifactor % 1000);
+                let factor = factor.trim_end_matches('0').trim_end_matches('.');
                 format!(
-                    "PPLNS: each block is shared by the last {whole}.{part:03} × network difficulty of work"
+                    "PPLNS: each block is shared by the last {factor} × network difficulty of work"
                 )
             }
             Scheme::Pplns(PplnsWindow::Shares { count }) => {

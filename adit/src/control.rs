@@ -611,7 +611,9 @@ impl Desk<'_> {
         let (id, settings) = self.account(account).await?;
         let decimals = settings.config.decimals;
         let minimum = minimum.map(|text| Amount::parse_decimal(&text, decimals)).transpose()?;
-        let said = format!("account {account}: minimum {minimum:?}, member {member}");
+        let shown = minimum.map_or_else(|| "the pool's".to_owned(), |m| m.to_decimal(decimals));
+        let member_too = if member { ", member" } else { "" };
+        let said = format!("account {account}: minimum {shown}{member_too}");
         let by = self.by.to_owned();
         self.order(move |books, now| {
             books.set_settings(id, minimum, member);

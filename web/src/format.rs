@@ -31,6 +31,22 @@ pub fn hashrate(per_second: f64) -> String {
     format!("{}H/s", scaled(per_second))
 }
 
+/// A hashrate on an axis: all of its values have the prefix and the decimals that its step wants.
+#[must_use]
+pub fn on_axis(value: f64, step: f64, top: f64) -> String {
+    let (mut scale, mut prefix) = (1.0, 0);
+    while top / scale >= 1000.0 && prefix + 1 < PREFIXES.len() {
+        (scale, prefix) = (scale * 1000.0, prefix + 1);
+    }
+    let is_whole = |digits: &usize| {
+        let steps = step / scale * 10f64.powi(*digits as i32);
+        (steps - steps.round()).abs() < 1e-6 * steps
+    };
+    let digits = (0..3).find(is_whole).unwrap_or(3);
+    let prefix = PREFIXES.get(prefix).unwrap_or(&"");
+    format!("{:.digits$} {prefix}H/s", value / scale)
+}
+
 /// A bare quantity: `12.3 k`.
 #[must_use]
 pub fn quantity(value: f64) -> String {
@@ -152,6 +168,8 @@ mod tests {
     fn numbers_are_short_and_keep_their_meaning() {
         let cases = [
             (hashrate(0.0), "0 H/s"),
+            (hashrate(-0.0), "0 H/s"),
+            (percent(-0.0), "0 %"),
             (hashrate(1_234_000_000_000.0), "1.23 TH/s"),
             (hashrate(999_960.0), "1.00 MH/s"),
             (hashrate(512.4), "512 H/s"),
@@ -168,6 +186,10 @@ mod tests {
             (coins("12345.00000000"), "12\u{202f}345.00"),
             (coins("-0.50000000"), "−0.50"),
             (minute(1_700_000_000_000), "2023-11-14 22:13"),
+            (on_axis(5e3, 5e3, 20e3), "5 kH/s"),
+            (on_axis(2.5e12, 2.5e12, 10e12), "2.5 TH/s"),
+            (on_axis(1e12, 0.25e12, 1e12), "1.00 TH/s"),
+            (on_axis(0.0, 1.0, 1.0), "0 H/s"),
         ];
         for (made, wanted) in cases {
             assert_eq!(made, wanted);

@@ -164,3 +164,18 @@ fn coins(money: &Value, options: Kwargs) -> Result<String, Error> {
         .ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "coins wants an amount"))?;
     Ok(format::coins(&decimal))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_folder_is_built_in() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+        let theme = Theme::load(None).unwrap();
+        for file in std::fs::read_dir(folder).unwrap() {
+            let name = file.unwrap().file_name().into_string().unwrap();
+            assert!(theme.templates.get_template(&name).is_ok(), "{name}");
+        }
+    }
+}

@@ -3,11 +3,12 @@
 use super::Session;
 use crate::model::{Iso, Money};
 use crate::outlook::Outlook;
-use crate::pages::{Page, read, render};
+use crate::pages::{Page, Trouble, read, render};
 use crate::secrets;
 use crate::server::Way;
 use crate::site::Site;
 use ::pool::command::Command;
+use accounting::{AccountId, Amount};
 use axum::Router;
 use axum::extract::{Form, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -16,6 +17,7 @@ use axum::routing::{get, post};
 use minijinja::{Value, context};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use store::StoreError;
 use store::sqlite::Cut;
 
 /// The cookie's name.
@@ -224,6 +226,7 @@ async fn act(
         let page = render(&site, "error.html", context! { title => "Refused", text })?;
         return Ok((StatusCode::FORBIDDEN, no_store(page)).into_response());
     }
+    let asset = form.asset.clone();
     let done = match form.command() {
         Ok(command) => {
             let shows = matches!(command, Command::DryRun { .. });
@@ -235,6 +238,7 @@ async fn act(
     match done {
         Ok(serde_json::Value::Null) => Ok(Redirect::to("/operator?done=1").into_response()),
         Ok(plan) => {
+            let plan = readable(&site, asset, plan).await?;
             desk_page(&site, &session, context! { plan => Value::from_serialize(&plan) }).await
         }
         Err(error) => {
@@ -242,6 +246,64 @@ async fn act(
             Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
         }
     }
+}
+
+/// A tried-out payout run, for people.
+#[derive(Serialize)]
+struct PlanShown {
+    due: Vec<(String, Money)>,
+    skipped: Vec<(String, String)>,
+    total: Money,
+    symbol: String,
+    blocked_by: Vec<String>,
+}
+
+/// Accounts by their addresses, amounts in coins, reasons in words.
+async fn readable(
+    site: &Arc<Site>,
+    asset: String,
+    plan: serde_json::Value,
+) -> Result<PlanShown, Trouble> {
+    let outlook = site.outlook.load_full();
+    read(site, move |reader| {
+        let about = outlook.assets.iter().find(|known| known.name == asset);
+        let decimals = about.map_or(8, |about| about.decimals);
+        let name = |one: &serde_json::Value| {
+            let id = AccountId(one["account"].as_u64().unwrap_or_default());
+            let known = reader.display(id)?;
+            Ok::<_, StoreError>(known.unwrap_or_else(|| format!("account {id}")))
+        };
+        let money = |units: &serde_json::Value| {
+            let units = units.as_str().and_then(|text| text.parse().ok());
+            Money::new(units.map_or(Amount::ZERO, Amount::from_units), decimals)
+        };
+        let rows = |name: &str| plan[name].as_array().cloned().unwrap_or_default();
+        let due = rows("due");
+        let due = due.iter().map(|one| Ok((name(one)?, money(&one["amount"]))));
+        let skipped = rows("skipped");
+        let skipped = skipped.iter().map(|one| Ok((name(one)?, words(one["reason"].as_str()))));
+        let blockers = rows("blocked_by");
+        Ok(PlanShown {
+            due: due.collect::<Result<_, StoreError>>()?,
+            skipped: skipped.collect::<Result<_, StoreError>>()?,
+            total: money(&plan["total"]),
+            symbol: about.map(|about| about.symbol.clone()).unwrap_or_default(),
+            blocked_by: blockers.iter().filter_map(|why| why.as_str().map(str::to_owned)).collect(),
+        })
+    })
+    .await
+}
+
+/// `BelowMinimum` as `below minimum`.
+fn words(name: Option<&str>) -> String {
+    let mut words = String::new();
+    for letter in name.unwrap_or_default().chars() {
+        if letter.is_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.extend(letter.to_lowercase());
+    }
+    words
 }
 
 /// Whether an act was just done.
@@ -362,13 +424,36 @@ fn ruins(
     .collect()
 }
 
+/// A hold's scope as it was said: an asset's name, or an account's address.
+fn scope_name(
+    reader: &store::Reader,
+    outlook: &Outlook,
+    scope: &str,
+) -> Result<String, StoreError> {
+    let number = |kind: &str| scope.strip_prefix(kind).and_then(|id| id.parse::<u64>().ok());
+    let name = match (number("account/"), scope.strip_prefix("asset/")) {
+        (Some(id), _) => reader.display(AccountId(id))?,
+        (_, Some(id)) => outlook
+            .assets
+            .iter()
+            .find(|asset| asset.id.to_string() == id)
+            .map(|asset| asset.name.clone()),
+        _ => None,
+    };
+    Ok(name.unwrap_or_else(|| scope.to_owned()))
+}
+
 async fn desk_page(site: &Arc<Site>, session: &Session, more: Value) -> Page {
     let (outlook, view) = (site.outlook.load_full(), site.pool.view());
     let own = outlook.clone();
-    let (acts, held, payouts) = read(site, move |reader| {
+    let (acts, holds, payouts) = read(site, move |reader| {
         let acts = reader.acts(Cut::first(ACTS))?;
         let payouts = crate::model::payouts::list(reader, &own, Cut::first(20))?;
-        Ok((acts, reader.holds()?, payouts.rows))
+        let mut holds = Vec::new();
+        for hold in reader.holds()? {
+            holds.push((scope_name(reader, &own, &hold.scope)?, hold));
+        }
+        Ok((acts, holds, payouts.rows))
     })
     .await?;
     let notes = site.hand_notes().await;
@@ -377,9 +462,11 @@ async fn desk_page(site: &Arc<Site>, session: &Session, more: Value) -> Page {
         .into_iter()
         .map(|(no, at, who, what)| context! { no, at => Iso(at), who, what })
         .collect();
-    let held: Vec<Value> = held
+    let held: Vec<Value> = holds
         .into_iter()
-        .map(|hold| context! { scope => hold.scope, reason => hold.reason, since => Iso(hold.since) })
+        .map(|(who, hold)| {
+            context! { who, scope => hold.scope, reason => hold.reason, since => Iso(hold.since) }
+        })
         .collect();
     let page = render(
         site,

@@ -101,8 +101,10 @@ fn distribution(site: &Arc<Site>, pool: accounting::PoolId) -> String {
     let rows: Vec<(String, f64, String)> = classes
         .iter()
         .map(|(class, (count, sum))| {
-            let from = format::hashrate(10f64.powi(*class));
-            let shown = format!("{count} accounts · {}", format::hashrate(*sum));
+            let from = 10f64.powi(*class);
+            let from = format::on_axis(from, from, from);
+            let accounts = if *count == 1 { "account" } else { "accounts" };
+            let shown = format!("{count} {accounts} · {}", format::hashrate(*sum));
             (format!("from {from}"), f64::from(*count), shown)
         })
         .collect();
@@ -140,7 +142,7 @@ pub async fn search(
 ) -> Page {
     let wanted = q.trim().to_owned();
     if wanted.is_empty() {
-        return render(&site, "search.html", context! { title => "Search", q => "" });
+        return render(&site, "search.html", context! { title => "Look up", q => "" });
     }
     if let Ok(Ok(named)) = site.named(&wanted).await {
         return to(&format!("/miner/{}", encoded(&named.parsed.display)));
@@ -178,7 +180,7 @@ pub async fn search(
             render(
                 &site,
                 "search.html",
-                context! { title => "Search", q => wanted, blocks => at_height, why },
+                context! { title => "Look up", q => wanted, blocks => at_height, why },
             )
         }
     }
