@@ -26,6 +26,7 @@ pub mod session;
 pub mod source;
 pub mod template;
 pub mod treasury;
+pub mod verifier;
 pub mod verify;
 pub mod wire;
 pub mod work;
