@@ -431,8 +431,13 @@ impl DescriptorWallet {
 
     /// What became of a payout as far as the chain says: `Absent` when it says nothing.
     pub(crate) async fn fate(&mut self, versions: &[PayoutVersion]) -> Option<Fate> {
-        self.learn(versions);
         let tip = self.wallet.latest_checkpoint().height();
+        if let Some((version, height)) = self.anchored(versions) {
+            self.forget_waiting(versions);
+            let confirmations = tip.saturating_sub(height) + 1;
+            return Some(Fate::InChain { version, confirmations });
+        }
+        self.learn(versions);
         for (version, known) in versions.iter().enumerate() {
             let found = self.wallet.get_tx(Txid::from_byte_array(known.txid));
             let height = found.and_then(|tx| tx.chain_position.confirmation_height_upper_bound());
@@ -454,6 +459,20 @@ impl DescriptorWallet {
         Some(Fate::Absent)
     }
 
+    /// The version that a block of the chain has, and the block's height. Most payouts that are watched are confirmed and
+    /// only grow deeper: this is known without weighing all the wallet's transactions against each other.
+    fn anchored(&self, versions: &[PayoutVersion]) -> Option<(usize, u32)> {
+        let (tip, graph) = (self.wallet.latest_checkpoint(), self.wallet.tx_graph());
+        versions.iter().enumerate().find_map(|(at, version)| {
+            let node = graph.get_tx_node(Txid::from_byte_array(version.txid))?;
+            let height = node.anchors.iter().map(|anchor| anchor.block_id).find_map(|block| {
+                let found = tip.get(block.height)?;
+                (found.hash() == block.hash).then_some(block.height)
+            })?;
+            Some((at, height))
+        })
+    }
+
     /// Transactions that are in the books: their coins are spoken for, and their change is on its way.
     fn learn(&mut self, versions: &[PayoutVersion]) {
         let is_known =
@@ -466,6 +485,11 @@ impl DescriptorWallet {
             Some((tx, (version.signed_at.0 / 1000).max(since) + n as u64))
         });
         self.wallet.apply_unconfirmed_txs(decoded.collect::<Vec<_>>());
+        self.forget_waiting(versions);
+    }
+
+    /// What waited for the books to say what it is: they have.
+    fn forget_waiting(&mut self, versions: &[PayoutVersion]) {
         let is_version = |txid: &Txid| versions.iter().any(|own| own.txid == txid.to_byte_array());
         self.heard_of.retain(|txid| !is_version(txid));
         for version in versions {

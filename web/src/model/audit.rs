@@ -12,6 +12,7 @@ use accounting::{
     AccountId, Amount, AssetId, BasisPoints, PoolId, RewardId, Scheme, ShareSeq, SliceNo,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use store::{Reader, StoreError};
 use utoipa::ToSchema;
 
@@ -86,15 +87,14 @@ pub struct WorkOf {
 pub struct SplitFrozen {
     /// The account's number; its owner's page shows it.
     pub account: u64,
-    /// Its work.
-    pub work: String,
-    /// Before the fee, in smallest units.
-    pub gross: String,
+    /// Its work, where that is not its work in the window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work: Option<String>,
     /// The fee's rate, in basis points.
     pub fee_bps: u16,
     /// The fee.
     pub fee: String,
-    /// What is credited.
+    /// What is credited; with the fee, its whole part.
     pub net: String,
 }
 
@@ -133,7 +133,7 @@ pub fn of(reader: &Reader, outlook: &Outlook, id: RewardId) -> Result<Option<Aud
         network_work: reward.network_work.to_string(),
         cuts: cuts.into_iter().map(|cut| cut.0).collect(),
         window: reward.window.as_ref().map(frozen_window),
-        split: reward.split.as_ref().map(|split| split.rows.iter().map(frozen_part).collect()),
+        split: reward.split.as_ref().map(|split| frozen_parts(split, reward.window.as_ref())),
     }))
 }
 
@@ -152,15 +152,22 @@ fn frozen_window(window: &WindowTable) -> WindowFrozen {
     }
 }
 
-fn frozen_part(row: &SplitRow) -> SplitFrozen {
-    SplitFrozen {
-        account: row.account.0,
-        work: row.weight.to_string(),
-        gross: row.gross.to_string(),
-        fee_bps: row.fee_bps.points(),
-        fee: row.fee.to_string(),
-        net: row.net.to_string(),
-    }
+/// The parts, ascending by account as the window's rows are.
+fn frozen_parts(split: &Split, window: Option<&WindowTable>) -> Vec<SplitFrozen> {
+    let mut rows =
+        window.map(|window| window.rows.as_slice()).unwrap_or_default().iter().peekable();
+    let parts = split.rows.iter().map(|row| {
+        while rows.next_if(|(account, _)| *account < row.account).is_some() {}
+        let in_window = rows.peek().is_some_and(|known| **known == (row.account, row.weight));
+        SplitFrozen {
+            account: row.account.0,
+            work: (!in_window).then(|| row.weight.to_string()),
+            fee_bps: row.fee_bps.points(),
+            fee: row.fee.to_string(),
+            net: row.net.to_string(),
+        }
+    });
+    parts.collect()
 }
 
 impl Audit {
@@ -171,7 +178,10 @@ impl Audit {
     pub fn reward(&self) -> Result<Reward, Unreadable> {
         let window = self.window.as_ref().map(WindowFrozen::table).transpose()?;
         let (to_pool, to_finder) = (amount(&self.to_pool)?, amount(&self.to_finder)?);
-        let rows = self.split.as_ref().map(|rows| rows.iter().map(SplitFrozen::row).collect());
+        let known: BTreeMap<AccountId, u128> =
+            window.iter().flat_map(|window| window.rows.iter().copied()).collect();
+        let row = |of: &SplitFrozen| of.row(&known);
+        let rows = self.split.as_ref().map(|rows| rows.iter().map(row).collect());
         let rows: Option<Vec<SplitRow>> = rows.transpose()?;
         let split = rows.map(|rows| Split {
             amount: to_pool.add(to_finder),
@@ -209,14 +219,20 @@ impl WindowFrozen {
 }
 
 impl SplitFrozen {
-    fn row(&self) -> Result<SplitRow, Unreadable> {
+    fn row(&self, in_window: &BTreeMap<AccountId, u128>) -> Result<SplitRow, Unreadable> {
+        let account = AccountId(self.account);
+        let weight = match &self.work {
+            Some(text) => work(text)?,
+            None => *in_window.get(&account).ok_or(Unreadable("a part without work"))?,
+        };
+        let (fee, net) = (amount(&self.fee)?, amount(&self.net)?);
         Ok(SplitRow {
-            account: AccountId(self.account),
-            weight: work(&self.work)?,
-            gross: amount(&self.gross)?,
+            account,
+            weight,
+            gross: net.add(fee),
             fee_bps: BasisPoints::new(self.fee_bps).map_err(|_| Unreadable("a fee"))?,
-            fee: amount(&self.fee)?,
-            net: amount(&self.net)?,
+            fee,
+            net,
         })
     }
 }
