@@ -64,6 +64,7 @@ pub fn run(args: &WebBenchArgs) -> anyhow::Result<()> {
     let ground = Ground::lay(args.data.as_deref(), &plan)?;
     fill::unless_filled(&ground, &size)?;
     let known = Known::read(&ground, &size)?;
+    let there = known.there();
     let key = key(&ground, args.rate)?;
     let pool = BenchPool::start(ground)?;
     let to = pool.pages()?;
@@ -79,7 +80,7 @@ pub fn run(args: &WebBenchArgs) -> anyhow::Result<()> {
         found.alone.push(alone(&pool, &size, span)?);
         found.loaded.push(beside(&pool, &size, &visitors, span)?);
     }
-    println!("{}", found.line(&size)?);
+    println!("{}", found.line(&there)?);
     Ok(())
 }
 

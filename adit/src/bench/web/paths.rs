@@ -160,6 +160,7 @@ pub struct Known {
     /// Number and transaction.
     payouts: Vec<(u64, String)>,
     slices: u64,
+    there: Size,
 }
 
 impl Known {
@@ -176,8 +177,17 @@ impl Known {
         let payouts = reader.payout_summaries(Cut::first(u64::from(u32::MAX)))?.into_iter();
         let payouts: Vec<_> =
             payouts.filter_map(|row| Some((row.id.0, row.txid?.to_string()))).collect();
-        let pools = reader.book()?.pools;
-        let slices = pools.values().filter_map(|pool| pool.last_slice).map(|(no, ..)| no.0).sum();
+        let book = reader.book()?;
+        // The log has no gaps.
+        let others = blocks.len() + book.revoked.len();
+        let there = Size {
+            accounts: book.identities.len(),
+            workers: book.workers.len(),
+            blocks: blocks.len(),
+            shares: book.log_end.0.saturating_sub(others as u64),
+        };
+        let slices =
+            book.pools.values().filter_map(|pool| pool.last_slice).map(|(no, ..)| no.0).sum();
         if blocks.is_empty() || payouts.is_empty() || slices == 0 {
             bail!(
                 "the store has {} blocks, {} payouts and {slices} slices: fill it with more blocks (110 at least, so that some are paid)",
@@ -185,7 +195,13 @@ impl Known {
                 payouts.len()
             );
         }
-        Ok(Known { addresses: (0..size.accounts).map(address).collect(), blocks, payouts, slices })
+        let addresses = (0..size.accounts).map(address).collect();
+        Ok(Known { addresses, blocks, payouts, slices, there })
+    }
+
+    /// How much there is: each time the pool is measured, shares are added.
+    pub fn there(&self) -> Size {
+        self.there.clone()
     }
 
     /// Puts names in.
