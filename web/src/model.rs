@@ -6,6 +6,7 @@ pub mod account;
 pub mod activity;
 pub mod audit;
 pub mod blocks;
+pub mod exact;
 pub mod money;
 pub mod network;
 pub mod payouts;

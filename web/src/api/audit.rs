@@ -5,6 +5,7 @@ use super::problem::{Answer, Problem, Refusals};
 use crate::model::audit::{self as model, Audit};
 use crate::site::Site;
 use axum::extract::State;
+use axum::http::{HeaderName, header};
 use std::sync::Arc;
 
 /// The frozen window, the rule and the split of a block: with the slices, everything it can be recomputed from.
@@ -16,11 +17,14 @@ use std::sync::Arc;
 pub async fn audit(
     State(site): State<Arc<Site>>,
     Segment(hash): Segment<String>,
-) -> Answer<Written> {
+) -> Answer<([(HeaderName, String); 1], Written)> {
     let id = ask::block(&hash)?;
     let outlook = site.outlook.load_full();
-    let found = site
-        .readers
-        .read(move |reader| model::of(reader, &outlook, id)?.as_ref().map(Written::of).transpose());
+    let found = site.readers.read(move |reader| {
+        let Some(record) = model::of(reader, &outlook, id)? else { return Ok(None) };
+        // What was frozen never changes; only the block's standing does.
+        let tag = format!("\"{}-{}\"", record.block.get(32..).unwrap_or_default(), record.state);
+        Ok(Some(([(header::ETAG, tag)], Written::of(&record)?)))
+    });
     found.await?.ok_or_else(|| Problem::not_found("The pool did not find this block."))
 }

@@ -4,6 +4,7 @@
 //! Invariant: what is served here is what was stored, and it reads back to the same values: a stranger's recomputation works
 //! on the very numbers that the pool's did.
 
+use super::exact::{Units, Work};
 use crate::outlook::Outlook;
 use accounting::reward::Reward;
 use accounting::split::{Split, SplitRow};
@@ -36,9 +37,9 @@ pub struct Audit {
     /// `immature`, `matured` or `orphaned`.
     pub state: String,
     /// What the coinbase pays to the pool, in smallest units.
-    pub to_pool: String,
+    pub to_pool: Units,
     /// What it pays the finder itself.
-    pub to_finder: String,
+    pub to_finder: Units,
     /// The last place in the log that counts.
     pub window_end: u64,
     /// The place up to which revocations count.
@@ -47,7 +48,7 @@ pub struct Audit {
     #[schema(value_type = Object)]
     pub scheme: Scheme,
     /// The work of a block, of which the window's length is a multiple.
-    pub network_work: String,
+    pub network_work: Work,
     /// The slices that may have ended the round before; needed under PROP.
     pub cuts: Vec<u64>,
     /// The frozen window; null where no window is paid.
@@ -64,9 +65,9 @@ pub struct WindowFrozen {
     /// The newest.
     pub through: u64,
     /// The part of the oldest that counts, of `oldest_whole`.
-    pub oldest_part: String,
+    pub oldest_part: Work,
     /// All of the oldest, in work or in shares.
-    pub oldest_whole: String,
+    pub oldest_whole: Work,
     /// The hash of all this and its rows.
     pub hash: String,
     /// Work by account, ascending by account.
@@ -79,7 +80,7 @@ pub struct WorkOf {
     /// The account's number.
     pub account: u64,
     /// Its work.
-    pub work: String,
+    pub work: Work,
 }
 
 /// One account's part as it was frozen.
@@ -89,19 +90,14 @@ pub struct SplitFrozen {
     pub account: u64,
     /// Its work, where that is not its work in the window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub work: Option<String>,
+    pub work: Option<Work>,
     /// The fee's rate, in basis points.
     pub fee_bps: u16,
     /// The fee.
-    pub fee: String,
+    pub fee: Units,
     /// What is credited; with the fee, its whole part.
-    pub net: String,
+    pub net: Units,
 }
-
-/// No coin has so many smallest units: sums of as many as fit an answer stay in range.
-const AMOUNT_MAX: u128 = 1 << 90;
-/// No chain has so much work: the same.
-const WORK_MAX: u128 = 1 << 100;
 
 /// What cannot be read back.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -125,12 +121,12 @@ pub fn of(reader: &Reader, outlook: &Outlook, id: RewardId) -> Result<Option<Aud
         network: asset.map_or_else(String::new, |asset| asset.network.clone()),
         finder: reward.finder.0,
         state: state.as_str().to_owned(),
-        to_pool: reward.to_pool.to_string(),
-        to_finder: reward.to_finder.to_string(),
+        to_pool: Units(reward.to_pool.units()),
+        to_finder: Units(reward.to_finder.units()),
         window_end: reward.window_end.0,
         as_of: reward.as_of.0,
         scheme: reward.scheme,
-        network_work: reward.network_work.to_string(),
+        network_work: Work(reward.network_work),
         cuts: cuts.into_iter().map(|cut| cut.0).collect(),
         window: reward.window.as_ref().map(frozen_window),
         split: reward.split.as_ref().map(|split| frozen_parts(split, reward.window.as_ref())),
@@ -141,13 +137,13 @@ fn frozen_window(window: &WindowTable) -> WindowFrozen {
     WindowFrozen {
         from: window.from.0,
         through: window.through.0,
-        oldest_part: window.oldest_part.0.to_string(),
-        oldest_whole: window.oldest_part.1.to_string(),
+        oldest_part: Work(window.oldest_part.0),
+        oldest_whole: Work(window.oldest_part.1),
         hash: hex(&window.hash()),
         rows: window
             .rows
             .iter()
-            .map(|(account, work)| WorkOf { account: account.0, work: work.to_string() })
+            .map(|(account, work)| WorkOf { account: account.0, work: Work(*work) })
             .collect(),
     }
 }
@@ -161,10 +157,10 @@ fn frozen_parts(split: &Split, window: Option<&WindowTable>) -> Vec<SplitFrozen>
         let in_window = rows.peek().is_some_and(|known| **known == (row.account, row.weight));
         SplitFrozen {
             account: row.account.0,
-            work: (!in_window).then(|| row.weight.to_string()),
+            work: (!in_window).then_some(Work(row.weight)),
             fee_bps: row.fee_bps.points(),
-            fee: row.fee.to_string(),
-            net: row.net.to_string(),
+            fee: Units(row.fee.units()),
+            net: Units(row.net.units()),
         }
     });
     parts.collect()
@@ -176,8 +172,8 @@ impl Audit {
     /// # Errors
     /// When a number or a name is none.
     pub fn reward(&self) -> Result<Reward, Unreadable> {
-        let window = self.window.as_ref().map(WindowFrozen::table).transpose()?;
-        let (to_pool, to_finder) = (amount(&self.to_pool)?, amount(&self.to_finder)?);
+        let window = self.window.as_ref().map(WindowFrozen::table);
+        let (to_pool, to_finder) = (amount(self.to_pool), amount(self.to_finder));
         let known: BTreeMap<AccountId, u128> =
             window.iter().flat_map(|window| window.rows.iter().copied()).collect();
         let row = |of: &SplitFrozen| of.row(&known);
@@ -199,7 +195,7 @@ impl Audit {
             window_end: ShareSeq(self.window_end),
             as_of: ShareSeq(self.as_of),
             scheme: self.scheme,
-            network_work: work(&self.network_work)?,
+            network_work: self.network_work.0,
             window,
             split,
         })
@@ -207,14 +203,14 @@ impl Audit {
 }
 
 impl WindowFrozen {
-    fn table(&self) -> Result<WindowTable, Unreadable> {
-        let row = |of: &WorkOf| Ok((AccountId(of.account), work(&of.work)?));
-        Ok(WindowTable {
+    fn table(&self) -> WindowTable {
+        let row = |of: &WorkOf| (AccountId(of.account), of.work.0);
+        WindowTable {
             through: SliceNo(self.through),
             from: SliceNo(self.from),
-            oldest_part: (work(&self.oldest_part)?, work(&self.oldest_whole)?),
-            rows: self.rows.iter().map(row).collect::<Result<_, _>>()?,
-        })
+            oldest_part: (self.oldest_part.0, self.oldest_whole.0),
+            rows: self.rows.iter().map(row).collect(),
+        }
     }
 }
 
@@ -222,10 +218,10 @@ impl SplitFrozen {
     fn row(&self, in_window: &BTreeMap<AccountId, u128>) -> Result<SplitRow, Unreadable> {
         let account = AccountId(self.account);
         let weight = match &self.work {
-            Some(text) => work(text)?,
+            Some(work) => work.0,
             None => *in_window.get(&account).ok_or(Unreadable("a part without work"))?,
         };
-        let (fee, net) = (amount(&self.fee)?, amount(&self.net)?);
+        let (fee, net) = (amount(self.fee), amount(self.net));
         Ok(SplitRow {
             account,
             weight,
@@ -237,14 +233,8 @@ impl SplitFrozen {
     }
 }
 
-pub(super) fn amount(text: &str) -> Result<Amount, Unreadable> {
-    let units = text.parse::<i128>().ok().filter(|units| units.unsigned_abs() < AMOUNT_MAX);
-    units.map(Amount::from_units).ok_or(Unreadable("an amount"))
-}
-
-pub(super) fn work(text: &str) -> Result<u128, Unreadable> {
-    let work = text.parse::<u128>().ok().filter(|work| *work < WORK_MAX);
-    work.ok_or(Unreadable("a sum of work"))
+pub(super) const fn amount(units: Units) -> Amount {
+    Amount::from_units(units.0)
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

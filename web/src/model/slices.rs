@@ -3,7 +3,8 @@
 //! Invariant: what is served here is what was stored, and it reads back to the same values.
 
 use super::Rows;
-use super::audit::{Unreadable, amount, from_hex, hex, work};
+use super::audit::{Unreadable, amount, from_hex, hex};
+use super::exact::{Units, Work};
 use accounting::rate::Rate;
 use accounting::slice::{Slice as SealedSlice, SliceRow, Tally};
 use accounting::split::{Carry, SliceCredit};
@@ -26,7 +27,7 @@ pub struct SharesOf {
     /// The rate at which they were bought; 0 where none are.
     pub rate: u64,
     /// Their work.
-    pub work: String,
+    pub work: Work,
     /// How many.
     pub shares: u64,
 }
@@ -37,9 +38,9 @@ pub struct RateOf {
     /// The rate's number: the first eight bytes of a hash of what follows.
     pub rate: u64,
     /// Expected hashes of a block.
-    pub network_work: String,
+    pub network_work: Work,
     /// What a block was taken to bring, in smallest units.
-    pub value: String,
+    pub value: Units,
 }
 
 /// What an account was paid for its shares of a slice.
@@ -50,7 +51,7 @@ pub struct PaidOf {
     /// The fee's rate, in basis points.
     pub fee_bps: u16,
     /// What was credited, in smallest units.
-    pub net: String,
+    pub net: Units,
     /// What it was still owed from before, in 2^-64 smallest units.
     pub carry_before: String,
     /// What it is owed still.
@@ -102,7 +103,7 @@ pub fn slices(
         }
         for rate in named {
             if let Some(Rate { network_work, value }) = reader.rate(RateId(rate))? {
-                let (network_work, value) = (network_work.to_string(), value.to_string());
+                let (network_work, value) = (Work(network_work), Units(value.units()));
                 slice.rates.push(RateOf { rate, network_work, value });
             }
         }
@@ -116,7 +117,7 @@ fn served_credit(of: SliceCredit) -> PaidOf {
     PaidOf {
         account: of.account.0,
         fee_bps: of.fee_bps.points(),
-        net: of.net.to_string(),
+        net: Units(of.net.units()),
         carry_before: of.carry_before.0.to_string(),
         carry_after: of.carry_after.0.to_string(),
     }
@@ -126,7 +127,7 @@ fn served_slice(SourcedSlice { slice, revoked }: SourcedSlice) -> Slice {
     let shares = |account: AccountId, rate: RateId, tally: Tally| SharesOf {
         account: account.0,
         rate: rate.0,
-        work: tally.weight.to_string(),
+        work: Work(tally.weight),
         shares: tally.shares,
     };
     Slice {
@@ -178,7 +179,7 @@ impl Slice {
     /// When a number is none, or does not belong to the rate.
     pub fn priced(&self) -> Result<Vec<(RateId, Rate)>, Unreadable> {
         let rate = |of: &RateOf| {
-            let rate = Rate { network_work: work(&of.network_work)?, value: amount(&of.value)? };
+            let rate = Rate { network_work: of.network_work.0, value: amount(of.value) };
             match rate.id() == RateId(of.rate) {
                 true => Ok((rate.id(), rate)),
                 false => Err(Unreadable("a rate whose number is another's")),
@@ -197,7 +198,7 @@ impl Slice {
             Ok(SliceCredit {
                 account: AccountId(of.account),
                 fee_bps: BasisPoints::new(of.fee_bps).map_err(|_| Unreadable("a fee"))?,
-                net: amount(&of.net)?,
+                net: amount(of.net),
                 carry_before: carry(&of.carry_before)?,
                 carry_after: carry(&of.carry_after)?,
             })
@@ -210,7 +211,7 @@ impl SharesOf {
     fn tally(&self) -> Result<(AccountId, Tally), Unreadable> {
         let shares = Some(self.shares).filter(|shares| *shares < SHARES_MAX);
         let shares = shares.ok_or(Unreadable("a number of shares"))?;
-        let tally = Tally { weight: work(&self.work)?, shares };
+        let tally = Tally { weight: self.work.0, shares };
         Ok((AccountId(self.account), tally))
     }
 }
