@@ -32,6 +32,7 @@ pub mod scheme;
 pub mod share;
 pub mod slice;
 pub mod split;
+pub mod union;
 pub mod window;
 
 pub use amount::Amount;
