@@ -9,9 +9,11 @@ use crate::ledger::SetKey;
 use crate::rate::Rate;
 use crate::ratio::mul_div_floor;
 use crate::reward::Reward;
+use crate::scheme::WindowLength;
 use crate::share::{Share, WeightSum};
 use crate::slice::{OpenSlice, Slice, SliceRow};
 use crate::split::{Carry, SliceCredit, Split, fee_of, pay_slice, split};
+use crate::union::Beside;
 use crate::window::{SliceSource, Window, WindowTable};
 use std::collections::BTreeMap;
 
@@ -122,20 +124,36 @@ pub fn check_link(
     }
 }
 
-/// Does a reward's window reach up to its block: is no slice of its shares left out at the young end, and none put in?
+/// Does a window reach up to its block, the last share before which is `end`: is no slice of its shares left out at the young
+/// end, and none put in?
 ///
 /// # Errors
 /// The outer error is the source's, the inner one the difference.
 pub fn check_reach<S: SliceSource>(
-    reward: &Reward,
+    window: &WindowTable,
+    end: ShareSeq,
     source: &mut S,
 ) -> Result<Result<(), Difference>, S::Error> {
-    let Some(window) = &reward.window else { return Ok(Ok(())) };
     let next = source.slice(window.through.next())?;
-    let left_out = next.is_some_and(|next| next.slice.first <= reward.window_end);
+    let left_out = next.is_some_and(|next| next.slice.first <= end);
     let last = source.slice(window.through)?;
-    let put_in = last.is_some_and(|last| last.slice.last > reward.window_end);
+    let put_in = last.is_some_and(|last| last.slice.last > end);
     Ok(if left_out || put_in { Err(Difference::Reach(window.through)) } else { Ok(()) })
+}
+
+/// Recomputes the window of a pool beside the one that found a block, from its own slices.
+///
+/// # Errors
+/// The outer error is the source's, the inner one the first difference.
+pub fn check_beside<S: SliceSource>(
+    beside: &Beside,
+    source: &mut S,
+) -> Result<Result<(), Difference>, S::Error> {
+    let Some(length) = beside.scheme.window_length(beside.network_work) else {
+        return Ok(Err(Difference::Shape));
+    };
+    let recomputed = window_again(&beside.window, length, SliceNo(0), source)?;
+    Ok(compare_windows(&beside.window, &recomputed))
 }
 
 /// Pays a slice again whose shares were bought at once (PPS, FPPS), with what was carried to it, and compares. The fee of
@@ -192,7 +210,8 @@ fn is_sane(slice: &Slice, rates: &BTreeMap<RateId, Rate>) -> bool {
 }
 
 /// Recomputes a reward's window from the slices and its split from the window. `cut` is the last slice of the round
-/// before (PROP). The fee of each account is taken from the record, where it is public.
+/// before (PROP). The fee of each account is taken from the record, where it is public. Windows of other pools that the reward
+/// pays too are taken as recorded: [`check_beside`] checks each from its own slices.
 ///
 /// # Errors
 /// The outer error is the source's, the inner one the first difference.
@@ -207,12 +226,21 @@ pub fn check_reward<S: SliceSource>(
     let (Some(recorded), Some(recorded_split)) = (&reward.window, &reward.split) else {
         return Ok(Err(Difference::Shape));
     };
-    let mut window = Window::new(cut);
-    window.fit(length, recorded.through, source)?;
-    let recomputed = window.table(length);
+    let recomputed = window_again(recorded, length, cut, source)?;
     Ok(compare_windows(recorded, &recomputed).and_then(|()| {
         compare_splits(recorded_split, &split_of(reward, &recomputed, recorded_split))
     }))
+}
+
+fn window_again<S: SliceSource>(
+    recorded: &WindowTable,
+    length: WindowLength,
+    cut: SliceNo,
+    source: &mut S,
+) -> Result<WindowTable, S::Error> {
+    let mut window = Window::new(cut);
+    window.fit(length, recorded.through, source)?;
+    Ok(window.table(length))
 }
 
 /// The split that a window gives: of nobody's work, everything to the finder.
@@ -227,7 +255,10 @@ pub fn split_of(reward: &Reward, window: &WindowTable, fees: &Split) -> Split {
             .map(|row| row.fee_bps)
             .unwrap_or_default()
     };
-    split(reward.to_pool, work, fee)
+    match &reward.shared {
+        Some(shared) => shared.split(reward.to_pool, reward.finder, &window.rows, fee),
+        None => split(reward.to_pool, work, fee),
+    }
 }
 
 fn check_without_window(reward: &Reward) -> Result<(), Difference> {

@@ -9,6 +9,7 @@ use crate::ledger::{Kind, SetKey, Transfer, TransferSet};
 use crate::scheme::Scheme;
 use crate::share::WeightSum;
 use crate::split::Split;
+use crate::union::Shared;
 use crate::window::WindowTable;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -40,6 +41,8 @@ pub struct Reward {
     pub network_work: WeightSum,
     /// The frozen window; `None` where no window is paid.
     pub window: Option<WindowTable>,
+    /// The other pools that it pays, where pools share their blocks.
+    pub shared: Option<Shared>,
     /// Who gets what; `None` under PPS and FPPS, where the bankroll gets it.
     pub split: Option<Split>,
 }

@@ -10,6 +10,7 @@
 use crate::Amount;
 use crate::fee::BasisPoints;
 use crate::id::{AccountId, PoolId};
+use crate::scheme::Scheme;
 use crate::share::WeightSum;
 use crate::split::{Split, SplitRow, fee_of, split};
 use crate::window::WindowTable;
@@ -35,6 +36,15 @@ impl Part {
     }
 }
 
+/// How a block is shared in a union.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Shared {
+    /// The part of the pool that found it.
+    pub part: Part,
+    /// The others.
+    pub beside: Vec<Beside>,
+}
+
 /// A pool of the union beside the one that found the block, with its frozen window.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Beside {
@@ -42,8 +52,28 @@ pub struct Beside {
     pub pool: PoolId,
     /// Its part.
     pub part: Part,
+    /// Its rule.
+    pub scheme: Scheme,
+    /// The work of a block by its hash.
+    pub network_work: WeightSum,
     /// Its window at the block.
     pub window: WindowTable,
+}
+
+impl Shared {
+    /// Divides a reward of which `own` is the window of the pool that found the block.
+    #[must_use]
+    pub fn split(
+        &self,
+        amount: Amount,
+        finder: AccountId,
+        own: &[(AccountId, WeightSum)],
+        fee: impl Fn(AccountId) -> BasisPoints,
+    ) -> Split {
+        let others: Vec<Claim<'_>> =
+            self.beside.iter().map(|b| Claim { part: b.part, work: &b.window.rows }).collect();
+        split_union(amount, finder, Claim { part: self.part, work: own }, &others, fee)
+    }
 }
 
 /// One window's work, ascending by account, and its part.

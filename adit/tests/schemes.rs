@@ -177,3 +177,69 @@ async fn under_pps_shares_are_paid_without_a_block_and_every_purchase_is_audited
 async fn under_fpps_shares_are_paid_without_a_block_and_every_purchase_is_audited() {
     by_shares("fpps").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pools_that_share_their_blocks_pay_each_window_its_part_whichever_found_the_block() {
+    let chain = Chain::with_hashes_per_block(HASHES_PER_BLOCK);
+    let mut setup = chain.setup();
+    setup.pool.push_str("\npart = 50");
+    let mut pool = Pool::new(&setup).with_pages("");
+    let ports = [testkit::Port::take(), testkit::Port::take()];
+    let mut text = std::fs::read_to_string(pool.config()).unwrap();
+    for (name, part, port) in [("second", 30, &ports[0]), ("third", 20, &ports[1])] {
+        let (listen, easy) = (port.address(), common::EASY_PORT);
+        text = format!(
+            "[[pools]]\nname = \"{name}\"\nasset = \"coin\"\nscheme = \"pplns\"\nfee_percent = 1.0\npart = {part}\n\
+             [[pools.ports]]\nlisten = \"{listen}\"\n{easy}\n{text}"
+        );
+    }
+    // Top-level keys come before the tables.
+    let text = format!("data_dir = \"store\"\n{}", text.replace("data_dir = \"store\"\n", ""));
+    std::fs::write(pool.config(), text).unwrap();
+    pool.start();
+    // Ten times the hashrate is worth no more in another window; nobody mines in the third.
+    let ann = pool.miner(&somebody(1).0, Algorithm::Sha256d, 10.0);
+    ann.stats().wait_for(|stats| stats.accepted >= 3).await.unwrap();
+    let mut elsewhere = std::mem::replace(&mut pool.port, ports.into_iter().next().unwrap());
+    let bob = pool.miner(&somebody(2).0, Algorithm::Sha256d, 100.0);
+    std::mem::swap(&mut pool.port, &mut elsewhere);
+    bob.stats().wait_for(|stats| stats.accepted >= 3).await.unwrap();
+    let before = pool.reader().rewards(1000).unwrap().len();
+    pool.wait_for_rewards(before + 4);
+    ann.stop().await;
+    bob.stop().await;
+    let reader = pool.reader();
+    let main = reader.book().unwrap().pools["main"].id;
+    let mut both = 0;
+    for listed in reader.rewards(100).unwrap() {
+        let (reward, _) = reader.reward(listed.id).unwrap().unwrap();
+        let shared = reward.shared.as_ref().unwrap();
+        assert_eq!(shared.beside.len(), 2);
+        let rows = &reward.split.as_ref().unwrap().rows;
+        let worked = |window: &accounting::window::WindowTable| !window.rows.is_empty();
+        let others = shared.beside.iter().filter(|beside| worked(&beside.window)).count();
+        if worked(reward.window.as_ref().unwrap()) && others == 1 {
+            both += 1;
+            let [first, second] = rows.as_slice() else { panic!("{rows:?}") };
+            // The third's part is the finder's: 70 of 100 where the first found it, 50 where the second did.
+            let whole = reward.to_pool.units();
+            let found_by_first = reward.pool == main;
+            let of_first = if found_by_first { 70 } else { 50 };
+            let tolerance = 1;
+            let expected = whole * of_first / 100;
+            let is_near = |got: i128, want: i128| (got - want).abs() <= tolerance;
+            assert!(
+                is_near(first.gross.units(), expected)
+                    && is_near(second.gross.units(), whole - expected)
+                    || is_near(second.gross.units(), expected)
+                        && is_near(first.gross.units(), whole - expected),
+                "{reward:?}"
+            );
+        }
+    }
+    assert!(both > 0, "no block was found while both mined");
+    pool.audit();
+    let said = common::http::audit(pool.pages(), &["--address", &somebody(1).0]);
+    assert!(said.contains("PASS:"), "{said}");
+    pool.stop();
+}

@@ -4,6 +4,7 @@ use accounting::fee::FeeRule;
 use accounting::payout::PayoutDepths;
 use accounting::reward::Depths;
 use accounting::slice::SliceLimits;
+use accounting::union::Part;
 use accounting::{Amount, BasisPoints, Scheme};
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +77,8 @@ pub struct PoolConfig {
     pub scheme: Scheme,
     /// What it keeps.
     pub fee: FeeRule,
+    /// Its part of each block of its asset, whichever pool with a part found it; `None`: its blocks are its own.
+    pub part: Option<Part>,
     /// When slices are closed.
     pub slices: SliceRule,
 }

@@ -10,6 +10,7 @@ use accounting::ledger::{Kind, Posting, Refusal, SetKey, TransferSet};
 use accounting::reward::{Reward, RewardState, RewardStep, Sighting, next_step, reversal};
 use accounting::slice::Slice;
 use accounting::split::{self, SliceCredit, Split};
+use accounting::union::{Beside, Part, Shared};
 use accounting::window::WindowTable;
 use accounting::{
     AccountId, Amount, AssetId, BasisPoints, BlockFound, PoolId, RewardId, Scheme, ShareSeq,
@@ -33,9 +34,10 @@ impl Books {
             return Ok(());
         }
         let window = self.freeze_window(store, seq, found)?;
+        let shared = self.freeze_beside(store, seq, found, now)?;
         let Some(pool) = self.pools.get(&found.pool) else { return Ok(()) };
         let asset = pool.asset;
-        let split = self.split_of(found, window.as_ref());
+        let split = self.split_of(found, window.as_ref(), shared.as_ref());
         let reward = Reward {
             id: found.block,
             pool: found.pool,
@@ -49,6 +51,7 @@ impl Books {
             scheme: found.scheme,
             network_work: found.network_work,
             window,
+            shared,
             split,
         };
         let credits = reward.credits();
@@ -91,7 +94,45 @@ impl Books {
         Ok(Some(table))
     }
 
-    fn split_of(&self, found: &BlockFound, window: Option<&WindowTable>) -> Option<Split> {
+    /// The windows of the other pools that this block pays, with their slices closed at the same place of the log.
+    fn freeze_beside(
+        &mut self,
+        store: &mut dyn Store,
+        seq: ShareSeq,
+        found: &BlockFound,
+        now: UnixMs,
+    ) -> Result<Option<Shared>, StoreError> {
+        let own =
+            self.pools.get(&found.pool).and_then(|pool| Some((pool.asset, pool.config.part?)));
+        let Some((asset, part)) = own.filter(|_| !found.to_finder.is_positive()) else {
+            return Ok(None);
+        };
+        let others: Vec<(PoolId, Part)> = self
+            .pools
+            .iter()
+            .filter(|(id, pool)| **id != found.pool && pool.asset == asset)
+            .filter_map(|(id, pool)| Some((*id, pool.config.part?)))
+            .collect();
+        let mut beside = Vec::with_capacity(others.len());
+        for (id, part) in others {
+            self.close_slice(id, now);
+            let Some(pool) = self.pools.get_mut(&id) else { continue };
+            let (scheme, network_work) = (pool.config.scheme, pool.network_work);
+            let Some(length) = scheme.window_length(network_work) else { continue };
+            let mut source = StoredSlices { store: &mut *store, pool: id, as_of: seq };
+            pool.window.fit(length, pool.last_slice, &mut source)?;
+            let window = pool.window.table(length);
+            beside.push(Beside { pool: id, part, scheme, network_work, window });
+        }
+        Ok(Some(Shared { part, beside }))
+    }
+
+    fn split_of(
+        &self,
+        found: &BlockFound,
+        window: Option<&WindowTable>,
+        shared: Option<&Shared>,
+    ) -> Option<Split> {
         let rule =
             self.pools.get(&found.pool).map(|pool| pool.config.fee.clone()).unwrap_or_default();
         match (found.scheme, window) {
@@ -104,6 +145,13 @@ impl Books {
                     found.coinbase_fee,
                 ))
             }
+            (_, Some(window)) if shared.is_some() => shared.map(|shared| {
+                let others = shared.beside.iter().map(|beside| beside.window.rows.len());
+                let count = others.fold(window.rows.len(), usize::saturating_add) as u64;
+                shared.split(found.to_pool, found.finder, &window.rows, |account| {
+                    self.fee_of(&rule, count, account)
+                })
+            }),
             (_, Some(window)) if !window.rows.is_empty() => {
                 let count = window.rows.len() as u64;
                 Some(split::split(found.to_pool, &window.rows, |account| {

@@ -8,6 +8,7 @@ use accounting::rate::Rate;
 use accounting::reward::{Reward, RewardState};
 use accounting::slice::OpenSlice;
 use accounting::split::{Carry, SliceCredit, split};
+use accounting::union::{Beside, Part, Shared};
 use accounting::window::WindowTable;
 use accounting::{
     AccountId, Amount, AssetId, BasisPoints, BlockFound, Identity, IdentityKind, LogEntry,
@@ -138,6 +139,7 @@ fn reward() -> Reward {
         scheme: Scheme::Tides,
         network_work: 12345,
         window: Some(window),
+        shared: None,
         split: Some(split(amount, &work, |_| BasisPoints::new(150).unwrap())),
     }
 }
@@ -164,6 +166,44 @@ fn posting(ledger: &mut Ledger, posting: Posting) -> Vec<Change> {
     let mut changes: Vec<Change> = balances.collect();
     changes.push(Change::Posting { posting, at: UnixMs(7) });
     changes
+}
+
+#[test]
+fn a_reward_that_pools_share_comes_back_with_every_window() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open(folder.path());
+    let part = |n| Part::new(n).unwrap();
+    let window = |rows: &[(u64, u128)]| WindowTable {
+        through: SliceNo(7),
+        from: SliceNo(3),
+        oldest_part: (1, 2),
+        rows: rows.iter().map(|(account, work)| (AccountId(*account), *work)).collect(),
+    };
+    let beside = |pool, n, rows| Beside {
+        pool: PoolId(pool),
+        part: part(n),
+        scheme: Scheme::Tides,
+        network_work: 9,
+        window: window(rows),
+    };
+    let shared =
+        Shared { part: part(50), beside: vec![beside(2, 30, &[(2, 5)]), beside(3, 20, &[])] };
+    for own in [vec![(1, 7)], vec![]] {
+        let mut reward = reward();
+        reward.id = RewardId([u8::try_from(own.len()).unwrap(); 32]);
+        let table = window(&own);
+        let none = |_| BasisPoints::ZERO;
+        reward.split = Some(shared.split(reward.to_pool, reward.finder, &table.rows, none));
+        reward.window = Some(table);
+        reward.shared = Some(shared.clone());
+        let change =
+            Change::Reward { reward: Box::new(reward.clone()), round_work: 3, at: UnixMs(6) };
+        for _ in 0..2 {
+            store.apply(ShareSeq(3), std::slice::from_ref(&change)).unwrap();
+        }
+        let reader = Reader::open(folder.path()).unwrap();
+        assert_eq!(reader.reward(reward.id).unwrap().unwrap().0, reward);
+    }
 }
 
 #[test]
@@ -353,7 +393,7 @@ fn a_store_of_the_schema_before_is_brought_to_this_one_and_lists_the_same() {
     assert_eq!(before.0.iter().map(|credit| credit.position).collect::<Vec<_>>(), [3]);
     let db = rusqlite::Connection::open(folder.path().join("adit.db")).unwrap();
     db.execute_batch(
-        "DROP INDEX split_rows_by_account; DROP INDEX slices_by_last; DROP INDEX payout_versions_shown; ALTER TABLE split_rows DROP COLUMN window_end;
+        "DROP TABLE beside; DROP TABLE beside_rows; DROP INDEX split_rows_by_account; DROP INDEX slices_by_last; DROP INDEX payout_versions_shown; ALTER TABLE split_rows DROP COLUMN window_end;
          CREATE INDEX split_rows_of_account ON split_rows (account); PRAGMA user_version = 1;",
     )
     .unwrap();

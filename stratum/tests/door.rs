@@ -96,6 +96,7 @@ impl World {
             asset: "coin".into(),
             scheme: Scheme::Prop,
             fee: accounting::fee::FeeRule { base: BasisPoints::ZERO, ..Default::default() },
+            part: None,
             slices: SliceRule::default(),
         };
         let store = Box::new(Sqlite::open(folder.path()).unwrap());

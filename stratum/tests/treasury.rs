@@ -80,6 +80,7 @@ fn writer_in(folder: &Path) -> Writer {
         asset: "coin".into(),
         scheme: Scheme::Prop,
         fee: accounting::fee::FeeRule { base: BasisPoints::new(0).unwrap(), ..Default::default() },
+        part: None,
         slices: SliceRule::default(),
     };
     writer::start(Box::new(Sqlite::open(folder).unwrap()), vec![asset], vec![pool], SystemClock)

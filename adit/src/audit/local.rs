@@ -5,7 +5,9 @@
 use super::{Finding, chain, say};
 use crate::cli::AuditArgs;
 use crate::config::{self, Settings};
-use accounting::audit::{Difference, check_purchase, check_reach, check_reward, check_slice};
+use accounting::audit::{
+    Difference, check_beside, check_purchase, check_reach, check_reward, check_slice,
+};
 use accounting::ledger::TransferSet;
 use accounting::reward::Reward;
 use accounting::split::purchase;
@@ -122,17 +124,27 @@ impl<'a> Auditor<'a> {
     /// # Errors
     /// When the store cannot be read.
     pub fn reward(&mut self, reward: &Reward) -> anyhow::Result<Finding> {
-        let mut slices = self.reader.slices(reward.pool, reward.as_of);
-        if let Err(difference) = check_reach(reward, &mut slices)? {
-            return Ok(Err(difference).into());
-        }
-        if let Some(window) = &reward.window {
+        let windows = reward.window.iter().map(|window| (reward.pool, window));
+        let beside = reward.shared.iter().flat_map(|shared| &shared.beside);
+        let windows = windows.chain(beside.clone().map(|beside| (beside.pool, &beside.window)));
+        for (pool, window) in windows {
+            let mut slices = self.reader.slices(pool, reward.as_of);
+            if let Err(difference) = check_reach(window, reward.window_end, &mut slices)? {
+                return Ok(Err(difference).into());
+            }
             for no in window.from.0.max(1)..=window.through.0 {
-                if let Err(difference) = self.sealed(reward.pool, SliceNo(no))? {
+                if let Err(difference) = self.sealed(pool, SliceNo(no))? {
                     return Ok(Err(difference).into());
                 }
             }
         }
+        for beside in beside {
+            let mut slices = self.reader.slices(beside.pool, reward.as_of);
+            if let Err(difference) = check_beside(beside, &mut slices)? {
+                return Ok(Err(difference).into());
+            }
+        }
+        let mut slices = self.reader.slices(reward.pool, reward.as_of);
         let mut checked = Ok(());
         for cut in self.reader.cuts_before(reward)? {
             checked = check_reward(reward, cut, &mut slices)?;

@@ -8,9 +8,11 @@
 use super::chain::{self, Chain};
 use super::{Finding, say};
 use crate::cli::AuditArgs;
-use accounting::audit::{Difference, check_link, check_purchase, check_reach, check_reward};
+use accounting::audit::{
+    Difference, check_beside, check_link, check_purchase, check_reach, check_reward,
+};
 use accounting::reward::{Reward, RewardState};
-use accounting::window::{SliceSource, SourcedSlice};
+use accounting::window::{SliceSource, SourcedSlice, WindowTable};
 use accounting::{AccountId, Amount, PoolId, ShareSeq, SliceNo};
 use anyhow::{Context, bail};
 use std::collections::{BTreeMap, HashMap};
@@ -142,16 +144,21 @@ impl Visitor<'_> {
         record: &Audit,
         reward: &Reward,
     ) -> anyhow::Result<Result<(), Difference>> {
-        let mut slices = Served::of(self, reward.pool, reward.as_of);
-        if let Err(difference) = check_reach(reward, &mut slices)? {
-            return Ok(Err(difference));
-        }
-        if let Some(window) = &reward.window {
-            for no in window.from.0.max(1)..=window.through.0 {
-                if let Err(difference) = slices.linked(SliceNo(no))? {
-                    return Ok(Err(difference));
-                }
+        for beside in reward.shared.iter().flat_map(|shared| &shared.beside) {
+            let mut slices = Served::of(self, beside.pool, reward.as_of);
+            let checked = match slices.whole(&beside.window, reward.window_end)? {
+                Ok(()) => check_beside(beside, &mut slices)?,
+                Err(difference) => Err(difference),
+            };
+            if checked.is_err() {
+                return Ok(checked);
             }
+        }
+        let mut slices = Served::of(self, reward.pool, reward.as_of);
+        if let Some(window) = &reward.window
+            && let Err(difference) = slices.whole(window, reward.window_end)?
+        {
+            return Ok(Err(difference));
         }
         let mut checked = Ok(());
         for cut in &record.cuts {
@@ -243,6 +250,23 @@ impl<'v, 'a> Served<'v, 'a> {
     /// Nothing before this is needed any more.
     fn forget_before(&mut self, no: SliceNo) {
         self.known = self.known.split_off(&no);
+    }
+
+    /// Does a window reach up to its block, and is every slice of it linked to the one before?
+    fn whole(
+        &mut self,
+        window: &WindowTable,
+        end: ShareSeq,
+    ) -> anyhow::Result<Result<(), Difference>> {
+        if let Err(difference) = check_reach(window, end, self)? {
+            return Ok(Err(difference));
+        }
+        for no in window.from.0.max(1)..=window.through.0 {
+            if let Err(difference) = self.linked(SliceNo(no))? {
+                return Ok(Err(difference));
+            }
+        }
+        Ok(Ok(()))
     }
 
     /// Does a slice's hash follow from its rows and the slice before, and is it the one it was when it was first served?

@@ -330,6 +330,8 @@ pub struct Pool {
     /// SOLO: the pool keeps the coins for the finder.
     #[serde(default)]
     pub custodial: bool,
+    /// Its part of each block of its asset, whichever pool with a part found it.
+    pub part: Option<Spanned<u32>>,
     /// What the pool keeps.
     #[serde(default)]
     pub fee_percent: Percent,

@@ -9,6 +9,7 @@ use accounting::fee::{FeeRule, FeeTier};
 use accounting::payout::PayoutDepths;
 use accounting::reward::Depths;
 use accounting::scheme::PplnsWindow;
+use accounting::union::Part;
 use accounting::{Amount, Scheme};
 use pool::config::{FeePayer, SliceRule};
 use pool::{AssetConfig, PayoutRules, PoolConfig};
@@ -238,10 +239,35 @@ impl Reader<'_> {
             }
             pools.push(self.pool(pool, &assets)?);
         }
+        self.unions(&pools)?;
         let web = file.web.map(|web| self.web(web, &assets)).transpose()?;
         let data_dir = self.path(file.data_dir);
         let backups = file.backups.map(|backups| self.backups(backups)).transpose()?;
         Ok(Settings { data_dir, level: file.log.level, assets, pools, web, backups })
+    }
+
+    /// Pools that share their blocks: at least two of an asset, and with the same fees, because an account's fee is taken once off
+    /// all it gets of a block.
+    fn unions(&self, pools: &[PoolSettings]) -> Result<(), Wrong> {
+        let wrong = |text: String| Wrong { offset: 0, text };
+        for pool in pools.iter().map(|pool| &pool.config).filter(|pool| pool.part.is_some()) {
+            let mut others = pools.iter().map(|other| &other.config).filter(|other| {
+                other.part.is_some() && other.asset == pool.asset && other.name != pool.name
+            });
+            let Some(other) = others.next() else {
+                let name = &pool.name;
+                return Err(wrong(format!(
+                    "pool \"{name}\" has a part, and no other pool of its asset has one"
+                )));
+            };
+            if other.fee != pool.fee {
+                let (one, two) = (&pool.name, &other.name);
+                return Err(wrong(format!(
+                    "pools \"{one}\" and \"{two}\" share their blocks, so their fees must be the same"
+                )));
+            }
+        }
+        Ok(())
     }
 
     fn backups(&self, spanned: Spanned<file::Backups>) -> Result<BackupSettings, Wrong> {
@@ -467,7 +493,21 @@ impl Reader<'_> {
                     .map_err(|text| wrong(&span, format!("pools.ports of \"{name}\": {text}")))?,
             );
         }
-        let config = PoolConfig { name, asset: pool.asset.into_inner(), scheme, fee, slices };
+        let part = match &pool.part {
+            None => None,
+            Some(part) if !matches!(scheme, Scheme::Pplns(_) | Scheme::Tides) => {
+                return Err(wrong(
+                    part,
+                    "part: only pools whose blocks are paid by windows (pplns, tides) share them",
+                ));
+            }
+            Some(part) => match Part::new(*part.get_ref()) {
+                Some(part) => Some(part),
+                None => return Err(wrong(part, "part: a number from 1 to 1000000")),
+            },
+        };
+        let asset = pool.asset.into_inner();
+        let config = PoolConfig { name, asset, scheme, fee, part, slices };
         Ok(PoolSettings { config, tag, extranonce2_size, ports })
     }
 

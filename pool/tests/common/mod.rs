@@ -76,6 +76,7 @@ pub fn pool_of(scheme: Scheme, fee: u16) -> PoolConfig {
         asset: "btc".into(),
         scheme,
         fee: FeeRule { base: BasisPoints::new(fee).unwrap(), ..FeeRule::default() },
+        part: None,
         slices: SliceRule { least_shares: 1, ..SliceRule::default() },
     }
 }

@@ -9,7 +9,8 @@ use accounting::payout::{Payout, PayoutVersion};
 use accounting::reward::{Reward, RewardState};
 use accounting::slice::Slice;
 use accounting::split::SliceCredit;
-use accounting::{AccountId, AssetId, Identity, PayoutId, ShareSeq, UnixMs};
+use accounting::union::Shared;
+use accounting::{AccountId, AssetId, Identity, PayoutId, RewardId, ShareSeq, UnixMs};
 use rusqlite::{Connection, Params, params};
 
 pub(super) fn apply(
@@ -209,13 +210,16 @@ fn reward(tx: &Connection, r: &Reward, round_work: u128, at: UnixMs) -> rusqlite
     if known == 0 {
         return Ok(0);
     }
+    if let Some(shared) = &r.shared {
+        insert_shared(tx, r.id, shared)?;
+    }
     let in_window = window.is_some_and(|w| !w.rows.is_empty());
     for row in r.split.iter().flat_map(|split| &split.rows) {
         let (gross, fee, net) = (Money(row.gross), Money(row.fee), Money(row.net));
         let values = params![
             Text(r.id),
             int(row.account.0)?,
-            in_window,
+            in_window && row.weight > 0,
             Sum(row.weight),
             gross,
             row.fee_bps.points(),
@@ -226,6 +230,31 @@ fn reward(tx: &Connection, r: &Reward, round_work: u128, at: UnixMs) -> rusqlite
         run(tx, "INSERT INTO split_rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)?;
     }
     Ok(known)
+}
+
+fn insert_shared(tx: &Connection, block: RewardId, shared: &Shared) -> rusqlite::Result<()> {
+    for beside in &shared.beside {
+        let window = &beside.window;
+        let values = params![
+            Text(block),
+            beside.pool.0,
+            shared.part.get(),
+            beside.part.get(),
+            Json(beside.scheme),
+            Sum(beside.network_work),
+            int(window.from.0)?,
+            int(window.through.0)?,
+            Sum(window.oldest_part.0),
+            Sum(window.oldest_part.1),
+            window.hash().to_vec(),
+        ];
+        run(tx, "INSERT INTO beside VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)?;
+        for (account, work) in &window.rows {
+            let values = params![Text(block), beside.pool.0, int(account.0)?, Sum(*work)];
+            run(tx, "INSERT INTO beside_rows VALUES (?, ?, ?, ?)", values)?;
+        }
+    }
+    Ok(())
 }
 
 fn post(tx: &Connection, posting: &Posting, at: UnixMs) -> rusqlite::Result<usize> {

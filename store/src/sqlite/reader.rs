@@ -11,15 +11,21 @@ use accounting::ledger::{Balance, Kind, SetKey, TransferSet};
 use accounting::rate::Rate;
 use accounting::reward::{Reward, RewardState};
 use accounting::split::{SliceCredit, Split, SplitRow};
+use accounting::union::{Beside, Part, Shared};
 use accounting::window::{SliceSource, SourcedSlice, WindowTable};
 use accounting::{AccountId, AssetId, PoolId, RateId, RewardId, Share, ShareSeq, SliceNo};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use std::path::Path;
 use std::time::Duration;
 
+/// From this schema on, pools can share their blocks.
+const UNIONS: u32 = 3;
+
 /// A read-only view of the embedded store.
 pub struct Reader {
     db: Connection,
+    /// An older one, where no pool has opened the store with this program yet.
+    schema: u32,
 }
 
 /// A cached balance that does not follow from the transfers.
@@ -58,7 +64,7 @@ impl Reader {
         let found: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         match found {
             // What an older program wrote can be recomputed; the pool brings it to this schema when it starts.
-            1..=SCHEMA => Ok(Reader { db }),
+            schema @ 1..=SCHEMA => Ok(Reader { db, schema }),
             0 => Err(StoreError::Damaged(format!("{} is not an adit store", path.display()))),
             _ => Err(StoreError::Newer { found, known: SCHEMA }),
         }
@@ -110,21 +116,44 @@ impl Reader {
             .query_row([Text(id)], read_reward)
             .optional()?;
         let Some((mut reward, state, fees)) = found else { return Ok(None) };
-        let mut rows = Vec::new();
-        let mut in_window = false;
+        let (mut rows, mut in_window) = (Vec::new(), Vec::new());
         let sql = "SELECT account, weight, gross, fee_bps, fee, net, in_window FROM split_rows WHERE block = ? ORDER BY account";
         let mut statement = self.db.prepare_cached(sql)?;
         for row in statement.query_map([Text(id)], read_split_row)? {
             let (row, counted) = row?;
             rows.push(row);
-            in_window |= counted;
+            in_window.extend(counted.then_some((row.account, row.weight)));
         }
-        if let (Some(window), true) = (&mut reward.window, in_window) {
-            window.rows = rows.iter().map(|row| (row.account, row.weight)).collect();
+        if let Some(window) = &mut reward.window {
+            window.rows = in_window;
         }
+        reward.shared = self.shared(id)?;
         reward.split =
             fees.map(|fees| Split { amount: reward.to_pool.add(reward.to_finder), fees, rows });
         Ok(Some((reward, state)))
+    }
+
+    fn shared(&self, id: RewardId) -> Result<Option<Shared>, StoreError> {
+        if self.schema < UNIONS {
+            return Ok(None);
+        }
+        let sql = "SELECT pool, own_part, part, scheme, network_work, window_from, window_through, oldest_part, oldest_whole
+                   FROM beside WHERE block = ? ORDER BY pool";
+        let mut statement = self.db.prepare_cached(sql)?;
+        let found = statement.query_map([Text(id)], read_beside)?;
+        let (mut own, mut all) = (None, Vec::new());
+        for beside in found {
+            let (part, mut beside) = beside?;
+            let sql = "SELECT account, weight FROM beside_rows WHERE block = ? AND pool = ? ORDER BY account";
+            let mut rows = self.db.prepare_cached(sql)?;
+            let rows = rows.query_map((Text(id), beside.pool.0), |row| {
+                Ok((AccountId(uint(row, 0)?), row.get::<_, Sum>(1)?.0))
+            })?;
+            beside.window.rows = rows.collect::<Result<_, _>>()?;
+            own = Some(part);
+            all.push(beside);
+        }
+        Ok(own.map(|part| Shared { part, beside: all }))
     }
 
     /// The slices that may have ended the round before this reward's (0 for a pool's first), where PROP begins: that of the
@@ -348,10 +377,32 @@ fn read_reward(row: &Row<'_>) -> rusqlite::Result<FrozenReward> {
         scheme: row.get::<_, Json<_>>(9)?.0,
         network_work: row.get::<_, Sum>(10)?.0,
         window,
+        shared: None,
         split: None,
     };
     let fees: Option<Money> = row.get(16)?;
     Ok((reward, row.get::<_, Text<_>>(17)?.0, fees.map(|money| money.0)))
+}
+
+fn read_beside(row: &Row<'_>) -> rusqlite::Result<(Part, Beside)> {
+    let part = |column: usize| {
+        let number: u32 = row.get(column)?;
+        Part::new(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, number.into()))
+    };
+    let window = WindowTable {
+        from: SliceNo(uint(row, 5)?),
+        through: SliceNo(uint(row, 6)?),
+        oldest_part: (row.get::<_, Sum>(7)?.0, row.get::<_, Sum>(8)?.0),
+        rows: Vec::new(),
+    };
+    let beside = Beside {
+        pool: PoolId(row.get(0)?),
+        part: part(2)?,
+        scheme: row.get::<_, Json<_>>(3)?.0,
+        network_work: row.get::<_, Sum>(4)?.0,
+        window,
+    };
+    Ok((part(1)?, beside))
 }
 
 fn read_split_row(row: &Row<'_>) -> rusqlite::Result<(SplitRow, bool)> {

@@ -8,6 +8,7 @@ use super::exact::{Units, Work};
 use crate::outlook::Outlook;
 use accounting::reward::Reward;
 use accounting::split::{Split, SplitRow};
+use accounting::union::{Beside, Part, Shared};
 use accounting::window::WindowTable;
 use accounting::{
     AccountId, Amount, AssetId, BasisPoints, PoolId, RewardId, Scheme, ShareSeq, SliceNo,
@@ -53,6 +54,12 @@ pub struct Audit {
     pub cuts: Vec<u64>,
     /// The frozen window; null where no window is paid.
     pub window: Option<WindowFrozen>,
+    /// The pool's part of the block, where pools share their blocks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<u32>,
+    /// The other pools that it pays too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<BesideFrozen>,
     /// Each account's part; null under PPS and FPPS.
     pub split: Option<Vec<SplitFrozen>>,
 }
@@ -72,6 +79,22 @@ pub struct WindowFrozen {
     pub hash: String,
     /// Work by account, ascending by account.
     pub rows: Vec<WorkOf>,
+}
+
+/// A pool that shares the block, with its window as it was frozen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct BesideFrozen {
+    /// The pool's number.
+    pub pool: u32,
+    /// Its part.
+    pub part: u32,
+    /// Its rule, with its parameters.
+    #[schema(value_type = Object)]
+    pub scheme: Scheme,
+    /// The work of a block by its hash.
+    pub network_work: Work,
+    /// Its window.
+    pub window: WindowFrozen,
 }
 
 /// An account's work.
@@ -129,6 +152,8 @@ pub fn of(reader: &Reader, outlook: &Outlook, id: RewardId) -> Result<Option<Aud
         network_work: Work(reward.network_work),
         cuts: cuts.into_iter().map(|cut| cut.0).collect(),
         window: reward.window.as_ref().map(frozen_window),
+        part: reward.shared.as_ref().map(|shared| shared.part.get()),
+        beside: reward.shared.iter().flat_map(|shared| &shared.beside).map(frozen_beside).collect(),
         split: reward.split.as_ref().map(|split| frozen_parts(split, reward.window.as_ref())),
     }))
 }
@@ -145,6 +170,16 @@ fn frozen_window(window: &WindowTable) -> WindowFrozen {
             .iter()
             .map(|(account, work)| WorkOf { account: account.0, work: Work(*work) })
             .collect(),
+    }
+}
+
+fn frozen_beside(beside: &Beside) -> BesideFrozen {
+    BesideFrozen {
+        pool: beside.pool.0,
+        part: beside.part.get(),
+        scheme: beside.scheme,
+        network_work: Work(beside.network_work),
+        window: frozen_window(&beside.window),
     }
 }
 
@@ -197,8 +232,27 @@ impl Audit {
             scheme: self.scheme,
             network_work: self.network_work.0,
             window,
+            shared: self.shared()?,
             split,
         })
+    }
+}
+
+impl Audit {
+    fn shared(&self) -> Result<Option<Shared>, Unreadable> {
+        let part = |part: u32| Part::new(part).ok_or(Unreadable("a part"));
+        let Some(own) = self.part else { return Ok(None) };
+        let beside = |of: &BesideFrozen| {
+            Ok(Beside {
+                pool: PoolId(of.pool),
+                part: part(of.part)?,
+                scheme: of.scheme,
+                network_work: of.network_work.0,
+                window: of.window.table(),
+            })
+        };
+        let beside = self.beside.iter().map(beside).collect::<Result<_, _>>()?;
+        Ok(Some(Shared { part: part(own)?, beside }))
     }
 }
 
