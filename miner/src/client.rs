@@ -108,6 +108,7 @@ impl Miner {
             tls,
             hasher,
             found,
+            since: None,
             stats: sender,
             resume: None,
             port: None,
@@ -155,7 +156,9 @@ struct Running {
     config: Config,
     tls: Option<TlsConnector>,
     hasher: Hasher,
-    found: mpsc::Receiver<Found>,
+    found: mpsc::Receiver<(u64, Found)>,
+    /// The first work of this connection: shares of older work are worth nothing on it.
+    since: Option<u64>,
     stats: watch::Sender<Stats>,
     resume: Option<String>,
     /// Where the pool sent us.
@@ -253,8 +256,7 @@ impl Running {
             stats.connections += 1;
             stats.trouble = None;
         });
-        // Shares of the connection before are worth nothing here.
-        while self.found.try_recv().is_ok() {}
+        self.since = None;
         let mut line = Vec::new();
         let mut second = tokio::time::interval(Duration::from_secs(1));
         let mut heard = Instant::now();
@@ -279,7 +281,10 @@ impl Running {
                     }
                 }
                 found = self.found.recv() => {
-                    let Some(found) = found else { return Ok(Ended::Broken("the hashing threads ended".into())) };
+                    let Some((work, found)) = found else { return Ok(Ended::Broken("the hashing threads ended".into())) };
+                    if self.since.is_none_or(|first| work < first) {
+                        continue;
+                    }
                     let text = session.submit(&found);
                     writer.write_all(format!("{text}\n").as_bytes()).await?;
                     self.stats.send_modify(|stats| {
@@ -307,7 +312,8 @@ impl Running {
         match action {
             Action::Work(work) => {
                 self.stats.send_modify(|stats| stats.job.clone_from(&work.job.id));
-                self.hasher.set(Some(work));
+                let number = self.hasher.set(Some(work));
+                self.since.get_or_insert(number);
             }
             Action::Reconnect(port, wait) => {
                 self.port = port;

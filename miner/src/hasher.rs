@@ -42,14 +42,14 @@ pub struct Hasher {
 }
 
 impl Hasher {
-    /// Starts the threads; found shares come out of the receiver.
+    /// Starts the threads; found shares come out of the receiver, with the number of their work.
     ///
     /// # Errors
     /// When the system starts no thread.
     pub fn start(
         threads: usize,
         max_hashrate: Option<f64>,
-    ) -> std::io::Result<(Self, mpsc::Receiver<Found>)> {
+    ) -> std::io::Result<(Self, mpsc::Receiver<(u64, Found)>)> {
         let (sender, receiver) = mpsc::channel(FOUND_MAX);
         let shared = Arc::new(Shared {
             slot: Mutex::new(Slot { work: None, stopped: false }),
@@ -69,12 +69,13 @@ impl Hasher {
         Ok((own, receiver))
     }
 
-    /// Sets the work; `None` makes the threads wait.
-    pub fn set(&self, work: Option<Arc<Work>>) {
+    /// Sets the work; `None` makes the threads wait. Gives its number, by which shares of it are known.
+    pub fn set(&self, work: Option<Arc<Work>>) -> u64 {
         let mut slot = self.shared.slot();
         slot.work = work;
-        self.shared.generation.fetch_add(1, Ordering::Release);
+        let before = self.shared.generation.fetch_add(1, Ordering::Release);
         self.shared.changed.notify_all();
+        before + 1
     }
 
     /// Hashes done so far.
@@ -112,7 +113,7 @@ impl Shared {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self, found: &mpsc::Sender<Found>, per_s: Option<f64>) {
+    fn run(&self, found: &mpsc::Sender<(u64, Found)>, per_s: Option<f64>) {
         let mut throttle = per_s.map(|rate| Throttle::new(rate, self.started.elapsed()));
         let mut search: Option<Search> = None;
         loop {
@@ -138,7 +139,7 @@ impl Shared {
             let shares = current.hash(portion);
             self.hashes.fetch_add(u64::from(portion), Ordering::Relaxed);
             for share in shares {
-                if found.blocking_send(share).is_err() {
+                if found.blocking_send((current.generation, share)).is_err() {
                     return;
                 }
             }
