@@ -173,6 +173,8 @@ fn configure(db: &Connection) -> Result<(), StoreError> {
 
 /// What brings a file from each schema to the next, from 1 on.
 const STEPS: [&str; 2] = [include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+/// What makes a new file: the tables as they are now, and the steps that did nothing but add some.
+const FRESH: [&str; 2] = [include_str!("schema.sql"), include_str!("schema_3.sql")];
 
 /// Brings an older file to this program's schema, each step in a transaction of its own.
 fn migrate(db: &mut Connection) -> Result<(), StoreError> {
@@ -182,7 +184,7 @@ fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     }
     if found == 0 {
         let tx = db.transaction()?;
-        tx.execute_batch(include_str!("schema.sql"))?;
+        FRESH.iter().try_for_each(|part| tx.execute_batch(part))?;
         tx.pragma_update(None, "user_version", SCHEMA)?;
         return Ok(tx.commit()?);
     }
