@@ -1,4 +1,4 @@
--- Schema 2. Amounts are whole numbers of an asset's smallest unit; numbers beyond 63 bits are decimal text (columns of
+-- Amounts are whole numbers of an asset's smallest unit; numbers beyond 63 bits are decimal text (columns of
 -- type ANY). Times are milliseconds since 1970. Views below give human units.
 
 -- The log of facts: one sequence over shares, blocks and revocations.
@@ -148,7 +148,7 @@ CREATE TABLE split_rows (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX split_rows_by_account ON split_rows (account, window_end, block, fee_bps, net);
 
--- Pools that share a reward: schema_3.sql.
+-- Pools that share a reward: schema_3.sql. Keys of shares: schema_4.sql.
 
 -- Double entry.
 CREATE TABLE sets (
