@@ -6,6 +6,7 @@ use crate::books::Books;
 use crate::observe::Observatory;
 use crate::view::View;
 use accounting::rate::Rate;
+use accounting::union::Terms;
 use accounting::{
     AccountId, Amount, BasisPoints, Identity, LogEntry, PoolId, RewardId, Scheme, Share, ShareSeq,
     UnixMs, Weight, WorkerId,
@@ -290,8 +291,12 @@ impl Pool {
 
 impl BlockReport {
     /// The log entries it becomes: the share first, so that it lies inside its own window.
-    #[must_use]
-    pub fn entries(&self, finder: AccountId, worker: WorkerId) -> Vec<LogEntry> {
+    pub(crate) fn entries(
+        &self,
+        finder: AccountId,
+        worker: WorkerId,
+        shared: Option<Terms>,
+    ) -> Vec<LogEntry> {
         let share = self.share.as_ref().map(|(weight, rate)| {
             LogEntry::Share(Share {
                 pool: self.pool,
@@ -314,6 +319,7 @@ impl BlockReport {
             coinbase_fee: self.coinbase_fee,
             network_work: self.network_work,
             scheme: self.scheme,
+            shared,
             found_at: self.found_at,
         }));
         share.into_iter().chain([found]).collect()

@@ -297,7 +297,8 @@ impl Desk {
         let (finder, worker) =
             self.books.enrol(&report.finder, &report.display, &report.worker, now);
         facts.waiting.push(Waiting::Fact(reply));
-        facts.entries.extend(report.entries(finder, worker));
+        let shared = self.books.terms_of(report);
+        facts.entries.extend(report.entries(finder, worker, shared));
     }
 
     /// Appends and answers; then draws the consequences.
