@@ -5,6 +5,7 @@
 
 use crate::config::{AssetConfig, PoolConfig};
 use crate::door::Refused;
+use crate::guests::Guests;
 use crate::view::Standings;
 use accounting::ledger::{Applied, Kind, Ledger, Posting, Refusal};
 use accounting::payout::Payout;
@@ -56,6 +57,7 @@ pub struct Books {
     pub(crate) unmatched_spends: BTreeMap<(AssetId, [u8; 32]), String>,
     pub(crate) matched_spends: HashSet<(AssetId, [u8; 32])>,
     pub(crate) notes: BTreeMap<(String, String), Vec<u8>>,
+    pub(crate) guests: Arc<Guests>,
     revoked: HashSet<ShareSeq>,
     pub(crate) folded: ShareSeq,
     changes: Vec<Change>,
@@ -180,6 +182,7 @@ impl Books {
                 .map(|(a, txid, detail)| ((a, txid), detail))
                 .collect(),
             matched_spends: book.matched_spends,
+            guests: Arc::new(Guests::of(&book.notes)),
             notes: book.notes,
             revoked: book.revoked,
             folded: book.log_end,

@@ -3,6 +3,7 @@
 //! Invariant: a future dropped here loses an answer, never a fact: what was sent is still written.
 
 use crate::books::Books;
+use crate::guests::Guests;
 use crate::observe::Observatory;
 use crate::view::View;
 use accounting::rate::Rate;
@@ -121,6 +122,7 @@ pub struct Pool {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) view: Arc<ArcSwap<View>>,
     pub(crate) noise: Arc<Observatory>,
+    pub(crate) guests: Arc<Guests>,
 }
 
 /// Where the log has a proof.
@@ -273,6 +275,12 @@ impl Pool {
     #[must_use]
     pub fn noise(&self) -> &Observatory {
         &self.noise
+    }
+
+    /// Who has registered, and by which names.
+    #[must_use]
+    pub fn guests(&self) -> &Guests {
+        &self.guests
     }
 
     /// The newest snapshot for readers.
