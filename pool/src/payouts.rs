@@ -325,6 +325,21 @@ impl Books {
         version: PayoutVersion,
         now: UnixMs,
     ) -> Result<(), Refused> {
+        if let Some(scope) = self.hold_on_payout(id) {
+            return Err(Refused::Rule(format!(
+                "payout {id} was held while it was being signed ({scope}); the signature is thrown away"
+            )));
+        }
+        self.take_version(id, version, now)
+    }
+
+    /// As [`Books::payout_signed`], of a version that is out already: no hold undoes that.
+    pub(crate) fn take_version(
+        &mut self,
+        id: PayoutId,
+        version: PayoutVersion,
+        now: UnixMs,
+    ) -> Result<(), Refused> {
         let Some(open) = self.payouts.get(&id).cloned() else { return Err(unknown(id)) };
         let OpenPayout { mut payout, confirmed_version } = open;
         if payout.versions.iter().any(|known| known.txid == version.txid) {
@@ -337,11 +352,6 @@ impl Books {
             return Err(Refused::Rule(format!(
                 "payout {id} is {}: it is not signed again",
                 payout.state.as_str()
-            )));
-        }
-        if let Some(scope) = self.hold_on_payout(id) {
-            return Err(Refused::Rule(format!(
-                "payout {id} was held while it was being signed ({scope}); the signature is thrown away"
             )));
         }
         let shares_input =

@@ -72,7 +72,7 @@ impl Books {
             signed_at: now,
         };
         for id in candidates {
-            match self.payout_signed(id, version.clone(), now) {
+            match self.take_version(id, version.clone(), now) {
                 Ok(()) => {
                     let txid = accounting::RewardId(spend.txid);
                     tracing::warn!(payout = id.0, %txid, "a transaction the books did not know is this payout");

@@ -11,7 +11,7 @@ use accounting::reward::{RewardState, RewardStep, Sighting};
 use accounting::{Amount, AssetId, BasisPoints, PayoutId, RewardId, Scheme, SliceNo};
 use common::*;
 use pool::payouts::Plan;
-use pool::treasury::{PayoutOrder, Signing};
+use pool::treasury::{PayoutOrder, Signing, WalletSpend};
 use pool::{Pool, Refused, Treasury};
 use store::Reader;
 
@@ -451,6 +451,45 @@ async fn a_hold_stops_a_run_that_has_begun() {
     writer.pool.order(|books, _, _| books.release("account/1")).await.unwrap();
     cashier.round().await.unwrap();
     assert_eq!(treasury.world(|w| w.sent.len()), 1, "and then once");
+    stop(writer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_keeps_no_payout_that_is_out_from_being_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clock, treasury) = (TestClock::default(), FakeTreasury::default());
+    let writer = start(folder.path(), asset(), pool_of(PPLNS, 0), &clock);
+    mine(&writer.pool).await;
+    let mut cashier = cashier(&writer, folder.path(), &clock, &treasury);
+    treasury.world(|w| w.sightings.insert(RewardId([9; 32]), Sighting::InChain(101)));
+    cashier.round().await.unwrap();
+    // As after a restore: chosen in the backup, signed after it, and everything held.
+    let fee = Amount::from_units(100);
+    let order = writer.pool.order(move |books, _, now| {
+        let plan = books.plan_payout(AssetId(1), now);
+        let payout = books.reserve_payout(AssetId(1), &plan, fee, now)?;
+        books.hold("all".into(), "restored".into(), now);
+        Ok(payout)
+    });
+    let payout = order.await.unwrap();
+    let parts = payout.parts.iter().map(|part| (part.destination.clone(), part.sent));
+    let spend = WalletSpend {
+        txid: [0xcc; 32],
+        out: payout.sent().add(fee),
+        fee,
+        outputs: parts.collect(),
+        confirmations: 10,
+        inputs: vec![([7; 32], 0)],
+        raw: vec![1],
+    };
+    treasury.world(|w| {
+        w.known.insert(spend.txid, (spend.out.units(), fee.units()));
+        w.foreign_spends.push(spend);
+    });
+    cashier.round().await.unwrap();
+    assert_eq!(writer.pool.view().unmatched_spends, 0);
+    let open = Reader::open(folder.path()).unwrap().book().unwrap().payouts;
+    assert_eq!(open[&payout.id].payout.versions.len(), 1);
     stop(writer).await;
 }
 
