@@ -14,4 +14,4 @@ pub mod rpc;
 pub mod server;
 
 pub use ledger::{Ledger, Net};
-pub use server::GxcNode;
+pub use server::{Break, GxcNode};

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that finds an error has failed")]
 
 use devnet::gxc::ledger::COIN;
-use devnet::gxc::{GxcNode, Ledger, Net};
+use devnet::gxc::{Break, GxcNode, Ledger, Net};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -132,7 +132,7 @@ fn of_a_coinbase_only_the_first_output_survives() {
 fn an_answer_that_is_swallowed_was_work_that_was_done() {
     let node = node();
     node.mine_to(POOL, 7);
-    node.swallow_answers(1);
+    node.break_at("sendtoaddress", Break::Answer);
     let mut stream = TcpStream::connect(node.address()).unwrap();
     let body =
         json!({ "jsonrpc": "2.0", "id": 1, "method": "sendtoaddress", "params": [ANN, 5.0, POOL] })

@@ -6,7 +6,7 @@ use super::ledger::Ledger;
 use super::rpc;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,10 +21,19 @@ pub struct GxcNode {
     state: Arc<State>,
 }
 
+/// Where a line breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Break {
+    /// Before the node has read anything.
+    Request,
+    /// After it has done the work.
+    Answer,
+}
+
 struct State {
     ledger: Mutex<Ledger>,
-    /// So many answers are not given: the work is done, and the line breaks.
-    mute: AtomicU32,
+    /// The next request of this method is lost, or its answer is.
+    broken: Mutex<Option<(String, Break)>>,
     stopped: AtomicBool,
 }
 
@@ -44,7 +53,7 @@ impl GxcNode {
         let address = listener.local_addr()?;
         let state = Arc::new(State {
             ledger: Mutex::new(ledger),
-            mute: AtomicU32::new(0),
+            broken: Mutex::new(None),
             stopped: AtomicBool::new(false),
         });
         let own = state.clone();
@@ -73,9 +82,10 @@ impl GxcNode {
         look(&mut self.state.ledger())
     }
 
-    /// Does the next requests' work and breaks the line instead of answering.
-    pub fn swallow_answers(&self, count: u32) {
-        self.state.mute.store(count, Ordering::Release);
+    /// The line breaks at the next request of this method.
+    pub fn break_at(&self, method: &str, at: Break) {
+        let mut broken = self.state.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        *broken = Some((method.to_owned(), at));
     }
 
     /// Mines blocks as somebody else.
@@ -100,14 +110,22 @@ fn serve(state: &State, mut stream: TcpStream) -> std::io::Result<()> {
     let count = stream.read(&mut buffer)?;
     let request = String::from_utf8_lossy(&buffer[..count]);
     let body = request.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    let breaks = {
+        let mut broken = state.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_one =
+            |(method, _): &(String, Break)| body.contains(&format!("\"method\":\"{method}\""));
+        if broken.as_ref().is_some_and(is_one) { broken.take().map(|(_, at)| at) } else { None }
+    };
+    if breaks == Some(Break::Request) {
+        return Ok(());
+    }
     let answer = if request.starts_with("GET /health") {
         let ledger = state.ledger();
         serde_json::json!({ "status": "ok", "service": "gxc", "height": ledger.length() - 1, "difficulty": ledger.difficulty, "timestamp": now() })
     } else {
         rpc::answer(&mut state.ledger(), body, now())
     };
-    let is_muted = |left: u32| left.checked_sub(1);
-    if state.mute.fetch_update(Ordering::AcqRel, Ordering::Acquire, is_muted).is_ok() {
+    if breaks == Some(Break::Answer) {
         return Ok(());
     }
     let body = answer.to_string();
