@@ -112,3 +112,18 @@ async fn every_described_path_has_a_snapshot() {
         assert!(PATHS.iter().any(fits), "{path} is asked by nobody");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_metric_has_a_sample_where_there_is_something_to_count() {
+    let glass = Glass::new().await;
+    let (status, _, scraped) = glass.text("/metrics").await;
+    assert_eq!(status, 200, "{scraped}");
+    // Between two payouts; here there is one.
+    let counted = web::metrics::NAMES.into_iter().filter(|name| *name != "payouts_seconds_between");
+    for name in counted {
+        let is_one = |line: &str| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ', '_']))
+        };
+        assert!(scraped.lines().any(is_one), "{name} is not there:\n{scraped}");
+    }
+}

@@ -9,11 +9,13 @@ use accounting::{AccountId, Amount, AssetId, PoolId, RewardId, UnixMs, WorkerId}
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::http::{Request, Response};
 use http_body_util::BodyExt;
 use pool::Clock;
 use pool::observe::{Machine, Times};
 use pool::writer::Writer;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tempfile::TempDir;
@@ -26,8 +28,8 @@ use web::news::Teller;
 use web::notices::Outbox;
 use web::operator::{Hand, Operators};
 use web::outlook::{
-    Addresses, AssetOutlook, NextBlock, NodeOutlook, Outlook, Parsed, PoolOutlook, PortOutlook,
-    WalletOutlook,
+    Addresses, AssetOutlook, BackupOutlook, NextBlock, NodeOutlook, Outlook, Parsed, PoolOutlook,
+    PortOutlook, WalletOutlook,
 };
 use web::profiles::Profiles;
 use web::readers::Readers;
@@ -103,7 +105,8 @@ impl Glass {
 
     /// Asks.
     pub async fn get(&self, path: &str) -> Response<Body> {
-        let request = Request::get(path).header("host", "pool.example");
+        let from_here = ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 4711)));
+        let request = Request::get(path).header("host", "pool.example").extension(from_here);
         self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
     }
 
@@ -206,6 +209,10 @@ fn outlook(now: UnixMs) -> Outlook {
             broadcast: Times::default(),
         }],
         loops: vec![("the beat".into(), true)],
-        backups: None,
+        backups: Some(BackupOutlook {
+            folder: "/copies".into(),
+            last: Some(UnixMs(now.0 - 1000)),
+            trouble: None,
+        }),
     }
 }
