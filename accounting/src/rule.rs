@@ -62,8 +62,8 @@ pub fn of_slice(rules: &[RuleSince], no: SliceNo) -> Option<&RuleSince> {
 /// The rule before the one in force at a place.
 #[must_use]
 pub fn before(rules: &[RuleSince], place: ShareSeq) -> Option<&RuleSince> {
-    let current = at(rules, place)?.since;
-    rules.iter().rev().filter(|known| known.since < current).find(|known| known.rule.is_some())
+    let current = rules.iter().rposition(|known| known.since < place)?;
+    rules.iter().take(current).rev().find(|known| known.rule.is_some())
 }
 
 #[cfg(test)]

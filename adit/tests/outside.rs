@@ -250,6 +250,29 @@ async fn a_pool_whose_blocks_the_auditors_chain_does_not_have_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn work_that_was_taken_away_is_told_to_whoever_lost_it() {
+    let chain = Chain::with_hashes_per_block(HASHES_PER_BLOCK);
+    let mut pool = a_pool_that_paid(&chain, "tides").await;
+    let rewards = pool.reader().rewards(1000).unwrap();
+    let (first, last) = (rewards.last().unwrap().window_end, rewards[0].window_end);
+    let shares = pool.reader().shares(first, last).unwrap();
+    let (seq, share) = shares.last().unwrap();
+    let own = pool.reader().display(share.account).unwrap().unwrap();
+    pool.says(&["revoke"], &[&seq.to_string(), "--reason", "a test"]);
+    let miner = pool.miner(&own, Algorithm::Sha256d, 200.0);
+    pool.wait_for_rewards(rewards.len() + 1);
+    miner.stop().await;
+    let said = audit(pool.pages(), &["--address", &own]);
+    assert!(said.contains("PASS:"), "{said}");
+    let told = format!(
+        "1 shares of work {0} were revoked (of them 1 shares of yours of work {0})",
+        share.weight.get()
+    );
+    assert!(said.contains(&told), "{told}: {said}");
+    pool.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn history_that_was_rewritten_between_two_audits_is_found() {
     let chain = Chain::with_hashes_per_block(HASHES_PER_BLOCK);
     let folder = tempfile::tempdir().unwrap();

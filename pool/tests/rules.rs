@@ -15,12 +15,11 @@ fn noted(folder: &Path, pool: u32) -> Vec<RuleSince> {
     rules::of(&Reader::open(folder).unwrap().book().unwrap(), PoolId(pool)).unwrap()
 }
 
-/// Runs these pools until a share was taken.
-async fn run(folder: &Path, clock: &TestClock, pools: Vec<PoolConfig>, key: u64) {
-    let store = Sqlite::open(folder).unwrap();
+/// Runs these pools until the first has found a block.
+async fn run(folder: &Path, clock: &TestClock, pools: Vec<PoolConfig>, n: u8) {
+    let (store, scheme) = (Sqlite::open(folder).unwrap(), pools[0].scheme);
     let writer = pool::writer::start(Box::new(store), vec![asset()], pools, clock.clone()).unwrap();
-    let who = enrol(&writer.pool, 1).await;
-    record(&writer.pool, vec![share(who, 5, key)]).await;
+    found(&writer.pool, block(n, 1, 100 + u64::from(n), scheme)).await;
     stop(writer).await;
 }
 

@@ -67,6 +67,10 @@ pub fn run(args: &AuditArgs, url: &str, runtime: &Runtime) -> anyhow::Result<boo
     if let (Some(file), Some(memory)) = (&args.since, memory) {
         all_pass &= visitor.remember(memory, all_pass, file)?;
     }
+    if visitor.judged.is_empty() && visitor.seen.newest.is_empty() {
+        println!("there was nothing to audit: the pool shows no block and no slice");
+        all_pass = false;
+    }
     if visitor.node.is_none() {
         println!("nothing was compared with the chain: name a node of your own with --node");
     }
