@@ -307,7 +307,7 @@ async fn a_pool_that_goes_on_mining_passes() {
     let others = || {
         while !done.load(Ordering::Relaxed) {
             chain.devnet.mine_to(&devnet::nobody(), 1);
-            std::thread::sleep(Duration::from_millis(100));
+            std::thread::sleep(Duration::from_millis(250));
         }
     };
     let said: Vec<String> = std::thread::scope(|scope| {

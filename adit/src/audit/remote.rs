@@ -15,8 +15,8 @@ use super::{Finding, say};
 use crate::cli::AuditArgs;
 use accounting::audit::{Difference, Ruled, check_beside, check_reward, check_rule};
 use accounting::reward::{Reward, RewardState};
-use accounting::rule::RuleSince;
-use accounting::{AccountId, PoolId, Scheme, ShareSeq, SliceNo};
+use accounting::rule::{Rule, RuleSince};
+use accounting::{AccountId, BasisPoints, PoolId, Scheme, ShareSeq, SliceNo};
 use anyhow::{Context, bail};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -24,6 +24,7 @@ use std::time::Duration;
 use stratum::rpc::{Auth, Endpoint};
 use tokio::runtime::Runtime;
 use web::model::audit::{Audit, Unreadable, hex};
+use web::model::blocks::scheme_name;
 use web::model::pools::Pool;
 use web::remote::{Remote, RemoteError};
 
@@ -193,6 +194,8 @@ impl<'a> Visitor<'a> {
             let found = self.runtime.block_on(self.remote.blocks(pool.0))?;
             self.lists.insert(pool, found.into_iter().map(|block| block.hash).collect());
         }
+        // Where blocks stood then need not be where they stand now.
+        self.known.clear();
         for pool in self.audited() {
             if let Some(newest) = self.runtime.block_on(self.remote.newest_slice(pool.0))? {
                 self.seen.newest.insert(pool, newest.sourced(pool)?.slice.no);
@@ -235,12 +238,15 @@ impl<'a> Visitor<'a> {
                 println!("pool {name}  promised after place {since} of its log: {words}");
             }
             let current = rules.last().and_then(|known| known.rule.as_ref());
-            let now = current.map(|rule| rule.scheme.in_words());
-            if now.as_ref() != Some(&pool.scheme_in_words) {
-                let now = now.unwrap_or("nothing".to_owned());
+            let fee = BasisPoints::new((pool.fee_percent * 100.0).round() as u16).ok();
+            let keeps = |rule: &&Rule| {
+                scheme_name(rule.scheme) == pool.scheme
+                    && fee.is_some_and(|fee| rule.allows_in_some_window(fee))
+            };
+            if current.filter(keeps).is_none() {
+                let (scheme, fee) = (&pool.scheme, pool.fee_percent);
                 println!(
-                    "pool {name}  FAIL  advertises \"{}\", promised {now}",
-                    pool.scheme_in_words
+                    "pool {name}  FAIL  advertises {scheme} at {fee} %, and promised otherwise"
                 );
                 all_pass = false;
             }
@@ -315,10 +321,14 @@ impl<'a> Visitor<'a> {
         let record = self.runtime.block_on(self.remote.audit(block))?;
         let (reward, state): (Reward, RewardState) = (record.reward()?, record.state.parse()?);
         let said = self.chain(&reward, state);
-        if matches!(said, Some(Chain::Differs(_) | Chain::Overdue(_))) {
+        let contradicted = matches!(said, Some(Chain::Differs(_) | Chain::Overdue(_)));
+        if contradicted || reward.id.to_string() != block {
             return Ok(None);
         }
-        self.keep(block, &reward, state);
+        // Of all else, what was recomputed counts.
+        if let Some(judged) = self.judged.get_mut(block) {
+            judged.state = state;
+        }
         Ok(Some(state))
     }
 
@@ -372,25 +382,25 @@ impl<'a> Visitor<'a> {
             _ => vec![SliceNo(0)],
         };
         let checked = self.split_again(reward, &cuts)?;
-        let revoked = match checked {
-            Ok(revoked) => revoked,
+        let told = match checked {
+            Ok(told) => told,
             Err(difference) => return Ok(Err(difference.to_string())),
         };
         let own = reward.split.iter().flat_map(|split| &split.rows);
         let own: i128 =
             own.filter(|row| Some(row.account) == self.own).map(|row| row.net.units()).sum();
         let own = if self.own.is_some() { format!(", {own} of them yours") } else { String::new() };
-        Ok(Ok(format!("{own}{}{revoked}", words(ruled, reward))))
+        Ok(Ok(format!("{own}{}{told}", words(ruled, reward))))
     }
 
-    /// The windows and the split again; gives what was revoked, in words.
+    /// The windows and the split again; gives what there is to say of them.
     fn split_again(
         &mut self,
         reward: &Reward,
         cuts: &[SliceNo],
     ) -> anyhow::Result<Result<String, Difference>> {
         let (ask, own) = ((self.remote, self.runtime), self.own);
-        let mut revoked = String::new();
+        let mut more = String::new();
         for beside in reward.shared.iter().flat_map(|shared| &shared.beside) {
             let mut slices = Served::of(ask, &mut self.seen, beside.pool, reward.as_of);
             let checked = match slices.whole(&beside.window, reward.window_end)? {
@@ -402,25 +412,29 @@ impl<'a> Visitor<'a> {
             }
             if beside.network_work != reward.network_work {
                 let (pool, work) = (beside.pool, beside.network_work);
-                revoked += &format!(", pool {pool}'s window measured by {work} hashes a block");
+                more += &format!(", pool {pool}'s window measured by {work} hashes a block");
             }
-            revoked += &slices.revoked_in_words(&beside.window, own)?;
+            more += &slices.revoked_in_words(&beside.window, own)?;
         }
         let mut slices = Served::of(ask, &mut self.seen, reward.pool, reward.as_of);
         if let Some(window) = &reward.window {
             if let Err(difference) = slices.whole(window, reward.window_end)? {
                 return Ok(Err(difference));
             }
-            revoked += &slices.revoked_in_words(window, own)?;
+            more += &slices.revoked_in_words(window, own)?;
         }
         let mut checked = Err(Difference::Shape);
-        for cut in cuts {
+        for (back, cut) in cuts.iter().enumerate() {
             checked = check_reward(reward, *cut, &mut slices)?;
             if checked.is_ok() {
+                if back > 0 {
+                    more +=
+                        &format!(", its round begins before {back} blocks that had left the chain");
+                }
                 break;
             }
         }
-        Ok(checked.map(|()| revoked))
+        Ok(checked.map(|()| more))
     }
 
     /// The rules of all pools that could share a block.
