@@ -3,19 +3,20 @@
 //! Invariant: uses the rules of [`crate::window`] and [`crate::split`] and nothing the pool concluded; reports the first
 //! difference, or none.
 
-use crate::Amount;
-use crate::id::{AccountId, RateId, ShareSeq, SliceNo};
+use crate::id::{AccountId, PoolId, RateId, ShareSeq, SliceNo};
 use crate::ledger::SetKey;
 use crate::rate::Rate;
 use crate::ratio::mul_div_floor;
 use crate::reward::Reward;
-use crate::scheme::WindowLength;
+use crate::rule::{self, Rule, RuleSince};
+use crate::scheme::{Scheme, WindowLength};
 use crate::share::{Share, WeightSum};
 use crate::slice::{OpenSlice, Slice, SliceRow};
 use crate::split::{Carry, SliceCredit, Split, fee_of, pay_slice, split};
-use crate::union::Beside;
+use crate::union::{Beside, Part};
 use crate::window::{SliceSource, Window, WindowTable};
-use std::collections::BTreeMap;
+use crate::{Amount, BasisPoints};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// No slice is worth so many smallest units.
 const SLICE_MAX: u128 = 1 << 63;
@@ -85,18 +86,42 @@ pub enum Difference {
     /// The parts do not sum.
     #[error("the parts do not sum to the reward")]
     Sum,
+    /// A block that pays less than nothing.
+    #[error("the block is said to pay a negative amount")]
+    Negative,
+    /// A split by another scheme than the pool's.
+    #[error("split by \"{}\", but the pool's rule was \"{}\"", recorded.in_words(), published.in_words())]
+    Scheme {
+        /// What the record says.
+        recorded: Scheme,
+        /// What the pool had published.
+        published: Scheme,
+    },
+    /// A fee that the pool's rule does not know.
+    #[error("account {account} paid a fee of {fee}, which is none of the pool's rule")]
+    Fee {
+        /// Who.
+        account: AccountId,
+        /// What the record says.
+        fee: BasisPoints,
+    },
+    /// A block that is shared otherwise than the pools promised.
+    #[error("its parts are not those of the pool's rule: pool {0} has another part, or none")]
+    Parts(PoolId),
 }
 
-/// Seals the given shares of one slice again and compares.
+/// Seals the shares of one slice again and compares. `shares` are all that the log has after the slice before up to the last
+/// of this: one that was left out between the two is found too.
 ///
 /// # Errors
 /// When the result differs.
 pub fn check_slice(
     recorded: &Slice,
-    previous: Option<(SliceNo, [u8; 32])>,
+    previous: Option<&Slice>,
     shares: impl IntoIterator<Item = (ShareSeq, Share)>,
 ) -> Result<(), Difference> {
-    let mut open = OpenSlice::after(recorded.pool, previous);
+    check_link(recorded, previous)?;
+    let mut open = OpenSlice::after(recorded.pool, previous.map(|slice| (slice.no, slice.hash)));
     for (seq, share) in shares {
         if share.pool == recorded.pool {
             open.count(seq, &share);
@@ -109,16 +134,17 @@ pub fn check_slice(
     }
 }
 
-/// Does a slice's hash cover its rows and the slice before it? For whoever does not have the shares.
+/// Does a slice's hash cover its rows and the slice before it, and does it begin after that ended? For whoever does not have
+/// the shares.
 ///
 /// # Errors
 /// When it does not, or its number does not follow.
-pub fn check_link(
-    recorded: &Slice,
-    previous: Option<(SliceNo, [u8; 32])>,
-) -> Result<(), Difference> {
-    let (before, hash) = previous.unwrap_or((SliceNo(0), [0; 32]));
-    match recorded.no == before.next() && recorded.hash == recorded.expected_hash(&hash) {
+pub fn check_link(recorded: &Slice, previous: Option<&Slice>) -> Result<(), Difference> {
+    let before = |slice: &Slice| (slice.no, slice.hash, slice.last);
+    let (no, hash, last) = previous.map_or((SliceNo(0), [0; 32], ShareSeq(0)), before);
+    let follows = recorded.no == no.next() && recorded.first > last;
+    let spans = recorded.first <= recorded.last;
+    match follows && spans && recorded.hash == recorded.expected_hash(&hash) {
         true => Ok(()),
         false => Err(Difference::Slice(recorded.no)),
     }
@@ -220,6 +246,9 @@ pub fn check_reward<S: SliceSource>(
     cut: SliceNo,
     source: &mut S,
 ) -> Result<Result<(), Difference>, S::Error> {
+    if reward.to_pool < Amount::ZERO || reward.to_finder < Amount::ZERO {
+        return Ok(Err(Difference::Negative));
+    }
     let Some(length) = reward.scheme.window_length(reward.network_work) else {
         return Ok(check_without_window(reward));
     };
@@ -230,6 +259,133 @@ pub fn check_reward<S: SliceSource>(
     Ok(compare_windows(recorded, &recomputed).and_then(|()| {
         compare_splits(recorded_split, &split_of(reward, &recomputed, recorded_split))
     }))
+}
+
+/// How a split follows from what the pool had published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ruled {
+    /// By the rule in force.
+    ByRule,
+    /// By the one before: its work was handed out before the change, and no block was booked in between.
+    ByRuleBefore,
+    /// No rule of that time was published.
+    Unknown,
+}
+
+/// Is a reward split by the rule that its pool had published, at its fees, and over the pools that had a part then? `rules` are
+/// those of all pools of its asset, `before` is where the pool's block before it was found.
+///
+/// # Errors
+/// When it is not.
+pub fn check_rule(
+    reward: &Reward,
+    rules: &BTreeMap<PoolId, Vec<RuleSince>>,
+    before: Option<ShareSeq>,
+) -> Result<Ruled, Difference> {
+    let own = rules.get(&reward.pool).map(Vec::as_slice).unwrap_or_default();
+    check_named(reward, rules)?;
+    let Some(known) = rule::at(own, reward.window_end) else { return Ok(Ruled::Unknown) };
+    let Some(current) = &known.rule else { return Ok(Ruled::Unknown) };
+    let is_first = before.is_none_or(|end| end <= known.since);
+    let earlier = rule::before(own, reward.window_end).filter(|_| is_first);
+    let earlier = earlier.and_then(|earlier| earlier.rule.as_ref());
+    let parted = check_parts(reward, rules, current.part, reward.window_end);
+    let parted_before =
+        earlier.map(|earlier| check_parts(reward, rules, earlier.part, known.since));
+    if parted_before != Some(Ok(())) {
+        parted?;
+    }
+    let by_before = earlier.is_some_and(|earlier| earlier.scheme == reward.scheme);
+    if current.scheme != reward.scheme && !by_before {
+        let (recorded, published) = (reward.scheme, current.scheme);
+        return Err(Difference::Scheme { recorded, published });
+    }
+    check_fees(reward, current, earlier)?;
+    Ok(if current.scheme == reward.scheme { Ruled::ByRule } else { Ruled::ByRuleBefore })
+}
+
+/// Is each fee one of the rule's? What a coinbase paid was decided when the work was handed out.
+fn check_fees(reward: &Reward, rule: &Rule, earlier: Option<&Rule>) -> Result<(), Difference> {
+    let beside = reward.shared.iter().flat_map(|shared| &shared.beside);
+    let windows = reward.window.iter().chain(beside.map(|beside| &beside.window));
+    let accounts = windows.fold(0, |sum: u64, window| sum.saturating_add(count(&window.rows)));
+    let is_allowed = |fee| match reward.to_finder.is_positive() {
+        true => std::iter::once(rule).chain(earlier).any(|rule| rule.allows_in_some_window(fee)),
+        false => rule.allows(accounts.max(1), fee),
+    };
+    let rows = reward.split.iter().flat_map(|split| &split.rows);
+    match rows.clone().find(|row| !is_allowed(row.fee_bps)) {
+        Some(row) => Err(Difference::Fee { account: row.account, fee: row.fee_bps }),
+        None => Ok(()),
+    }
+}
+
+fn count<T>(rows: &[T]) -> u64 {
+    u64::try_from(rows.len()).unwrap_or(u64::MAX)
+}
+
+/// Is every pool that a reward pays one of the asset's, and paid once?
+fn check_named(
+    reward: &Reward,
+    rules: &BTreeMap<PoolId, Vec<RuleSince>>,
+) -> Result<(), Difference> {
+    let mut named = BTreeSet::from([reward.pool]);
+    let mut beside = reward.shared.iter().flat_map(|shared| &shared.beside);
+    let stranger = |b: &&Beside| !named.insert(b.pool) || !rules.contains_key(&b.pool);
+    match beside.find(stranger) {
+        Some(stranger) => Err(Difference::Parts(stranger.pool)),
+        None => Ok(()),
+    }
+}
+
+/// Does a reward pay the pools that had a part at a place of the log, by their rules, and no other?
+fn check_parts(
+    reward: &Reward,
+    rules: &BTreeMap<PoolId, Vec<RuleSince>>,
+    own: Option<Part>,
+    place: ShareSeq,
+) -> Result<(), Difference> {
+    let own = own.filter(|_| !reward.to_finder.is_positive());
+    let recorded = reward.shared.as_ref();
+    if recorded.is_some_and(|shared| Some(shared.part) != own) {
+        return Err(Difference::Parts(reward.pool));
+    }
+    let beside = recorded.map(|shared| shared.beside.as_slice()).unwrap_or_default();
+    for (pool, known) in rules.iter().filter(|(pool, _)| **pool != reward.pool) {
+        let found = beside.iter().find(|beside| beside.pool == *pool);
+        let Some(RuleSince { rule, .. }) = rule::at(known, place) else { continue };
+        let promised = rule.as_ref().filter(|rule| own.is_some() && has_window(rule.scheme));
+        let promised = promised.and_then(|rule| Some((rule.part?, rule.scheme)));
+        if found.map(|beside| (beside.part, beside.scheme)) != promised {
+            return Err(Difference::Parts(*pool));
+        }
+    }
+    Ok(())
+}
+
+fn has_window(scheme: Scheme) -> bool {
+    scheme.window_length(1).is_some()
+}
+
+/// Was a slice bought at fees of the rule it was closed under?
+///
+/// # Errors
+/// When one is not.
+pub fn check_slice_fees(
+    slice: &Slice,
+    rules: &[RuleSince],
+    recorded: &[SliceCredit],
+) -> Result<(), Difference> {
+    let known = rule::of_slice(rules, slice.no).and_then(|known| known.rule.as_ref());
+    let Some(known) = known else { return Ok(()) };
+    let accounts = slice
+        .rows
+        .chunk_by(|a, b| a.account == b.account)
+        .fold(0u64, |sum, _| sum.saturating_add(1));
+    match recorded.iter().find(|credit| !known.allows(accounts, credit.fee_bps)) {
+        Some(credit) => Err(Difference::Fee { account: credit.account, fee: credit.fee_bps }),
+        None => Ok(()),
+    }
 }
 
 fn window_again<S: SliceSource>(

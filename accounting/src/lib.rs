@@ -28,6 +28,7 @@ pub mod rate;
 mod ratio;
 pub mod reserve;
 pub mod reward;
+pub mod rule;
 pub mod scheme;
 pub mod share;
 pub mod slice;

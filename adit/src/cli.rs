@@ -309,6 +309,18 @@ pub struct AuditArgs {
     /// Audit somebody else's pool from outside, by its public API
     #[arg(long, value_name = "URL", conflicts_with_all = ["store", "offline"], help_heading = "From outside")]
     pub from: Option<String>,
+    /// Only the pools of this coin, by the name the pool gives it; needed with --node where a pool has several
+    #[arg(long, value_name = "NAME", requires = "from", help_heading = "From outside")]
+    pub asset: Option<String>,
+    /// What this audit saw, for the next one: fails when what was seen then has been changed since; made when it is missing
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "from",
+        conflicts_with = "blocks",
+        help_heading = "From outside"
+    )]
+    pub since: Option<PathBuf>,
     /// Your address: compare your credits, balance and payouts too
     #[arg(long, requires = "from", help_heading = "From outside")]
     pub address: Option<String>,

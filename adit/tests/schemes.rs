@@ -6,6 +6,7 @@ mod common;
 
 use common::{Chain, Pool, all_rest, somebody};
 use pow::Algorithm;
+use serde_json::Value;
 use std::time::Duration;
 
 /// Enough that several shares come before a block.
@@ -95,6 +96,63 @@ async fn the_audit_recomputes_ten_sealed_blocks_with_the_chain() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_audit_finds_a_share_that_no_slice_counts() {
+    let chain = Chain::with_hashes_per_block(HASHES_PER_BLOCK);
+    let mut pool = Pool::new(&chain.setup().scheme("pplns"));
+    pool.start();
+    mine_and_pay(&chain, &pool, 3).await;
+    pool.stop();
+    pool.audit();
+    let rewards = pool.reader().rewards(1000).unwrap();
+    let db = rusqlite::Connection::open(pool.store().join("adit.db")).unwrap();
+    // Where a block stands in the log there is no share, and room for one: after the newest slice, and between two.
+    let (newest, oldest) = (rewards.first().unwrap(), rewards.last().unwrap());
+    for (reward, found) in [(newest, "the window should end with"), (oldest, "does not follow")] {
+        let place = i64::try_from(reward.window_end.0).unwrap();
+        let forgotten = "INSERT INTO shares SELECT ?1, pool, account, worker, weight, rate, found_at, randomblob(32)
+             FROM shares ORDER BY seq LIMIT 1";
+        assert_eq!(db.execute(forgotten, [place]).unwrap(), 1);
+        let output = pool.adit(&["audit"], &["--offline"]);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(!output.status.success() && said.contains(found), "{found}: {said}");
+        db.execute("DELETE FROM shares WHERE seq = ?1", [place]).unwrap();
+    }
+    pool.audit();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_that_changed_its_rule_is_judged_by_the_rule_of_each_block() {
+    let chain = Chain::with_hashes_per_block(HASHES_PER_BLOCK);
+    let mut pool = Pool::new(&chain.setup().scheme("pplns")).with_pages("");
+    pool.start_with_pages();
+    mine_and_pay(&chain, &pool, 2).await;
+    pool.stop();
+    let text = std::fs::read_to_string(pool.config()).unwrap();
+    let text =
+        text.replace("\"pplns\"", "\"prop\"").replace("fee_percent = 1.0", "fee_percent = 2.0");
+    std::fs::write(pool.config(), text).unwrap();
+    pool.start_with_pages();
+    let before = pool.reader().rewards(1000).unwrap().len();
+    mine_and_pay(&chain, &pool, before + 2).await;
+    pool.audit();
+    let said = common::http::audit(pool.pages(), &["--address", &somebody(1).0]);
+    assert!(said.contains("PASS:"), "{said}");
+    assert!(said.contains("log: PPLNS") && said.contains("log: PROP"), "{said}");
+    pool.stop();
+    // Nothing is changed by starting again, and what was promised cannot be told otherwise afterwards.
+    pool.start_with_pages();
+    let again = common::http::audit(pool.pages(), &["--address", &somebody(1).0]);
+    assert_eq!(again.matches("promised after").count(), 2, "{again}");
+    pool.stop();
+    let db = rusqlite::Connection::open(pool.store().join("adit.db")).unwrap();
+    let lie = "UPDATE notes SET value = CAST(replace(CAST(value AS TEXT), 'prop', 'tides') AS BLOB) WHERE key = 'rules/1'";
+    assert_eq!(db.execute(lie, []).unwrap(), 1);
+    let output = pool.adit(&["audit"], &["--offline"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!output.status.success() && said.contains("but the pool's rule was"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn under_custodial_solo_a_block_becomes_its_finders_confirmed_payout() {
     by_blocks("scheme = \"solo\"\ncustodial = true").await;
 }
@@ -157,6 +215,7 @@ async fn by_shares(scheme: &str) {
     // And so they do for whoever has nothing but the pages.
     let said = common::http::audit(pool.pages(), &["--address", &ann]);
     assert!(said.contains("slices bought for") && said.contains("PASS:"), "{said}");
+    lies_about_shares(&pool, &ann);
     pool.stop();
     // A credit that does not follow from the shares and their rates is found.
     let db = rusqlite::Connection::open(pool.store().join("adit.db")).unwrap();
@@ -166,6 +225,42 @@ async fn by_shares(scheme: &str) {
     let output = pool.adit(&["audit"], &["--offline"]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(!output.status.success() && said.contains("should have been credited"), "{said}");
+}
+
+/// Whoever tells the miner of other purchases than there were is found out, and so is who forgets the newest.
+fn lies_about_shares(pool: &Pool, address: &str) {
+    let said_when = |lie: fn(&str, &mut Value)| {
+        let told = move |path: &str, body: String| {
+            let mut value: Value = serde_json::from_str(&body).unwrap();
+            lie(path, &mut value);
+            value.to_string()
+        };
+        let liar = common::http::liar(pool.pages(), told);
+        common::http::audit(liar, &["--address", address])
+    };
+    fn cut_log(path: &str, value: &mut Value) {
+        if path.contains("/slices") {
+            let rows = value["rows"].as_array_mut().unwrap();
+            rows.retain(|slice| slice["no"] == 1);
+        }
+    }
+    let said = said_when(|path, value| {
+        if path.contains("source=shares") {
+            let net = value.pointer_mut("/rows/0/net/units").unwrap();
+            *net = (net.as_i64().unwrap() + 1).into();
+        }
+    });
+    assert!(said.contains("FAIL") && said.contains("which bought its shares for"), "{said}");
+    // A log that ends before the shares that were paid for.
+    let said = said_when(cut_log);
+    assert!(said.contains("FAIL") && said.contains("does not follow"), "{said}");
+    let said = said_when(|path, value| {
+        cut_log(path, value);
+        if path.contains("source=shares") {
+            value["rows"].as_array_mut().unwrap().retain(|credit| credit["slice"] == 1);
+        }
+    });
+    assert!(said.contains("FAIL") && said.contains("its balances are"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

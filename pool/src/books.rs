@@ -6,10 +6,12 @@
 use crate::config::{AssetConfig, PoolConfig};
 use crate::door::Refused;
 use crate::guests::Guests;
+use crate::rules;
 use crate::view::Standings;
 use accounting::ledger::{Applied, Kind, Ledger, Posting, Refusal};
 use accounting::payout::Payout;
 use accounting::rate::Rate;
+use accounting::rule::RuleSince;
 use accounting::scheme::WindowLength;
 use accounting::slice::{OpenSlice, Tally};
 use accounting::split::{self, Carry};
@@ -88,6 +90,8 @@ pub struct PoolBook {
     bought: BTreeMap<RateId, u128>,
     /// Everybody's part of the window, for the view.
     pub(crate) standings: Arc<Standings>,
+    /// What it promised since when, for the view.
+    pub(crate) rules: Arc<[RuleSince]>,
     /// Up to here it is known to have no open shares, from a note made now and then.
     quiet: ShareSeq,
     /// Work of the batch that is being written, by rate.
@@ -130,7 +134,8 @@ impl Books {
         let mut book = store.load()?;
         let mut changes = Vec::new();
         let assets = name_assets(&mut book, assets, &mut changes);
-        let pools = name_pools(&mut book, pools, &mut changes)?;
+        let mut pools = name_pools(&mut book, pools, &mut changes)?;
+        rules::note(&mut book, &mut pools, &mut changes)?;
         let keyed: Vec<PoolId> =
             pools.iter().filter(|(_, pool)| pool.config.knows_keys).map(|(id, _)| *id).collect();
         store.index_keys(&keyed);
@@ -671,6 +676,7 @@ impl PoolBook {
             round_work: stored.round_work,
             bought: BTreeMap::new(),
             standings: Arc::default(),
+            rules: Arc::default(),
             quiet: ShareSeq(0),
             admitted: BTreeMap::new(),
             shares: 0,

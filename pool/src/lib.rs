@@ -7,7 +7,8 @@
 //! Invariant: an `Ok` given to anybody is on disk; when the store fails, nothing is acknowledged and nothing is forgotten.
 //!
 //! Reading order: [`config`] (what a pool is), [`door`] (how the doors come in), [`writer`] (the thread), [`books`] (what
-//! it knows), [`rewards`], [`payouts`] and [`spends`] (how money moves), [`treasury`] (who holds the coins), [`cashier`] (the task
+//! it knows), [`rules`] (what it promised), [`rewards`], [`payouts`] and
+//! [`spends`] (how money moves), [`treasury`] (who holds the coins), [`cashier`] (the task
 //! that makes payouts happen), [`view`] and [`observe`] (what readers see).
 
 #![deny(
@@ -29,6 +30,7 @@ pub mod host;
 pub mod observe;
 pub mod payouts;
 pub mod rewards;
+pub mod rules;
 pub mod spends;
 pub mod treasury;
 pub mod view;

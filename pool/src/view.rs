@@ -7,6 +7,7 @@ use crate::payouts::hold_scopes;
 use accounting::ledger::{Balance, Kind};
 use accounting::payout::PayoutState;
 use accounting::reward::RewardState;
+use accounting::rule::RuleSince;
 use accounting::{
     AccountId, Amount, AssetId, PayoutId, PoolId, RateId, RewardId, ShareSeq, UnixMs,
 };
@@ -75,6 +76,8 @@ pub struct PoolView {
     pub blocks: BlockCounts,
     /// What each account has in the window now, ascending by account; a few seconds old.
     pub standings: Arc<Standings>,
+    /// What it promised, and from where in the log on; oldest first.
+    pub rules: Arc<[RuleSince]>,
 }
 
 /// How many blocks a pool found, and what became of them.
@@ -244,6 +247,7 @@ impl Books {
             round_work: pool.round_work.saturating_add(pool.open.total().weight),
             blocks: counts.get(id).copied().unwrap_or_default(),
             standings: pool.standings.clone(),
+            rules: pool.rules.clone(),
         };
         self.pools.iter().map(view).collect()
     }

@@ -89,6 +89,8 @@ pub struct AssetOutlook {
     pub minimum: Amount,
     /// Confirmations after which income can be paid out.
     pub mature_after: u32,
+    /// Confirmations of another block at its height after which a block is orphaned.
+    pub orphan_after: u32,
     /// Addresses of its chain.
     pub addresses: Addresses,
 }

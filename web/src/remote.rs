@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// Bytes of an answer: five hundred slices of ten thousand accounts are below it.
 const ANSWER_MAX: usize = 1 << 30;
+/// Rows of a list: more blocks, credits or payouts than any pool has.
+const LIST_MAX: usize = 20_000_000;
 /// How long a pool may take to answer.
 const LIMIT: Duration = Duration::from_secs(60);
 /// How often a pool that says "too many" is asked again.
@@ -114,6 +116,15 @@ impl Remote {
         self.get(&path).await
     }
 
+    /// A pool's newest slice as it stands at the end of the log; `None` before the first.
+    ///
+    /// # Errors
+    /// See [`RemoteError`].
+    pub async fn newest_slice(&self, pool: u32) -> Result<Option<Slice>, RemoteError> {
+        let page: Rows<Slice> = self.get(&format!("api/v1/pools/{pool}/slices?limit=1")).await?;
+        Ok(page.rows.into_iter().next())
+    }
+
     /// An account, by its address.
     ///
     /// # Errors
@@ -152,7 +163,7 @@ impl Remote {
             all.extend(rows);
             let Some(next) = next else { return Ok(all) };
             let following = format!("&cursor={}", encoded(&next));
-            if following == cursor {
+            if following == cursor || all.len() > LIST_MAX {
                 let error = "its pages go round in a circle".to_owned();
                 return Err(RemoteError::Unreadable { path: page, error });
             }

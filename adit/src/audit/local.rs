@@ -2,20 +2,25 @@
 //!
 //! Invariant: uses what is on disk and what the chain says, and nothing the running pool believes.
 
-use super::{Finding, chain, say};
+use super::chain::{self, Chain, Depths};
+use super::{Finding, say};
 use crate::cli::AuditArgs;
-use crate::config::{self, Settings};
+use crate::config::{self, AssetSettings, Settings};
 use accounting::audit::{
-    Difference, check_beside, check_purchase, check_reach, check_reward, check_slice,
+    Difference, check_beside, check_purchase, check_reach, check_reward, check_rule, check_slice,
+    check_slice_fees,
 };
 use accounting::ledger::TransferSet;
 use accounting::reward::Reward;
+use accounting::rule::RuleSince;
 use accounting::split::purchase;
+use accounting::window::WindowTable;
 use accounting::{Amount, PoolId, RewardId, ShareSeq, SliceNo};
 use anyhow::{Context, bail};
 use std::collections::{BTreeMap, HashMap};
 use store::Reader;
 use store::book::{Book, StoredPool};
+use store::sqlite::{Cut, RewardFilter};
 use stratum::rpc::Endpoint;
 use tokio::runtime::Runtime;
 
@@ -50,13 +55,22 @@ pub fn run(args: &AuditArgs, runtime: &Runtime) -> anyhow::Result<bool> {
             continue;
         };
         let finding = auditor.reward(&reward)?;
-        let nodes = match (&settings, args.offline) {
-            (Some(settings), false) => nodes(settings, &auditor.book, &reward),
-            _ => Vec::new(),
+        let asset = settings.as_ref().filter(|_| !args.offline);
+        let asset = asset.map(|settings| asset_of(settings, &auditor.book, &reward));
+        let chain = asset.map(|asset| {
+            let Some(asset) = asset else { return Chain::Silent };
+            let nodes: Vec<Endpoint> =
+                asset.source.nodes.iter().map(|node| node.endpoint.clone()).collect();
+            let depths = asset.config.depths;
+            let depths = Depths { mature: depths.mature, orphan: depths.orphan };
+            runtime.block_on(chain::compare(&nodes, &reward, state, depths))
+        });
+        // A store whose pool does not run has not looked at the chain since.
+        let (chain, more) = match chain {
+            Some(Chain::Overdue(text)) => (Some(Chain::Silent), format!(", {text}")),
+            chain => (chain, String::new()),
         };
-        let compares = !args.offline && settings.is_some();
-        let chain = compares.then(|| runtime.block_on(chain::pays(&nodes, &reward)));
-        all_pass &= say(&reward, state, finding, chain, "");
+        all_pass &= say(&reward, state, finding, chain, &more);
     }
     if args.blocks.is_empty() {
         all_pass &= purchases(&mut auditor)?;
@@ -78,13 +92,11 @@ pub fn run(args: &AuditArgs, runtime: &Runtime) -> anyhow::Result<bool> {
     Ok(all_pass)
 }
 
-/// The nodes that know an asset's chain.
-fn nodes(settings: &Settings, book: &Book, reward: &Reward) -> Vec<Endpoint> {
+/// The asset of a reward as it is configured, with the nodes that know its chain.
+fn asset_of<'s>(settings: &'s Settings, book: &Book, reward: &Reward) -> Option<&'s AssetSettings> {
     let mut named = book.assets.iter().filter(|(_, (asset, _))| *asset == reward.asset);
-    let name = named.next().map(|(name, _)| name);
-    let asset = settings.assets.iter().find(|asset| Some(&asset.config.name) == name);
-    let nodes = asset.map(|asset| asset.source.nodes.iter().map(|node| node.endpoint.clone()));
-    nodes.into_iter().flatten().collect()
+    let (name, _) = named.next()?;
+    settings.assets.iter().find(|asset| asset.config.name == *name)
 }
 
 /// Recomputes what each pool paid for shares at once, and says it.
@@ -110,13 +122,20 @@ pub struct Auditor<'a> {
     reader: &'a Reader,
     book: Book,
     sealed: HashMap<(PoolId, SliceNo), Result<(), Difference>>,
+    /// What each pool promised.
+    rules: BTreeMap<PoolId, Vec<RuleSince>>,
+    /// A pool's first share after its newest slice.
+    unsealed: HashMap<(PoolId, SliceNo), ShareSeq>,
 }
 
 impl<'a> Auditor<'a> {
     /// # Errors
     /// When the store cannot be read.
     pub fn of(reader: &'a Reader) -> anyhow::Result<Self> {
-        Ok(Auditor { reader, book: reader.book()?, sealed: HashMap::new() })
+        let book = reader.book()?;
+        let of = |pool: &StoredPool| Ok((pool.id, pool::rules::of(&book, pool.id)?));
+        let rules = book.pools.values().map(of).collect::<anyhow::Result<_>>()?;
+        Ok(Auditor { reader, book, sealed: HashMap::new(), rules, unsealed: HashMap::new() })
     }
 
     /// Recomputes one reward from the store alone.
@@ -128,8 +147,7 @@ impl<'a> Auditor<'a> {
         let beside = reward.shared.iter().flat_map(|shared| &shared.beside);
         let windows = windows.chain(beside.clone().map(|beside| (beside.pool, &beside.window)));
         for (pool, window) in windows {
-            let mut slices = self.reader.slices(pool, reward.as_of);
-            if let Err(difference) = check_reach(window, reward.window_end, &mut slices)? {
+            if let Err(difference) = self.reaches(pool, window, reward)? {
                 return Ok(Err(difference).into());
             }
             for no in window.from.0.max(1)..=window.through.0 {
@@ -152,8 +170,54 @@ impl<'a> Auditor<'a> {
                 break;
             }
         }
+        let before = self.block_before(reward)?;
+        let ruled = || check_rule(reward, &self.rules_of(reward), before).map(drop);
+        let checked = checked.and_then(|()| ruled());
         let credits = reward.credits();
         Ok(checked.and_then(|()| self.carries(&credits)).into())
+    }
+
+    /// Is every share of the pool before the block in a slice of the window's or an older one?
+    fn reaches(
+        &mut self,
+        pool: PoolId,
+        window: &WindowTable,
+        reward: &Reward,
+    ) -> anyhow::Result<Result<(), Difference>> {
+        let mut slices = self.reader.slices(pool, reward.as_of);
+        if let Err(difference) = check_reach(window, reward.window_end, &mut slices)? {
+            return Ok(Err(difference));
+        }
+        let next = window.through.next();
+        if self.reader.slice(pool, next, ShareSeq(0))?.is_some() {
+            // It is sealed from all shares after the window's last: one between the two would be missed in it.
+            return self.sealed(pool, next);
+        }
+        let first = match self.unsealed.get(&(pool, window.through)) {
+            Some(first) => Some(*first),
+            None => {
+                let last = self.reader.slice(pool, window.through, ShareSeq(0))?;
+                let last = last.map_or(ShareSeq(0), |found| found.slice.last);
+                self.reader.first_share_after(pool, last)?
+            }
+        };
+        self.unsealed.extend(first.map(|first| ((pool, window.through), first)));
+        let left_out = first.is_some_and(|first| first <= reward.window_end);
+        Ok(if left_out { Err(Difference::Reach(window.through)) } else { Ok(()) })
+    }
+
+    /// The rules of all pools of a reward's asset.
+    fn rules_of(&self, reward: &Reward) -> BTreeMap<PoolId, Vec<RuleSince>> {
+        let pools = self.book.pools.values().filter(|pool| pool.asset == reward.asset);
+        let rules = |pool: &StoredPool| self.rules.get(&pool.id).cloned().unwrap_or_default();
+        pools.map(|pool| (pool.id, rules(pool))).collect()
+    }
+
+    /// Where the pool's block before a reward's was found.
+    fn block_before(&self, reward: &Reward) -> anyhow::Result<Option<ShareSeq>> {
+        let cut = Cut { from: Some(reward.window_end.0), limit: 1 };
+        let found = self.reader.rewards_by(RewardFilter::Pool(reward.pool), cut)?;
+        Ok(found.first().map(|before| before.window_end))
     }
 
     /// Recomputes every slice of a pool, and what was paid for those that were bought at once; gives how many, and for how
@@ -176,6 +240,8 @@ impl<'a> Auditor<'a> {
             let rates = &self.book.rates;
             let checked = check_purchase(&found.slice, rates, &mut carries, &credits);
             let set = purchase(&found.slice, pool.asset, &credits);
+            let rules = self.rules.get(&pool.id).map(Vec::as_slice).unwrap_or_default();
+            let checked = checked.and_then(|()| check_slice_fees(&found.slice, rules, &credits));
             if let Err(difference) = checked.and_then(|()| self.carries(&set)) {
                 return Ok(Err(difference));
             }
@@ -206,12 +272,11 @@ impl<'a> Auditor<'a> {
             Some(found) => {
                 let before = match no.0 {
                     1 => None,
-                    no => {
-                        slice(SliceNo(no - 1))?.map(|before| (before.slice.no, before.slice.hash))
-                    }
+                    no => slice(SliceNo(no - 1))?.map(|before| before.slice),
                 };
-                let shares = self.reader.shares(found.slice.first, found.slice.last)?;
-                check_slice(&found.slice, before, shares)
+                let after = before.as_ref().map_or(ShareSeq(0), |before| before.last);
+                let shares = self.reader.shares_of(pool, after.next(), found.slice.last)?;
+                check_slice(&found.slice, before.as_ref(), shares)
             }
         };
         self.sealed.insert((pool, no), checked.clone());

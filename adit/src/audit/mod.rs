@@ -1,12 +1,18 @@
 //! `adit audit`: every split again, by somebody who does not trust the first.
 //!
-//! From a store ([`local`]), or from outside through the pool's API ([`remote`]); both compare with the chain ([`chain`]).
+//! From a store ([`local`]), or from outside through the pool's API ([`remote`], which reads slices by [`served`], recomputes what
+//! was bought by [`bought`], an account by [`own`], and remembers what it saw by [`memory`]); both compare with the chain
+//! ([`chain`]).
 //!
 //! Invariant: uses what was written down and what the chain says, and nothing the running pool believes.
 
+mod bought;
 mod chain;
 mod local;
+mod memory;
+mod own;
 mod remote;
+mod served;
 
 pub use local::Auditor;
 
@@ -55,7 +61,7 @@ fn say(
     let id = reward.id;
     let (finding, note) = match (finding, chain) {
         (Finding::Pass, Some(Chain::Agrees)) => (Finding::Pass, ", chain agrees"),
-        (Finding::Pass, Some(Chain::Differs(text))) if state != RewardState::Orphaned => {
+        (Finding::Pass, Some(Chain::Differs(text) | Chain::Overdue(text))) => {
             (Finding::Differs(text), "")
         }
         (Finding::Pass, Some(_)) => (Finding::Pass, ", not compared with the chain"),

@@ -3,82 +3,80 @@
 //! What it cannot see are single shares: that slices follow from the shares is checked by their hashes only, which bind every
 //! slice to all before it, so that nothing that was served once can be changed later without a trace.
 //!
-//! Invariant: the rules are those of [`accounting::audit`]; nothing the pool concluded is used but what is compared.
+//! Invariant: the rules are those of [`accounting::audit`]; nothing the pool concluded is used but what is compared, and a
+//! check of nothing is no check.
 
-use super::chain::{self, Chain};
+use super::bought::Log;
+use super::chain::{self, Chain, Depths};
+use super::memory::Memory;
+use super::own::OwnAccount;
+use super::served::{Seen, Served, Untrue};
 use super::{Finding, say};
 use crate::cli::AuditArgs;
-use accounting::audit::{
-    Difference, check_beside, check_link, check_purchase, check_reach, check_reward,
-};
+use accounting::audit::{Difference, Ruled, check_beside, check_reward, check_rule};
 use accounting::reward::{Reward, RewardState};
-use accounting::window::{SliceSource, SourcedSlice, WindowTable};
-use accounting::{AccountId, Amount, PoolId, ShareSeq, SliceNo};
+use accounting::rule::{Rule, RuleSince};
+use accounting::{AccountId, BasisPoints, PoolId, Scheme, ShareSeq, SliceNo};
 use anyhow::{Context, bail};
 use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 use stratum::rpc::{Auth, Endpoint};
 use tokio::runtime::Runtime;
-use web::model::account::Source;
-use web::model::audit::Audit;
-use web::remote::Remote;
+use web::model::audit::{Audit, Unreadable, hex};
+use web::model::blocks::scheme_name;
+use web::model::pools::Pool;
+use web::remote::{Remote, RemoteError};
+
+/// How often a block is looked at again whose state and whose chain differ: the pool may just be moving it.
+const TRIES: u32 = 3;
+/// How long to wait before.
+pub const PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs the audit; gives whether everything passed.
 ///
 /// # Errors
 /// When the pool does not answer, or not in a way that can be read.
 pub fn run(args: &AuditArgs, url: &str, runtime: &Runtime) -> anyhow::Result<bool> {
-    let certificate = args
-        .certificate
-        .as_ref()
-        .map(|file| {
-            std::fs::read(file).with_context(|| format!("--certificate {}", file.display()))
-        })
-        .transpose()?;
-    let remote = Remote::at(url, certificate.as_deref())?;
-    let node = node(args)?;
-    let mut visitor = Visitor { remote: &remote, runtime, hashes: HashMap::new() };
-    let mut account = match &args.address {
-        Some(address) => Some(OwnAccount::of(&visitor, address)?),
-        None => None,
+    let read = |file: &PathBuf| {
+        std::fs::read(file).with_context(|| format!("--certificate {}", file.display()))
     };
-    let mut all_pass = true;
-    let (mut blocks, mut compared) = (0, 0);
-    for pool in runtime.block_on(remote.pools())? {
-        if account.as_ref().is_some_and(|own| own.asset != pool.asset) {
-            continue;
-        }
-        let named: Vec<String> = match args.blocks.is_empty() {
-            true => {
-                let found = runtime.block_on(remote.blocks(pool.id))?;
-                found.into_iter().map(|block| block.hash).collect()
-            }
-            false => Vec::new(),
-        };
-        for block in &named {
-            let (passed, agrees) = visitor.block(block, node.as_ref(), account.as_mut())?;
-            all_pass &= passed;
-            blocks += 1;
-            compared += u64::from(agrees);
-        }
-        if args.blocks.is_empty() {
-            all_pass &= visitor.purchases(PoolId(pool.id), &pool.name, account.as_mut())?;
-        }
+    let certificate = args.certificate.as_ref().map(read).transpose()?;
+    let remote = Remote::at(url, certificate.as_deref())?;
+    let memory = args.since.as_ref().map(|file| Memory::read(file)).transpose()?;
+    let mut own = None;
+    let mut asset = args.asset.clone();
+    if let Some(address) = &args.address {
+        let found = OwnAccount::of(&remote, runtime, address)?;
+        asset = Some(found.asset.clone());
+        own = Some(found);
     }
-    for block in &args.blocks {
-        let (passed, agrees) = visitor.block(block, node.as_ref(), None)?;
-        all_pass &= passed;
-        blocks += 1;
-        compared += u64::from(agrees);
+    let mut visitor = Visitor::of(&remote, runtime, node(args)?, asset)?;
+    visitor.own = own.as_ref().map(|own| own.id);
+    let mut all_pass = visitor.promises();
+    let whole = args.blocks.is_empty();
+    let named = if whole { visitor.listed() } else { args.blocks.clone() };
+    for block in &named {
+        all_pass &= visitor.block(block)?;
     }
-    if let Some(own) = &account
-        && args.blocks.is_empty()
-    {
-        all_pass &= own.check(&visitor, node.as_ref())?;
+    if whole {
+        all_pass &= visitor.logs()?;
     }
-    if node.is_none() {
+    if let (Some(own), true) = (&own, whole) {
+        all_pass &= own.check(&mut visitor)?;
+    }
+    if let (Some(file), Some(memory)) = (&args.since, memory) {
+        all_pass &= visitor.remember(memory, all_pass, file)?;
+    }
+    if visitor.judged.is_empty() && visitor.seen.newest.is_empty() {
+        println!("there was nothing to audit: the pool shows no block and no slice");
+        all_pass = false;
+    }
+    if visitor.node.is_none() {
         println!("nothing was compared with the chain: name a node of your own with --node");
     }
     let verdict = if all_pass { "PASS" } else { "FAIL" };
+    let (blocks, compared) = (visitor.judged.len(), visitor.compared);
     println!("{verdict}: {blocks} blocks from {url}, {compared} as the chain has them");
     Ok(all_pass)
 }
@@ -102,297 +100,490 @@ fn node(args: &AuditArgs) -> anyhow::Result<Option<Endpoint>> {
     Ok(Some(Endpoint { address: address.clone(), path: String::new(), auth }))
 }
 
-/// Somebody with nothing but the API.
-struct Visitor<'a> {
-    remote: &'a Remote,
-    runtime: &'a Runtime,
-    /// What each slice's hash was when it was first served: it must stay.
-    hashes: HashMap<(PoolId, SliceNo), [u8; 32]>,
+/// What was found of a block.
+pub struct Judged {
+    /// Where the pool says it stands; compared with the chain.
+    pub state: RewardState,
+    /// The own account's part, without what the block itself paid it.
+    pub net: i128,
+    /// Of that, what the block itself paid.
+    pub by_block: i128,
 }
 
-impl Visitor<'_> {
-    /// Recomputes one block and says it; gives whether it passed, and whether the chain agrees.
-    fn block(
-        &mut self,
-        block: &str,
-        node: Option<&Endpoint>,
-        own: Option<&mut OwnAccount>,
-    ) -> anyhow::Result<(bool, bool)> {
-        let record = self.runtime.block_on(self.remote.audit(block))?;
-        let reward = record.reward()?;
-        let state: RewardState = record.state.parse()?;
-        if reward.id.to_string() != block {
-            bail!("asked about block {block}, the pool answered about {}", reward.id);
+/// What later blocks need of an earlier one.
+#[derive(Clone, Copy)]
+struct Known {
+    end: ShareSeq,
+    through: Option<SliceNo>,
+    /// Did it ever leave the chain?
+    left: bool,
+}
+
+/// Somebody with nothing but the API, and perhaps a node.
+pub struct Visitor<'a> {
+    /// The pool's API.
+    pub remote: &'a Remote,
+    /// To ask by.
+    pub runtime: &'a Runtime,
+    /// A node of the audited coin.
+    pub node: Option<Endpoint>,
+    /// The pools, those of other coins too.
+    pub pools: Vec<Pool>,
+    /// The audited coin; all without.
+    asset: Option<String>,
+    /// Whose owner asks.
+    pub own: Option<AccountId>,
+    /// Each audited pool's blocks, newest first, as they were listed at the start.
+    lists: BTreeMap<PoolId, Vec<String>>,
+    rules: BTreeMap<PoolId, Vec<RuleSince>>,
+    seen: Seen,
+    known: HashMap<String, Known>,
+    /// The record that was fetched last, and not looked at yet.
+    ahead: Option<(String, Audit)>,
+    logs: BTreeMap<PoolId, Log>,
+    /// By block.
+    pub judged: BTreeMap<String, Judged>,
+    saw: Memory,
+    compared: u64,
+}
+
+impl<'a> Visitor<'a> {
+    fn of(
+        remote: &'a Remote,
+        runtime: &'a Runtime,
+        node: Option<Endpoint>,
+        asset: Option<String>,
+    ) -> anyhow::Result<Self> {
+        let pools = runtime.block_on(remote.pools())?;
+        let mut coins: Vec<&str> = pools.iter().map(|pool| pool.asset.as_str()).collect();
+        coins.sort_unstable();
+        coins.dedup();
+        let (count, coins) = (coins.len(), coins.join(", "));
+        if node.is_some() && asset.is_none() && count > 1 {
+            bail!("this pool mines {coins}: say with --asset which of them your node knows");
         }
-        let mut finding = Finding::from(self.recomputed(&record, &reward)?);
-        let mut more = String::new();
-        if let Some(own) = own {
-            match own.part_of(&reward) {
-                Ok(part) => more = part,
-                Err(text) if finding == Finding::Pass => finding = Finding::Differs(text),
-                Err(_) => {}
-            }
+        let audited = |pool: &Pool| asset.as_ref().is_none_or(|asset| *asset == pool.asset);
+        if !pools.iter().any(audited) {
+            bail!("this pool has no such coin; it mines {coins}");
         }
-        let chain = node
-            .map(|node| self.runtime.block_on(chain::pays(std::slice::from_ref(node), &reward)));
-        let agrees = chain == Some(Chain::Agrees);
-        Ok((say(&reward, state, finding, chain, &more), agrees))
+        let rules = pools.iter().map(|pool| (PoolId(pool.id), pool.rules.clone())).collect();
+        let mut visitor = Visitor {
+            remote,
+            runtime,
+            node,
+            pools,
+            asset,
+            own: None,
+            lists: BTreeMap::new(),
+            rules,
+            seen: Seen::default(),
+            known: HashMap::new(),
+            ahead: None,
+            logs: BTreeMap::new(),
+            judged: BTreeMap::new(),
+            saw: Memory::default(),
+            compared: 0,
+        };
+        visitor.look()?;
+        Ok(visitor)
     }
 
+    /// Fixes what is audited: the blocks there are, then the slices, so that every block's are among them.
+    fn look(&mut self) -> anyhow::Result<()> {
+        for pool in self.audited() {
+            let found = self.runtime.block_on(self.remote.blocks(pool.0))?;
+            self.lists.insert(pool, found.into_iter().map(|block| block.hash).collect());
+        }
+        // Where blocks stood then need not be where they stand now.
+        self.known.clear();
+        for pool in self.audited() {
+            if let Some(newest) = self.runtime.block_on(self.remote.newest_slice(pool.0))? {
+                self.seen.newest.insert(pool, newest.sourced(pool)?.slice.no);
+            }
+        }
+        Ok(())
+    }
+
+    /// The pools of the audited coin.
+    fn audited(&self) -> Vec<PoolId> {
+        let of_coin = |pool: &&Pool| self.asset.as_ref().is_none_or(|asset| *asset == pool.asset);
+        self.pools.iter().filter(of_coin).map(|pool| PoolId(pool.id)).collect()
+    }
+
+    fn named(&self, id: PoolId) -> Option<&Pool> {
+        self.pools.iter().find(|pool| pool.id == id.0)
+    }
+
+    /// All blocks, each pool's newest first.
+    fn listed(&self) -> Vec<String> {
+        self.audited().iter().filter_map(|pool| self.lists.get(pool)).flatten().cloned().collect()
+    }
+
+    /// Says what each pool promised: whoever reads it sees whether that is what they were told.
+    fn promises(&self) -> bool {
+        let mut all_pass = true;
+        for pool in self.audited().iter().filter_map(|id| self.named(*id)) {
+            let Pool { name, rules, mature_after, orphan_after, .. } = pool;
+            for known in rules {
+                let since = known.since;
+                let words = known.rule.as_ref().map_or("closed".to_owned(), |rule| {
+                    let members = rule.fee.resolve(0, true);
+                    let part = rule.part.map_or(String::new(), |p| format!(", part {}", p.get()));
+                    format!(
+                        "{}, fee {} (members {members}){part}",
+                        rule.scheme.in_words(),
+                        rule.fee.base
+                    )
+                });
+                println!("pool {name}  promised after place {since} of its log: {words}");
+            }
+            let current = rules.last().and_then(|known| known.rule.as_ref());
+            let fee = BasisPoints::new((pool.fee_percent * 100.0).round() as u16).ok();
+            let keeps = |rule: &&Rule| {
+                scheme_name(rule.scheme) == pool.scheme
+                    && fee.is_some_and(|fee| rule.allows_in_some_window(fee))
+            };
+            if current.filter(keeps).is_none() {
+                let (scheme, fee) = (&pool.scheme, pool.fee_percent);
+                println!(
+                    "pool {name}  FAIL  advertises {scheme} at {fee} %, and promised otherwise"
+                );
+                all_pass = false;
+            }
+            println!(
+                "pool {name}  blocks mature after {mature_after} confirmations and are given up after {orphan_after} of another"
+            );
+        }
+        all_pass
+    }
+
+    /// Recomputes one block and says it; gives whether it passed.
+    ///
+    /// # Errors
+    /// When the pool does not answer.
+    pub fn block(&mut self, block: &str) -> anyhow::Result<bool> {
+        let found = self.record(block).and_then(|record| self.judge(block, record));
+        match found {
+            Ok(passed) => Ok(passed),
+            Err(error) if is_untrue(&error) => {
+                println!("{block}  FAIL  {error}");
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn record(&mut self, block: &str) -> anyhow::Result<Audit> {
+        match self.ahead.take_if(|(ahead, _)| ahead == block) {
+            Some((_, record)) => Ok(record),
+            None => Ok(self.runtime.block_on(self.remote.audit(block))?),
+        }
+    }
+
+    fn judge(&mut self, block: &str, mut record: Audit) -> anyhow::Result<bool> {
+        let reward = record.reward()?;
+        if reward.id.to_string() != block {
+            println!("{block}  FAIL  the pool answered about {}", reward.id);
+            return Ok(false);
+        }
+        let (mut finding, more) = match self.recomputed(&record, &reward) {
+            Ok(Ok(more)) => (Finding::Pass, more),
+            Ok(Err(text)) => (Finding::Differs(text), String::new()),
+            Err(error) if is_untrue(&error) => (Finding::Differs(error.to_string()), String::new()),
+            Err(error) => return Err(error),
+        };
+        let mut state: RewardState = record.state.parse()?;
+        let mut said = self.chain(&reward, state);
+        // The pool may be moving it this moment: what stays so is no accident.
+        for _ in 1..TRIES {
+            if finding != Finding::Pass || !matches!(said, Some(Chain::Overdue(_))) {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+            record = self.runtime.block_on(self.remote.audit(block))?;
+            if record.reward()? != reward {
+                finding = Finding::Differs("it is served in two ways".to_owned());
+                break;
+            }
+            state = record.state.parse()?;
+            said = self.chain(&reward, state);
+        }
+        self.keep(block, &reward, state);
+        self.compared += u64::from(said == Some(Chain::Agrees));
+        Ok(say(&reward, state, finding, said, &more))
+    }
+
+    /// Where the pool says now that a block stands, if the chain does not say otherwise.
+    ///
+    /// # Errors
+    /// When the pool does not answer.
+    pub fn state_again(&mut self, block: &str) -> anyhow::Result<Option<RewardState>> {
+        let record = self.runtime.block_on(self.remote.audit(block))?;
+        let (reward, state): (Reward, RewardState) = (record.reward()?, record.state.parse()?);
+        let said = self.chain(&reward, state);
+        let contradicted = matches!(said, Some(Chain::Differs(_) | Chain::Overdue(_)));
+        if contradicted || reward.id.to_string() != block {
+            return Ok(None);
+        }
+        // Of all else, what was recomputed counts.
+        if let Some(judged) = self.judged.get_mut(block) {
+            judged.state = state;
+        }
+        Ok(Some(state))
+    }
+
+    fn keep(&mut self, block: &str, reward: &Reward, state: RewardState) {
+        let rows = reward.split.iter().flat_map(|split| &split.rows);
+        let own = rows.filter(|row| Some(row.account) == self.own).map(|row| row.net.units());
+        let by_block = if Some(reward.finder) == self.own { reward.to_finder.units() } else { 0 };
+        let judged = Judged { state, net: own.sum(), by_block };
+        self.judged.insert(block.to_owned(), judged);
+        self.saw.saw_block(reward);
+    }
+
+    fn chain(&self, reward: &Reward, state: RewardState) -> Option<Chain> {
+        let node = self.node.as_ref()?;
+        let pool = self.named(reward.pool)?;
+        if self.asset.as_ref().is_some_and(|asset| *asset != pool.asset) {
+            return Some(Chain::Silent);
+        }
+        let depths = Depths { mature: pool.mature_after, orphan: pool.orphan_after };
+        let nodes = std::slice::from_ref(node);
+        Some(self.runtime.block_on(chain::compare(nodes, reward, state, depths)))
+    }
+
+    /// Recomputes a block's split from what the pool serves beside it; gives what there is to say about it, or what is wrong.
     fn recomputed(
         &mut self,
         record: &Audit,
         reward: &Reward,
-    ) -> anyhow::Result<Result<(), Difference>> {
+    ) -> anyhow::Result<Result<String, String>> {
+        let place = self.lists.get(&reward.pool);
+        let place = place.and_then(|list| list.iter().position(|block| *block == record.block));
+        let Some(place) = place else {
+            return Ok(Err(format!("it is in no list of pool {}'s blocks", reward.pool)));
+        };
+        self.known.insert(record.block.clone(), Known::of(reward, record)?);
+        let newer = place.checked_sub(1).and_then(|place| self.known_at(reward.pool, place));
+        if newer.is_some_and(|newer| newer.end <= reward.window_end) {
+            return Ok(Err("it is not in its place in the list of blocks".to_owned()));
+        }
+        let before = self.earlier(reward.pool, place)?;
+        if before.is_some_and(|before| before.end >= reward.window_end) {
+            return Ok(Err("it is not in its place in the list of blocks".to_owned()));
+        }
+        let ruled = check_rule(reward, &self.rules_beside(reward), before.map(|known| known.end));
+        let ruled = match ruled {
+            Ok(ruled) => ruled,
+            Err(difference) => return Ok(Err(difference.to_string())),
+        };
+        let cuts = match reward.scheme {
+            Scheme::Prop => self.cuts(reward.pool, place)?,
+            _ => vec![SliceNo(0)],
+        };
+        let checked = self.split_again(reward, &cuts)?;
+        let told = match checked {
+            Ok(told) => told,
+            Err(difference) => return Ok(Err(difference.to_string())),
+        };
+        let own = reward.split.iter().flat_map(|split| &split.rows);
+        let own: i128 =
+            own.filter(|row| Some(row.account) == self.own).map(|row| row.net.units()).sum();
+        let own = if self.own.is_some() { format!(", {own} of them yours") } else { String::new() };
+        Ok(Ok(format!("{own}{}{told}", words(ruled, reward))))
+    }
+
+    /// The windows and the split again; gives what there is to say of them.
+    fn split_again(
+        &mut self,
+        reward: &Reward,
+        cuts: &[SliceNo],
+    ) -> anyhow::Result<Result<String, Difference>> {
+        let (ask, own) = ((self.remote, self.runtime), self.own);
+        let mut more = String::new();
         for beside in reward.shared.iter().flat_map(|shared| &shared.beside) {
-            let mut slices = Served::of(self, beside.pool, reward.as_of);
+            let mut slices = Served::of(ask, &mut self.seen, beside.pool, reward.as_of);
             let checked = match slices.whole(&beside.window, reward.window_end)? {
                 Ok(()) => check_beside(beside, &mut slices)?,
                 Err(difference) => Err(difference),
             };
-            if checked.is_err() {
-                return Ok(checked);
+            if let Err(difference) = checked {
+                return Ok(Err(difference));
             }
+            if beside.network_work != reward.network_work {
+                let (pool, work) = (beside.pool, beside.network_work);
+                more += &format!(", pool {pool}'s window measured by {work} hashes a block");
+            }
+            more += &slices.revoked_in_words(&beside.window, own)?;
         }
-        let mut slices = Served::of(self, reward.pool, reward.as_of);
-        if let Some(window) = &reward.window
-            && let Err(difference) = slices.whole(window, reward.window_end)?
-        {
-            return Ok(Err(difference));
+        let mut slices = Served::of(ask, &mut self.seen, reward.pool, reward.as_of);
+        if let Some(window) = &reward.window {
+            if let Err(difference) = slices.whole(window, reward.window_end)? {
+                return Ok(Err(difference));
+            }
+            more += &slices.revoked_in_words(window, own)?;
         }
-        let mut checked = Ok(());
-        for cut in &record.cuts {
-            checked = check_reward(reward, SliceNo(*cut), &mut slices)?;
+        let mut checked = Err(Difference::Shape);
+        for (back, cut) in cuts.iter().enumerate() {
+            checked = check_reward(reward, *cut, &mut slices)?;
             if checked.is_ok() {
+                if back > 0 {
+                    more +=
+                        &format!(", its round begins before {back} blocks that had left the chain");
+                }
                 break;
             }
         }
-        Ok(checked)
+        Ok(checked.map(|()| more))
     }
 
-    /// Recomputes what a pool paid for shares at once, and says it; gives whether it passed.
-    fn purchases(
-        &mut self,
-        pool: PoolId,
-        name: &str,
-        mut own: Option<&mut OwnAccount>,
-    ) -> anyhow::Result<bool> {
-        let latest = ShareSeq(LATEST);
-        let mut slices = Served::of(self, pool, latest);
-        let (mut carries, mut rates) = (BTreeMap::new(), BTreeMap::new());
-        let (mut bought, mut paid, mut no) = (0_u64, Amount::ZERO, SliceNo(1));
-        while let Some(served) = slices.served(no)? {
-            let slice = served.sourced(pool)?.slice;
-            rates.extend(served.priced()?);
-            let credits = served.credits()?;
-            let checked = slices.linked(no)?;
-            let checked =
-                checked.and_then(|()| check_purchase(&slice, &rates, &mut carries, &credits));
-            if let Err(difference) = checked {
-                println!("pool {name}  FAIL  {difference}");
-                return Ok(false);
-            }
-            if let Some(own) = own.as_deref_mut() {
-                let of_own = credits.iter().filter(|credit| credit.account == own.id);
-                own.bought = own.bought.add(of_own.map(|credit| credit.net).sum());
-            }
-            bought += u64::from(!credits.is_empty());
-            paid = paid.add(credits.iter().map(|credit| credit.net).sum());
-            slices.forget_before(no);
-            no = no.next();
-        }
-        if bought > 0 {
-            println!("pool {name}  PASS  {bought} slices bought for {paid} smallest units");
-        }
-        Ok(true)
-    }
-}
-
-/// Beyond every place in a log.
-const LATEST: u64 = (1 << 53) - 1;
-/// Slices fetched at once when one is missing; the API's pages go from newer to older.
-const AHEAD: u64 = web::model::ROWS_MAX - 1;
-
-/// A pool's slices as it serves them, as they stood at a place of the log.
-struct Served<'v, 'a> {
-    visitor: &'v mut Visitor<'a>,
-    pool: PoolId,
-    as_of: ShareSeq,
-    known: BTreeMap<SliceNo, web::model::slices::Slice>,
-}
-
-impl<'v, 'a> Served<'v, 'a> {
-    fn of(visitor: &'v mut Visitor<'a>, pool: PoolId, as_of: ShareSeq) -> Self {
-        Served { visitor, pool, as_of, known: BTreeMap::new() }
+    /// The rules of all pools that could share a block.
+    fn rules_beside(&self, reward: &Reward) -> BTreeMap<PoolId, Vec<RuleSince>> {
+        let asset = self.named(reward.pool).map(|pool| pool.asset.as_str());
+        let of_asset = self.pools.iter().filter(|pool| Some(pool.asset.as_str()) == asset);
+        let rules = |pool: &Pool| self.rules.get(&PoolId(pool.id)).cloned().unwrap_or_default();
+        of_asset.map(|pool| (PoolId(pool.id), rules(pool))).collect()
     }
 
-    /// A slice; fetched with its neighbours when it is not known yet.
-    fn served(&mut self, no: SliceNo) -> anyhow::Result<Option<web::model::slices::Slice>> {
-        if !self.known.contains_key(&no) {
-            // Whoever reads upwards wants those above, whoever reads a window those below: a page that has both.
-            let newest = match self.known.last_key_value() {
-                Some((last, _)) if last.next() == no => no.0.saturating_add(AHEAD),
-                _ => no.0.saturating_add(1),
-            };
-            let mut before = Some(newest.saturating_add(1));
-            // A page ends where its slices are large: the one wanted may be on a later one.
-            while let Some(asked) = before.filter(|_| !self.known.contains_key(&no)) {
-                let page = self.visitor.remote.slices(self.pool.0, self.as_of.0, asked);
-                let page = self.visitor.runtime.block_on(page)?;
-                let next = page.next.and_then(|next| next.parse().ok());
-                before = next.filter(|next| *next < asked && *next > no.0);
-                self.known.extend(page.rows.into_iter().map(|slice| (SliceNo(slice.no), slice)));
-            }
-        }
-        Ok(self.known.get(&no).cloned())
+    fn known_at(&self, pool: PoolId, place: usize) -> Option<Known> {
+        let block = self.lists.get(&pool)?.get(place)?;
+        self.known.get(block).copied()
     }
 
-    /// Nothing before this is needed any more.
-    fn forget_before(&mut self, no: SliceNo) {
-        self.known = self.known.split_off(&no);
-    }
-
-    /// Does a window reach up to its block, and is every slice of it linked to the one before?
-    fn whole(
-        &mut self,
-        window: &WindowTable,
-        end: ShareSeq,
-    ) -> anyhow::Result<Result<(), Difference>> {
-        if let Err(difference) = check_reach(window, end, self)? {
-            return Ok(Err(difference));
-        }
-        for no in window.from.0.max(1)..=window.through.0 {
-            if let Err(difference) = self.linked(SliceNo(no))? {
-                return Ok(Err(difference));
-            }
-        }
-        Ok(Ok(()))
-    }
-
-    /// Does a slice's hash follow from its rows and the slice before, and is it the one it was when it was first served?
-    fn linked(&mut self, no: SliceNo) -> anyhow::Result<Result<(), Difference>> {
-        let Some(found) = self.slice(no)? else { return Ok(Err(Difference::Slice(no))) };
-        let before = match no.0 {
-            0 | 1 => None,
-            no => self.slice(SliceNo(no - 1))?.map(|before| (before.slice.no, before.slice.hash)),
+    /// The block before the one at a place of a pool's list.
+    fn earlier(&mut self, pool: PoolId, place: usize) -> anyhow::Result<Option<Known>> {
+        let place = place.saturating_add(1);
+        let Some(block) = self.lists.get(&pool).and_then(|list| list.get(place)) else {
+            return Ok(None);
         };
-        let first = *self.visitor.hashes.entry((self.pool, no)).or_insert(found.slice.hash);
-        let same = if first == found.slice.hash { Ok(()) } else { Err(Difference::Slice(no)) };
-        Ok(same.and_then(|()| check_link(&found.slice, before)))
-    }
-}
-
-impl SliceSource for Served<'_, '_> {
-    type Error = anyhow::Error;
-
-    fn slice(&mut self, no: SliceNo) -> anyhow::Result<Option<SourcedSlice>> {
-        let pool = self.pool;
-        Ok(self.served(no)?.map(|slice| slice.sourced(pool)).transpose()?)
-    }
-}
-
-/// The account whose owner asks.
-struct OwnAccount {
-    address: String,
-    asset: String,
-    id: AccountId,
-    /// What the pool says it credited for each block.
-    said: BTreeMap<String, (String, i128)>,
-    /// What its recomputed parts are, by block, without what the block itself paid it.
-    parts: BTreeMap<String, i128>,
-    /// What its recomputed purchases are.
-    bought: Amount,
-}
-
-impl OwnAccount {
-    fn of(visitor: &Visitor<'_>, address: &str) -> anyhow::Result<Self> {
-        let account = visitor.runtime.block_on(visitor.remote.account(address))?;
-        let Some(id) = account.account else {
-            bail!("{address} never had a share accepted by this pool: there is nothing to audit");
-        };
-        let credits = visitor.runtime.block_on(visitor.remote.credits(address, Source::Blocks))?;
-        let said = credits.into_iter().filter_map(|credit| {
-            Some((credit.block?, (credit.state.unwrap_or_default(), credit.net.units)))
-        });
-        Ok(OwnAccount {
-            address: address.to_owned(),
-            asset: account.asset,
-            id: AccountId(id),
-            said: said.collect(),
-            parts: BTreeMap::new(),
-            bought: Amount::ZERO,
-        })
-    }
-
-    /// Its part of a recomputed split: is it what the account's own page says?
-    fn part_of(&mut self, reward: &Reward) -> Result<String, String> {
-        let rows = reward.split.iter().flat_map(|split| &split.rows);
-        let net: Option<i128> =
-            rows.filter(|row| row.account == self.id).map(|row| row.net.units()).next();
-        let block = reward.id.to_string();
-        let said = self.said.get(&block).map(|(_, net)| *net);
-        if said.unwrap_or(0) != net.unwrap_or(0) {
-            let (said, net) = (said.unwrap_or(0), net.unwrap_or(0));
-            return Err(format!("{} was credited {said}, its part is {net}", self.address));
+        if let Some(known) = self.known.get(block) {
+            return Ok(Some(*known));
         }
-        let by_block = if reward.finder == self.id { reward.to_finder.units() } else { 0 };
-        self.parts.insert(block, (net.unwrap_or(0) - by_block).max(0));
-        Ok(format!(", {} of them yours", net.unwrap_or(0)))
+        let block = block.clone();
+        let record = self.runtime.block_on(self.remote.audit(&block))?;
+        let known = Known::of(&record.reward()?, &record)?;
+        self.known.insert(block.clone(), known);
+        self.ahead = Some((block, record));
+        Ok(Some(known))
     }
 
-    /// Does its balance follow from its parts, and did its payouts arrive? Says it; gives whether both are so.
-    fn check(&self, visitor: &Visitor<'_>, node: Option<&Endpoint>) -> anyhow::Result<bool> {
-        let (runtime, remote) = (visitor.runtime, visitor.remote);
+    /// The slices that may have ended the round before a block, by the pool's other records: that of the block before, or of
+    /// one further back where those between left the chain.
+    fn cuts(&mut self, pool: PoolId, place: usize) -> anyhow::Result<Vec<SliceNo>> {
+        let (mut cuts, mut place) = (Vec::new(), place);
+        while let Some(known) = self.earlier(pool, place)? {
+            cuts.extend(known.through);
+            if known.through.is_some() && !known.left {
+                return Ok(cuts);
+            }
+            place = place.saturating_add(1);
+        }
+        cuts.push(SliceNo(0));
+        Ok(cuts)
+    }
+
+    /// Reads every pool's log through its newest slice, and says it; gives whether all passed.
+    fn logs(&mut self) -> anyhow::Result<bool> {
         let mut all_pass = true;
-        let mut fail = |text: String| {
-            println!("{}  FAIL  {text}", self.address);
-            all_pass = false;
-        };
-        for block in self.said.keys().filter(|block| !self.parts.contains_key(*block)) {
-            fail(format!("was credited for block {block}, which is in no pool's list"));
-        }
-        let in_state = |state: &str| -> i128 {
-            let of_state = self.said.iter().filter(|(_, (known, _))| known == state);
-            of_state.filter_map(|(block, _)| self.parts.get(block)).sum()
-        };
-        let account = runtime.block_on(remote.account(&self.address))?;
-        let balance = &account.balance;
-        let (immature, matured) = (in_state("immature"), in_state("matured") + self.bought.units());
-        // More than that may be there: of a block that left the chain late, what had been paid out stays with the miner.
-        if balance.immature.units < immature {
-            fail(format!("{} are immature, its parts sum to {immature}", balance.immature.units));
-        }
-        let held = balance.available.units + balance.in_flight.units + balance.paid.units;
-        if held < matured {
-            fail(format!(
-                "available, in flight and paid are {held} together, its parts sum to {matured}"
-            ));
-        }
-        let payouts = runtime.block_on(remote.payouts(&self.address))?;
-        let confirmed = payouts.iter().filter(|own| own.payout.state == "confirmed");
-        let (mut arrived, mut elsewhere) = (0_u64, 0_u64);
-        let script = node.and_then(|node| runtime.block_on(chain::script_of(node, &self.address)));
-        for (own, node) in confirmed.clone().filter_map(|own| Some((own, node?))) {
-            let Some(transaction) = &own.payout.transaction else { continue };
-            let sent = chain::sent(node, transaction, &own.script, own.sent.units);
-            match runtime.block_on(sent) {
-                Chain::Agrees => arrived += 1,
-                Chain::Differs(text) => fail(text),
-                Chain::Silent => {}
+        for pool in self.audited() {
+            let newest = self.seen.newest.get(&pool).copied().unwrap_or_default();
+            let name = self.named(pool).map_or(String::new(), |pool| pool.name.clone());
+            if let Some(text) = self.log(pool, newest)? {
+                println!("pool {name}  FAIL  {text}");
+                all_pass = false;
+                continue;
             }
-            elsewhere += u64::from(script.as_ref().is_some_and(|script| *script != own.script));
-        }
-        let count = confirmed.count();
-        if all_pass {
-            println!(
-                "{}  PASS  {} parts of blocks, {matured} credited, {immature} immature; {count} payouts, {arrived} of them seen on the chain",
-                self.address,
-                self.said.len(),
-            );
-        }
-        if elsewhere > 0 {
-            println!("{elsewhere} payouts went to another address than yours: was that your wish?");
+            let Some(log) = self.logs.get(&pool) else { continue };
+            let (no, hash) = log.newest;
+            let bought = match log.bought {
+                0 => String::new(),
+                count => format!(", {count} slices bought for {} smallest units", log.paid),
+            };
+            println!("pool {name}  PASS  newest slice {no} with hash {}{bought}", hex(&hash));
+            self.saw.saw_pool(pool, &name, log.newest);
         }
         Ok(all_pass)
+    }
+
+    /// Reads a pool's log through a slice; gives what is wrong with it.
+    ///
+    /// # Errors
+    /// When the pool does not answer.
+    pub fn log(&mut self, pool: PoolId, through: SliceNo) -> anyhow::Result<Option<String>> {
+        let log = self.logs.entry(pool).or_insert_with(|| Log::of(pool));
+        let rules = self.rules.get(&pool).map(Vec::as_slice).unwrap_or_default();
+        let ask = (self.remote, self.runtime);
+        match log.read(ask, &mut self.seen, through, rules, self.own) {
+            Ok(checked) => Ok(checked.err().map(|difference| difference.to_string())),
+            Err(error) if is_untrue(&error) => Ok(Some(error.to_string())),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// How far each pool's log was read, and what the own account was paid in it.
+    pub fn purchases(&self) -> impl Iterator<Item = (&Pool, &Log)> {
+        self.pools.iter().filter_map(|pool| Some((pool, self.logs.get(&PoolId(pool.id))?)))
+    }
+
+    /// Judges a block that was found since the audit began; gives whether it passed.
+    ///
+    /// # Errors
+    /// When the pool does not answer.
+    pub fn newcomer(&mut self, block: &str) -> anyhow::Result<bool> {
+        if !self.listed().iter().any(|known| known == block) {
+            self.look()?;
+        }
+        self.block(block)
+    }
+
+    /// Compares with what was seen before, and keeps what was seen now if all passed; gives whether nothing was changed.
+    fn remember(
+        &mut self,
+        mut memory: Memory,
+        all_pass: bool,
+        file: &Path,
+    ) -> anyhow::Result<bool> {
+        let shown: Vec<PoolId> = self.pools.iter().map(|pool| PoolId(pool.id)).collect();
+        let changed = memory.changed(&self.audited(), &shown, &self.seen, &self.saw);
+        for text in &changed {
+            println!("since the last audit  FAIL  {text}");
+        }
+        if changed.is_empty() && all_pass {
+            memory.extend(std::mem::take(&mut self.saw));
+            memory.write(file)?;
+        }
+        Ok(changed.is_empty())
+    }
+}
+
+impl Known {
+    fn of(reward: &Reward, record: &Audit) -> anyhow::Result<Self> {
+        let state: RewardState = record.state.parse()?;
+        Ok(Known {
+            end: reward.window_end,
+            through: reward.window.as_ref().map(|window| window.through),
+            left: state == RewardState::Orphaned || record.returns > 0,
+        })
+    }
+}
+
+/// Is it something that the pool says, and not that it says nothing?
+fn is_untrue(error: &anyhow::Error) -> bool {
+    let refused = error.downcast_ref::<RemoteError>();
+    error.is::<Untrue>()
+        || error.is::<Unreadable>()
+        || error.is::<accounting::ledger::UnknownName>()
+        || refused.is_some_and(|error| {
+            matches!(error, RemoteError::Unreadable { .. } | RemoteError::Refused { .. })
+        })
+}
+
+/// What there is to say of the rule.
+fn words(ruled: Ruled, reward: &Reward) -> String {
+    let scheme = reward.scheme.in_words();
+    match ruled {
+        Ruled::ByRule => String::new(),
+        Ruled::ByRuleBefore => format!(", by the rule before the last change ({scheme})"),
+        Ruled::Unknown => format!(", by a rule of before the pool published any ({scheme})"),
     }
 }

@@ -93,6 +93,7 @@ fn asset_outlook(asset: &AssetSettings, counter: &Counter) -> AssetOutlook {
         next_run: status.next_run,
         minimum: asset.config.payouts.minimum.max(Amount::ZERO),
         mature_after: asset.config.depths.mature,
+        orphan_after: asset.config.depths.orphan,
         addresses: addresses(coin),
     }
 }

@@ -193,6 +193,48 @@ impl Reader {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// One pool's shares of the log between two positions, both included.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn shares_of(
+        &self,
+        pool: PoolId,
+        first: ShareSeq,
+        last: ShareSeq,
+    ) -> Result<Vec<(ShareSeq, Share)>, StoreError> {
+        let sql = "SELECT * FROM shares WHERE seq BETWEEN ? AND ? AND pool = ? ORDER BY seq";
+        let mut statement = self.db.prepare_cached(sql)?;
+        let values = (int(first.0)?, int(last.0)?, pool.0);
+        let rows = statement.query_map(values, log::read_share)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Where a pool's first share after a position is.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn first_share_after(
+        &self,
+        pool: PoolId,
+        after: ShareSeq,
+    ) -> Result<Option<ShareSeq>, StoreError> {
+        let sql = "SELECT seq FROM shares WHERE seq > ? AND pool = ? ORDER BY seq LIMIT 1";
+        let mut statement = self.db.prepare_cached(sql)?;
+        let found = statement.query_row((int(after.0)?, pool.0), |row| uint(row, 0).map(ShareSeq));
+        Ok(found.optional()?)
+    }
+
+    /// How often a reward's block has left the chain and come back.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn returns(&self, id: RewardId) -> Result<u32, StoreError> {
+        let sql = "SELECT generation FROM rewards WHERE block = ?";
+        let found = self.db.prepare_cached(sql)?.query_row([Text(id)], |row| row.get(0));
+        Ok(found.optional()?.unwrap_or(0))
+    }
+
     /// A closed slice with what was revoked of it up to a log position.
     ///
     /// # Errors

@@ -19,11 +19,11 @@ pub async fn audit(
     Segment(hash): Segment<String>,
 ) -> Answer<([(HeaderName, String); 1], Written)> {
     let id = ask::block(&hash)?;
-    let outlook = site.outlook.load_full();
     let found = site.readers.read(move |reader| {
-        let Some(record) = model::of(reader, &outlook, id)? else { return Ok(None) };
+        let Some(record) = model::of(reader, id)? else { return Ok(None) };
         // What was frozen never changes; only the block's standing does.
-        let tag = format!("\"{}-{}\"", record.block.get(32..).unwrap_or_default(), record.state);
+        let block = record.block.get(32..).unwrap_or_default();
+        let tag = format!("\"{block}-{}-{}\"", record.state, record.returns);
         Ok(Some(([(header::ETAG, tag)], Written::of(&record)?)))
     });
     found.await?.ok_or_else(|| Problem::not_found("The pool did not find this block."))

@@ -6,7 +6,7 @@ use super::problem::Problem;
 use crate::site::Site;
 use ::pool::host::host_of;
 use accounting::UnixMs;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -26,8 +26,8 @@ const REGISTRATIONS_BURST: f64 = 20.0;
 const REGISTRATIONS_PER_SECOND: f64 = 0.1;
 /// Askers that are told apart.
 const ASKERS_MAX: usize = 50_000;
-/// Answers up to here get an ETag.
-const TAGGED_MAX: usize = 4 << 20;
+/// Answers up to here get an ETag made from their content; longer ones are sent as they come, with their own or without.
+const TAGGED_MAX: u64 = 4 << 20;
 
 /// Everybody's budget.
 #[derive(Debug, Default)]
@@ -184,16 +184,19 @@ async fn tagged(response: Response, asked: Option<HeaderValue>) -> Response {
         return response;
     }
     let (mut parts, body) = response.into_parts();
-    let Ok(bytes) = axum::body::to_bytes(body, TAGGED_MAX).await else {
-        return Problem::unavailable("This answer is too long; ask for fewer rows.")
-            .into_response();
-    };
     let own = parts.headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
-    let tag = own.unwrap_or_else(|| {
-        let digest = Sha256::digest(&bytes);
-        let hex: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-        format!("\"{hex}\"")
-    });
+    let is_short = body.size_hint().upper().is_some_and(|bytes| bytes <= TAGGED_MAX);
+    let (tag, body) = match own {
+        Some(tag) => (tag, body),
+        None if !is_short => return Response::from_parts(parts, body),
+        None => match axum::body::to_bytes(body, usize::MAX).await {
+            Ok(bytes) => (tag_of(&bytes), Body::from(bytes)),
+            Err(_) => {
+                let text = "This answer could not be written; try again soon.";
+                return Problem::unavailable(text).into_response();
+            }
+        },
+    };
     let is_known = asked.as_ref().and_then(|asked| asked.to_str().ok()).is_some_and(|asked| {
         asked.split(',').any(|one| one.trim().trim_start_matches("W/") == tag)
     });
@@ -207,7 +210,13 @@ async fn tagged(response: Response, asked: Option<HeaderValue>) -> Response {
         parts.headers.remove(header::CONTENT_LENGTH);
         return Response::from_parts(parts, Body::empty());
     }
-    Response::from_parts(parts, Body::from(bytes))
+    Response::from_parts(parts, body)
+}
+
+fn tag_of(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    let hex: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{hex}\"")
 }
 
 fn is_stream(response: &Response) -> bool {
@@ -246,6 +255,36 @@ fn with_origin(mut response: Response, origin: Option<HeaderValue>) -> Response 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As long as the record of a block that two hundred thousand accounts share.
+    fn long(tag: Option<&'static str>) -> Response {
+        let mut response = vec![b' '; 16 << 20].into_response();
+        let tag = tag.map(HeaderValue::from_static);
+        tag.map(|tag| response.headers_mut().insert(header::ETAG, tag));
+        response
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_any_length_is_sent_whole() {
+        for own in [None, Some("\"own\"")] {
+            let sent = tagged(long(own), None).await;
+            assert_eq!(sent.status(), StatusCode::OK);
+            let tag = sent.headers().get(header::ETAG).map(|tag| tag.to_str().unwrap().to_owned());
+            assert_eq!(tag.as_deref(), own);
+            let bytes = axum::body::to_bytes(sent.into_body(), usize::MAX).await.unwrap();
+            assert_eq!(bytes.len(), 16 << 20);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_has_an_answer_is_not_sent_it_again_whoever_made_its_tag() {
+        let known = tagged(long(Some("\"own\"")), Some(HeaderValue::from_static("\"own\""))).await;
+        assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
+        let first = tagged("short".into_response(), None).await;
+        let tag = first.headers().get(header::ETAG).cloned();
+        assert!(tag.is_some());
+        assert_eq!(tagged("short".into_response(), tag).await.status(), StatusCode::NOT_MODIFIED);
+    }
 
     #[test]
     fn a_greedy_asker_waits_and_a_neighbour_does_not() {

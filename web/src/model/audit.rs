@@ -5,7 +5,6 @@
 //! on the very numbers that the pool's did.
 
 use super::exact::{Units, Work};
-use crate::outlook::Outlook;
 use accounting::reward::Reward;
 use accounting::split::{Split, SplitRow};
 use accounting::union::{Beside, Part, Shared};
@@ -27,16 +26,14 @@ pub struct Audit {
     pub height: u64,
     /// The pool's number.
     pub pool: u32,
-    /// Its name.
-    pub pool_name: String,
     /// The asset's number.
     pub asset: u16,
-    /// Its network, such as `bitcoin/main`.
-    pub network: String,
     /// The finder's account.
     pub finder: u64,
     /// `immature`, `matured` or `orphaned`.
     pub state: String,
+    /// How often the block has left the chain and come back.
+    pub returns: u32,
     /// What the coinbase pays to the pool, in smallest units.
     pub to_pool: Units,
     /// What it pays the finder itself.
@@ -50,8 +47,6 @@ pub struct Audit {
     pub scheme: Scheme,
     /// The work of a block, of which the window's length is a multiple.
     pub network_work: Work,
-    /// The slices that may have ended the round before; needed under PROP.
-    pub cuts: Vec<u64>,
     /// The frozen window; null where no window is paid.
     pub window: Option<WindowFrozen>,
     /// The pool's part of the block, where pools share their blocks.
@@ -127,30 +122,27 @@ pub struct SplitFrozen {
 #[error("the pool's answer makes no sense: {0}")]
 pub struct Unreadable(pub &'static str);
 
-/// Everything about a reward's split.
+/// Everything about a reward's split, and nothing that can change but its standing: its round, under PROP, begins where the
+/// pool's block before ended.
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn of(reader: &Reader, outlook: &Outlook, id: RewardId) -> Result<Option<Audit>, StoreError> {
+pub fn of(reader: &Reader, id: RewardId) -> Result<Option<Audit>, StoreError> {
     let Some((reward, state)) = reader.reward(id)? else { return Ok(None) };
-    let cuts = reader.cuts_before(&reward)?;
-    let asset = outlook.asset(reward.asset);
     Ok(Some(Audit {
         block: reward.id.to_string(),
         height: reward.height,
         pool: reward.pool.0,
-        pool_name: outlook.pool(reward.pool).map_or_else(String::new, |pool| pool.name.clone()),
         asset: reward.asset.0,
-        network: asset.map_or_else(String::new, |asset| asset.network.clone()),
         finder: reward.finder.0,
         state: state.as_str().to_owned(),
+        returns: reader.returns(id)?,
         to_pool: Units(reward.to_pool.units()),
         to_finder: Units(reward.to_finder.units()),
         window_end: reward.window_end.0,
         as_of: reward.as_of.0,
         scheme: reward.scheme,
         network_work: Work(reward.network_work),
-        cuts: cuts.into_iter().map(|cut| cut.0).collect(),
         window: reward.window.as_ref().map(frozen_window),
         part: reward.shared.as_ref().map(|shared| shared.part.get()),
         beside: reward.shared.iter().flat_map(|shared| &shared.beside).map(frozen_beside).collect(),
@@ -207,7 +199,7 @@ impl Audit {
     /// # Errors
     /// When a number or a name is none.
     pub fn reward(&self) -> Result<Reward, Unreadable> {
-        let window = self.window.as_ref().map(WindowFrozen::table);
+        let window = self.window.as_ref().map(WindowFrozen::table).transpose()?;
         let (to_pool, to_finder) = (amount(self.to_pool), amount(self.to_finder));
         let known: BTreeMap<AccountId, u128> =
             window.iter().flat_map(|window| window.rows.iter().copied()).collect();
@@ -223,12 +215,12 @@ impl Audit {
             id: self.block.parse().map_err(|_| Unreadable("the block's hash"))?,
             pool: PoolId(self.pool),
             asset: AssetId(self.asset),
-            height: self.height,
+            height: place(self.height)?,
             finder: AccountId(self.finder),
             to_pool,
             to_finder,
-            window_end: ShareSeq(self.window_end),
-            as_of: ShareSeq(self.as_of),
+            window_end: ShareSeq(place(self.window_end)?),
+            as_of: ShareSeq(place(self.as_of)?),
             scheme: self.scheme,
             network_work: self.network_work.0,
             window,
@@ -248,7 +240,7 @@ impl Audit {
                 part: part(of.part)?,
                 scheme: of.scheme,
                 network_work: of.network_work.0,
-                window: of.window.table(),
+                window: of.window.table()?,
             })
         };
         let beside = self.beside.iter().map(beside).collect::<Result<_, _>>()?;
@@ -257,14 +249,18 @@ impl Audit {
 }
 
 impl WindowFrozen {
-    fn table(&self) -> WindowTable {
+    fn table(&self) -> Result<WindowTable, Unreadable> {
         let row = |of: &WorkOf| (AccountId(of.account), of.work.0);
-        WindowTable {
-            through: SliceNo(self.through),
-            from: SliceNo(self.from),
-            oldest_part: (self.oldest_part.0, self.oldest_whole.0),
-            rows: self.rows.iter().map(row).collect(),
+        let rows: Vec<_> = self.rows.iter().map(row).collect();
+        if !rows.is_sorted_by(|(a, _), (b, _)| a < b) {
+            return Err(Unreadable("a window whose accounts are not in order"));
         }
+        Ok(WindowTable {
+            through: SliceNo(place(self.through)?),
+            from: SliceNo(place(self.from)?),
+            oldest_part: (self.oldest_part.0, self.oldest_whole.0),
+            rows,
+        })
     }
 }
 
@@ -287,11 +283,18 @@ impl SplitFrozen {
     }
 }
 
+/// A place, a number of a slice or a height: none is beyond what JSON's numbers hold.
+pub(super) fn place(number: u64) -> Result<u64, Unreadable> {
+    if number < 1 << 53 { Ok(number) } else { Err(Unreadable("a number beyond any log")) }
+}
+
 pub(super) const fn amount(units: Units) -> Amount {
     Amount::from_units(units.0)
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+/// Bytes as they are served.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

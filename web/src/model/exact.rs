@@ -1,6 +1,7 @@
 //! Sums of work and amounts of money as decimal text: JSON's numbers lose digits in many programs.
 //!
-//! Invariant: what is read is within what any chain has, so that sums of as many as fit an answer stay in range.
+//! Invariant: what is read is within what any chain has, so that sums of as many as fit an answer stay in range; amounts are
+//! never below zero, because nobody is paid less than nothing.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -10,7 +11,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
 /// No coin has so many smallest units.
-const UNITS_MAX: u128 = 1 << 90;
+pub(super) const UNITS_MAX: u128 = 1 << 90;
 /// No chain has so much work.
 const WORK_MAX: u128 = 1 << 100;
 
@@ -52,7 +53,8 @@ impl<'de> Deserialize<'de> for Work {
 impl<'de> Deserialize<'de> for Units {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(from)?;
-        let units = text.parse::<i128>().ok().filter(|units| units.unsigned_abs() < UNITS_MAX);
+        let units = text.parse::<u128>().ok().filter(|units| *units < UNITS_MAX);
+        let units = units.and_then(|units| i128::try_from(units).ok());
         units.map(Units).ok_or_else(|| D::Error::custom(format!("\"{text}\" is no amount")))
     }
 }
@@ -88,13 +90,15 @@ mod tests {
             assert_eq!(text, format!("\"{number}\""));
             assert_eq!(serde_json::from_str::<Work>(&text).unwrap(), Work(number));
         }
-        for number in [0, -5, i128::from(i64::MIN) - 1] {
+        for number in [0, 5, i128::from(i64::MAX) + 1] {
             let text = serde_json::to_string(&Units(number)).unwrap();
             assert_eq!(serde_json::from_str::<Units>(&text).unwrap(), Units(number));
         }
         for wrong in ["\"-1\"", "\"1.5\"", "\"\"", "7", "\"1267650600228229401496703205376\""] {
             assert!(serde_json::from_str::<Work>(wrong).is_err(), "{wrong}");
         }
-        assert!(serde_json::from_str::<Units>("\"1237940039285380274899124224\"").is_err());
+        for wrong in ["\"-5\"", "\"1237940039285380274899124224\""] {
+            assert!(serde_json::from_str::<Units>(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Amounts and times as answers write them.
 
+use super::exact::UNITS_MAX;
 use accounting::{Amount, UnixMs};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -12,10 +13,20 @@ use utoipa::ToSchema;
 pub struct Money {
     /// In the asset's smallest unit.
     #[schema(value_type = i64, example = 312_500_000)]
+    #[serde(deserialize_with = "units_of_this_world")]
     pub units: i128,
     /// In whole coins.
     #[schema(example = "3.12500000")]
     pub decimal: String,
+}
+
+/// Sums of what is read must stay in range, whoever wrote it.
+fn units_of_this_world<'de, D: Deserializer<'de>>(from: D) -> Result<i128, D::Error> {
+    let units = i128::deserialize(from)?;
+    match units.unsigned_abs() < UNITS_MAX {
+        true => Ok(units),
+        false => Err(D::Error::custom(format!("{units} is no amount"))),
+    }
 }
 
 impl Money {

@@ -4,6 +4,7 @@ use super::{Iso, Money, blocks, masked};
 use crate::history::{History, PoolTrack};
 use crate::outlook::{AssetOutlook, Outlook, PoolOutlook, PortOutlook};
 use crate::rates::SPAN_NAMES;
+use accounting::rule::RuleSince;
 use accounting::{AccountId, PoolId};
 use pool::View;
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,14 @@ pub struct Pool {
     pub next_payout_run: Iso,
     /// Where it listens.
     pub ports: Vec<Port>,
+    /// What it promised about splits, oldest first: the scheme, the fee in basis points and the part of a union's blocks, each
+    /// for blocks found after the place `since` in the log and for slices after `after_slice`.
+    #[schema(value_type = Vec<Object>)]
+    pub rules: Vec<RuleSince>,
+    /// Confirmations after which a block's parts can be paid out.
+    pub mature_after: u32,
+    /// Confirmations of another block at its height after which a block counts as orphaned.
+    pub orphan_after: u32,
 }
 
 /// A fee from so many accounts on.
@@ -169,6 +178,9 @@ pub fn one(outlook: &Outlook, view: &View, history: &History, pool: &PoolOutlook
         minimum_payout: Money::new(asset.minimum, asset.decimals),
         next_payout_run: Iso(asset.next_run),
         ports: pool.ports.iter().map(port).collect(),
+        rules: seen.rules.to_vec(),
+        mature_after: asset.mature_after,
+        orphan_after: asset.orphan_after,
     })
 }
 

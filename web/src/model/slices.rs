@@ -3,7 +3,7 @@
 //! Invariant: what is served here is what was stored, and it reads back to the same values.
 
 use super::Rows;
-use super::audit::{Unreadable, amount, from_hex, hex};
+use super::audit::{Unreadable, amount, from_hex, hex, place};
 use super::exact::{Units, Work};
 use accounting::rate::Rate;
 use accounting::slice::{Slice as SealedSlice, SliceRow, Tally};
@@ -153,6 +153,9 @@ impl Slice {
             Ok(SliceRow { account, rate: RateId(of.rate), tally })
         };
         let rows: Vec<SliceRow> = self.rows.iter().map(row).collect::<Result<_, _>>()?;
+        if !rows.is_sorted_by(|a, b| (a.account, a.rate) < (b.account, b.rate)) {
+            return Err(Unreadable("a slice whose rows are not in order"));
+        }
         let mut total = Tally::default();
         rows.iter().for_each(|row| total.add(row.tally));
         let revoked: Vec<_> = self.revoked.iter().map(SharesOf::tally).collect::<Result<_, _>>()?;
@@ -162,9 +165,9 @@ impl Slice {
         Ok(SourcedSlice {
             slice: SealedSlice {
                 pool,
-                no: SliceNo(self.no),
-                first: ShareSeq(self.first),
-                last: ShareSeq(self.last),
+                no: SliceNo(place(self.no)?),
+                first: ShareSeq(place(self.first)?),
+                last: ShareSeq(place(self.last)?),
                 rows,
                 total,
                 hash: from_hex(&self.hash)?,

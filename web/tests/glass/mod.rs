@@ -183,6 +183,7 @@ fn outlook(now: UnixMs) -> Outlook {
             next_run: UnixMs(now.0 + 60_000),
             minimum: Amount::from_units(1000),
             mature_after: 101,
+            orphan_after: 6,
             addresses: Addresses::new(parse, refuse),
         }],
         pools: vec![PoolOutlook {
