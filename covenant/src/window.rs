@@ -4,6 +4,7 @@
 //! to mend. Taking a block in is a push; finding the stretch is a binary search.
 
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// Most slots that count at once, whatever the rule says.
 pub const SLOTS_MAX: u32 = 10_000;
@@ -73,6 +74,12 @@ impl LookBack {
     /// count at all.
     #[must_use]
     pub fn of(self, slots: &[Slot], place: Place, since: u32) -> &[Slot] {
+        slots.get(self.range(slots, place, since)).unwrap_or(&[])
+    }
+
+    /// As [`LookBack::of`], as positions. They never go back while a chain grows.
+    #[must_use]
+    pub fn range(self, slots: &[Slot], place: Place, since: u32) -> Range<usize> {
         let older_than = |seconds: u32| {
             slots.partition_point(|s| s.place.time < place.time.saturating_sub(seconds))
         };
@@ -87,7 +94,7 @@ impl LookBack {
         let first = first
             .max(slots.partition_point(|slot| slot.place.height < since))
             .max(end.saturating_sub(SLOTS_MAX as usize));
-        slots.get(first..end).unwrap_or(&[])
+        first..end.max(first)
     }
 
     /// How many slots a full window has, where that is a number.
