@@ -28,9 +28,7 @@ pub(crate) fn part_and_remainder(a: u128, b: u128, divisor: u128) -> (u128, u128
     if let Some(product) = a.checked_mul(b) {
         // Most products of money and work fit, and need no detour through 256 bits; many fit the processor's own division.
         return match (u64::try_from(product), u64::try_from(divisor)) {
-            (Ok(product), Ok(divisor)) => {
-                ((product / divisor).into(), (product % divisor).into())
-            }
+            (Ok(product), Ok(divisor)) => ((product / divisor).into(), (product % divisor).into()),
             _ => (product / divisor, product % divisor),
         };
     }

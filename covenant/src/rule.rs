@@ -21,7 +21,7 @@ const MILLION: u32 = 1_000_000;
 
 /// What a qualified block counts for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "weights", rename_all = "lowercase", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Weights {
     /// One, whatever it paid. Rich blocks are then better kept than shared.
     Equal,
@@ -38,7 +38,7 @@ pub enum Weights {
 
 /// What happens to the part of slots that no block fills yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "bootstrap", rename_all = "lowercase", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Bootstrap {
     /// The finder keeps it.
     Finder,
@@ -53,7 +53,7 @@ pub enum Bootstrap {
 
 /// What happens to claims when the subsidy halves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "halving", rename_all = "lowercase", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Halving {
     /// Nothing: blocks before it are paid in smaller rewards after it.
     Ignore,
@@ -76,22 +76,19 @@ pub enum Small {
 
 /// All parameters of a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Rule {
     /// From this height on blocks can qualify.
     pub start: u32,
     /// Which blocks a block pays.
-    #[serde(flatten)]
     pub window: LookBack,
     /// What each of them counts.
-    #[serde(flatten)]
     pub weights: Weights,
     /// Thousandths of a block's value that it must share.
     pub share_permille: u16,
     /// While the window is not full.
-    #[serde(flatten)]
     pub bootstrap: Bootstrap,
     /// When the subsidy halves.
-    #[serde(flatten)]
     pub halving: Halving,
     /// The least payment, in satoshis.
     pub floor: u32,

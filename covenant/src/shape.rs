@@ -13,7 +13,7 @@ pub const RADIX_MAX: u8 = 64;
 
 /// How a tree grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "shape", rename_all = "lowercase", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Shape {
     /// One transaction pays everybody.
     Flat,

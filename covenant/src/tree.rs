@@ -48,9 +48,9 @@ pub struct FeeRule {
 
 /// How payees become a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TreeRule {
     /// How it grows.
-    #[serde(flatten)]
     pub shape: Shape,
     /// What each transaction pays to be mined.
     pub fee: FeeRule,

@@ -13,7 +13,7 @@ pub const SECONDS_MAX: u32 = 90 * 86_400;
 
 /// How far back a block looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "window", rename_all = "lowercase", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum LookBack {
     /// The last so many qualified blocks.
     Last {
