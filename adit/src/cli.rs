@@ -1,5 +1,8 @@
 //! The command line. Each help text is a small manual page.
 
+pub mod ctv;
+pub mod sim;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -95,6 +98,12 @@ pub enum Command {
     Miner(MinerArgs),
     /// Runs the embedded regtest chain alone, speaking bitcoind's JSON-RPC
     Devnet(DevnetArgs),
+    /// Coordination-free pools: blocks whose coinbase pays earlier finders by a tree of transactions (BIP-119)
+    #[command(subcommand)]
+    Ctv(ctv::CtvCommand),
+    /// Simulates what miners earn
+    #[command(subcommand)]
+    Sim(sim::SimCommand),
     /// Measures this pool on this machine
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -524,6 +533,10 @@ pub enum BenchCommand {
     Stratum(BenchArgs),
     /// Measures the pages and the API, and what they cost miners: prints one JSON line
     Web(WebBenchArgs),
+    /// Measures the qualified-block rule and payout trees: prints one JSON line
+    Ctv,
+    /// Measures the simulator: prints one JSON line
+    Sim,
 }
 
 /// `bench web`
