@@ -534,9 +534,25 @@ pub enum BenchCommand {
     /// Measures the pages and the API, and what they cost miners: prints one JSON line
     Web(WebBenchArgs),
     /// Measures the qualified-block rule and payout trees: prints one JSON line
-    Ctv,
+    Ctv(CtvBenchArgs),
     /// Measures the simulator: prints one JSON line
-    Sim,
+    Sim(SimBenchArgs),
+}
+
+/// `bench ctv`
+#[derive(Debug, Args)]
+pub struct CtvBenchArgs {
+    /// Blocks of the chain that is judged, of which one in a hundred is the pool's
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=4_000_000))]
+    pub blocks: u32,
+}
+
+/// `bench sim`
+#[derive(Debug, Args)]
+pub struct SimBenchArgs {
+    /// Years of a PPLNS pool with 1000 miners and 1 % of the network
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub years: u64,
 }
 
 /// `bench web`

@@ -79,8 +79,8 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
             log_from(Level::Error);
             bench::web::run(&args).map(|()| true)
         }
-        Command::Bench(BenchCommand::Ctv) => bench::ctv::run().map(|()| true),
-        Command::Bench(BenchCommand::Sim) => bench::sim::run().map(|()| true),
+        Command::Bench(BenchCommand::Ctv(args)) => bench::ctv::run(args.blocks).map(|()| true),
+        Command::Bench(BenchCommand::Sim(args)) => bench::sim::run(args.years).map(|()| true),
         Command::Ctv(command) => {
             log_from(Level::Warn);
             runtime()?.block_on(ctv::run(command))

@@ -1,6 +1,6 @@
 //! `adit bench ctv`: how fast the qualified-block rule and payout trees are on this machine, as one JSON line.
 //!
-//! A chain of a million blocks of which every hundredth is the pool's, found by 216 miners in turn, its window full: the pool's
+//! A chain of (by default) a million blocks of which every hundredth is the pool's, found by 216 miners in turn, its window full: the pool's
 //! coinbases are planned first, then the whole chain is judged from nothing by a stranger, who must find every one qualified.
 
 use anyhow::bail;
@@ -14,8 +14,6 @@ use covenant::{Block, Chain, Enforced, Payee, Rule, TreeRule, Verdict};
 use serde_json::json;
 use std::time::Instant;
 
-/// Blocks of the chain.
-const BLOCKS: u32 = 1_000_000;
 /// Every so many is the pool's.
 const POOL_EVERY: u32 = 100;
 /// Miners, and blocks in the window.
@@ -29,14 +27,14 @@ const TREES: usize = 51;
 ///
 /// # Errors
 /// When a block of the pool does not qualify.
-pub fn run() -> anyhow::Result<()> {
+pub fn run(blocks: u32) -> anyhow::Result<()> {
     let rule = rule();
-    let planned = planned(&rule)?;
+    let planned = planned(&rule, blocks)?;
     let began = Instant::now();
     let mut chain = Chain::new(rule);
     let (mut judging, mut qualified) = (0.0, 0u32);
     let plain = [TxOut { value: Amount::from_sat(312_500_000), script_pubkey: script(u32::MAX) }];
-    for height in 0..BLOCKS {
+    for height in 0..blocks {
         let pool = (height % POOL_EVERY == 0)
             .then(|| planned.get((height / POOL_EVERY) as usize))
             .flatten();
@@ -49,13 +47,15 @@ pub fn run() -> anyhow::Result<()> {
         qualified += u32::from(matches!(verdict, Verdict::Qualified(_)));
     }
     let whole = began.elapsed().as_secs_f64() * 1e3;
-    if qualified != BLOCKS / POOL_EVERY {
-        bail!("{qualified} blocks qualified, and {} should have", BLOCKS / POOL_EVERY);
+    let expected = blocks.div_ceil(POOL_EVERY);
+    if qualified != expected {
+        bail!("{qualified} blocks qualified, and {expected} should have");
     }
     println!(
         "{}",
         json!({
             "qualified_1m_ms": round(whole),
+            "blocks": blocks,
             "judge_us": round(judging / f64::from(qualified) * 1e6),
             "payees": chain.claims().len(),
             "tree_1000_ms": round(tree_ms(&rule)?),
@@ -111,11 +111,11 @@ fn block(height: u32, outputs: &[TxOut]) -> Block<'_> {
 }
 
 /// The coinbases of the pool's blocks, in order.
-fn planned(rule: &Rule) -> anyhow::Result<Vec<Vec<TxOut>>> {
+fn planned(rule: &Rule, blocks: u32) -> anyhow::Result<Vec<Vec<TxOut>>> {
     let enforced = Enforced::by([("ctv", true)])?;
     let mut chain = Chain::new(*rule);
     let mut planned = Vec::new();
-    for height in 0..BLOCKS {
+    for height in 0..blocks {
         let mut outputs = Vec::new();
         if height % POOL_EVERY == 0 {
             let finder = script(height / POOL_EVERY % MINERS);

@@ -11,9 +11,7 @@ use std::time::Instant;
 
 /// Times that the article's run is made; the median counts.
 const ARTICLE_RUNS: u64 = 9;
-/// Years of a PPLNS pool.
-const YEARS: u64 = 1000;
-/// Its miners.
+/// Miners of the PPLNS pool.
 const MINERS: usize = 1000;
 /// Its part of the network.
 const POOL: f64 = 0.01;
@@ -24,7 +22,7 @@ const HORIZONS: [u64; 6] = simulator::recorder::HORIZONS;
 ///
 /// # Errors
 /// When the kernel does not say how much memory was used.
-pub fn run() -> anyhow::Result<()> {
+pub fn run(years: u64) -> anyhow::Result<()> {
     let mut times: Vec<f64> = (0..ARTICLE_RUNS)
         .map(|seed| {
             let began = Instant::now();
@@ -37,7 +35,7 @@ pub fn run() -> anyhow::Result<()> {
     let memory = peak_memory()?;
 
     let began = Instant::now();
-    let paid = repeats(YEARS, &silent, |number| {
+    let paid = repeats(years, &silent, |number| {
         let mut dice = Dice::stream(1, number);
         let hashrates = Hashrates::Pareto { alpha: 1.5 }.draw(MINERS, POOL, &mut dice);
         let setting = Setting {
@@ -59,7 +57,7 @@ pub fn run() -> anyhow::Result<()> {
             "article_ms": round(times[times.len() / 2], 2),
             "article_rss_mb": round(memory, 1),
             "pplns_year_s": round(pplns_year_s, 2),
-            "pplns_years": YEARS,
+            "pplns_years": years,
             "pplns_miners": MINERS,
             "pplns_mean_coins_a_year": round(mean, 2),
             "threads": rayon::current_num_threads(),
