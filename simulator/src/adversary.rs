@@ -146,7 +146,9 @@ pub fn time_window_step(rule: &Rule, slots: u32, factor: f64, dice: &mut Dice) -
     let span = f64::from(seconds);
     let step = 2.0 * span;
     let mean = span / f64::from(slots);
-    let (mut now, mut list, mut paid) = (0.0, Vec::<Slot>::new(), Vec::<f64>::new());
+    // What a block is paid is the difference of a running sum between its coming and going.
+    let (mut now, mut sum, mut gone) = (0.0, 0.0, 0usize);
+    let (mut list, mut paid) = (Vec::<Slot>::new(), Vec::<f64>::new());
     loop {
         let rate = if now < step { 1.0 } else { factor };
         now += mean * dice.exponential() / rate;
@@ -156,16 +158,18 @@ pub fn time_window_step(rule: &Rule, slots: u32, factor: f64, dice: &mut Dice) -
         let payee = u32::try_from(list.len()).expect("a few thousand blocks");
         let place = Place { height: payee, time: now as u32 };
         let range = rule.window.range(&list, place, 0);
-        let unit = 1.0 / range.len().max(1) as f64;
-        paid[range].iter_mut().for_each(|sum| *sum += unit);
+        paid[gone..range.start].iter_mut().for_each(|before| *before = sum - *before);
+        gone = range.start;
+        sum += 1.0 / range.len().max(1) as f64;
         list.push(Slot { place, payee, sats: 1, work: 1 });
-        paid.push(0.0);
+        paid.push(sum);
     }
+    // All that were found before the step are gone by now.
     let watched = |slot: &Slot| {
         let time = f64::from(slot.place.time);
         time >= step - span / 10.0 && time < step
     };
-    let found: Vec<f64> =
-        list.iter().zip(&paid).filter(|(slot, _)| watched(slot)).map(|(_, sum)| *sum).collect();
+    let done = list.iter().zip(&paid).take(gone);
+    let found: Vec<f64> = done.filter(|(slot, _)| watched(slot)).map(|(_, sum)| *sum).collect();
     found.iter().sum::<f64>() / found.len() as f64
 }

@@ -211,7 +211,7 @@ impl Article {
             lines: vec![
                 line("share every block", &|row| (row.sharing.mean, 2.0 * row.sharing.error)),
                 line("do not share", &|row| (row.alone.mean, 2.0 * row.alone.error)),
-                line("theory, sharing", &|row| (row.theory, 0.0)),
+                Line { dots: true, ..line("theory, sharing", &|row| (row.theory, 0.0)) },
             ],
         }
     }

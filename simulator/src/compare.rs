@@ -106,7 +106,7 @@ pub fn table(report: &Report) -> String {
         report.rows.iter().find(|row| row.policy == name && row.blocks == blocks)
     };
     let mut text = format!(
-        "{:<18} {:>6} {:>9} {:>12} {:>12} {:>14}  {}\n",
+        "{:<18} {:>6} {:>15} {:>11} {:>11} {:>14}  {}\n",
         "scheme", "fee", "income", "a day ±", "30 days ±", "day with none", "one trusts"
     );
     for offer in OFFERS {
@@ -116,10 +116,10 @@ pub fn table(report: &Report) -> String {
         let percent = |value: f64| format!("{:.1} %", value * 100.0);
         let none = day.none.map_or("-".into(), |none| percent(none.mean));
         text += &format!(
-            "{:<18} {:>6} {:>9} {:>12} {:>12} {:>14}  {}\n",
+            "{:<18} {:>6} {:>15} {:>11} {:>11} {:>14}  {}\n",
             offer.name,
             format!("{} %", offer.fee_percent),
-            percent(month.mean.mean),
+            format!("{:.1} ± {:.1} %", month.mean.mean * 100.0, month.mean.error * 100.0),
             percent(day.deviation.mean),
             percent(month.deviation.mean),
             none,

@@ -27,11 +27,12 @@ pub fn reserve(probability: f64, fee: f64) -> f64 {
     -probability.ln() / exponent(fee)
 }
 
-/// Plays an operator until ruin, or until the reserve has grown so much that ruin is past believing; was there ruin?
+/// Plays an operator until ruin, or until the reserve has grown so much that one in a thousand would still be ruined; was there
+/// ruin?
 ///
 /// Between two blocks the work bought is exponential; a block brings one reward.
 pub fn plays_to_ruin(reserve: f64, fee: f64, dice: &mut Dice) -> bool {
-    let safe = reserve + 20.0 / exponent(fee);
+    let safe = reserve + 7.0 / exponent(fee);
     let mut money = reserve;
     while money < safe {
         money -= (1.0 - fee) * dice.exponential();

@@ -165,8 +165,9 @@ struct Engine<'a> {
     score: f64,
     totals: Vec<f64>,
     singles: Vec<Moments>,
-    /// Rewards of the epoch, in satoshis.
+    /// Rewards of the epoch, in satoshis, and how far it was when the run began.
     epoch: u64,
+    phase: u64,
     operator: f64,
     dice: Dice,
 }
@@ -245,6 +246,7 @@ impl<'a> Engine<'a> {
             totals: vec![0.0; miners],
             singles: vec![Moments::default(); miners],
             epoch: 0,
+            phase: 0,
             operator: 0.0,
             dice,
         }
@@ -270,7 +272,26 @@ impl<'a> Engine<'a> {
                 self.totals.iter_mut().for_each(|total| *total = 0.0);
                 self.operator = 0.0;
             }
+            (Policy::FullProportional { blocks }, _) => self.fill_epoch(blocks),
             _ => {}
+        }
+    }
+
+    /// A run begins somewhere within an epoch, whose earlier part is mined first.
+    fn fill_epoch(&mut self, blocks: u64) {
+        self.phase = (self.dice.uniform() * blocks as f64) as u64;
+        let pool: f64 = self.setting.hashrates.iter().sum();
+        let mut height = 0;
+        loop {
+            let work = self.dice.exponential();
+            height += self.dice.poisson(work * (1.0 / pool - 1.0)) + 1;
+            if height > self.phase {
+                return;
+            }
+            self.mine(work);
+            let finder = self.solve();
+            let worth = self.setting.rewards.draw(0, &mut self.dice);
+            self.pay(worth, finder);
         }
     }
 
@@ -387,7 +408,8 @@ impl<'a> Engine<'a> {
     /// Pays the epochs that end between two heights.
     fn end_epochs(&mut self, from: u64, to: u64) {
         let Policy::FullProportional { blocks } = self.setting.policy else { return };
-        if from / blocks == to / blocks || self.epoch == 0 {
+        let epoch_of = |height: u64| (height + self.phase) / blocks;
+        if epoch_of(from) == epoch_of(to) || self.epoch == 0 {
             return;
         }
         self.work.weights(&mut self.weights);

@@ -175,7 +175,7 @@ fn unit() -> f64 {
 /// Variance of look-back members over each horizon, as a ratio to solo, and of solo itself. Each horizon has runs of its own,
 /// so that the values are independent of one another.
 fn look_back(seed: u64, pool: f64, h: f64, window: u32, permille: u16) -> Vec<Check> {
-    const REPEATS: u64 = 240;
+    const REPEATS: u64 = 160;
     let members = (pool / h).round() as usize;
     let rule = Rule { share_permille: permille, ..last(window) };
     let a = f64::from(permille) / 1000.0;
@@ -240,8 +240,8 @@ fn solo_share(seed: u64) -> Vec<Check> {
 fn ruined(seed: u64) -> Check {
     let ruins = repeats(40, &crate::silent, |number| {
         let mut dice = Dice::stream(seed, number);
-        let ruined = (0..400).filter(|_| ruin::plays_to_ruin(30.0, 0.02, &mut dice)).count();
-        ruined as f64 / 400.0
+        let ruined = (0..200).filter(|_| ruin::plays_to_ruin(30.0, 0.02, &mut dice)).count();
+        ruined as f64 / 200.0
     });
     Check::random(
         "PPS: ruin of a reserve of 30 blocks at 2 %",
@@ -392,7 +392,7 @@ fn dgm_shares(seed: u64) -> Vec<Check> {
                     }
                     (paid - (1.0 - c)).powi(2)
                 };
-                (0..40_000).map(|_| one(&mut dice)).sum::<f64>() / 40_000.0
+                (0..20_000).map(|_| one(&mut dice)).sum::<f64>() / 20_000.0
             });
             let name = format!("DGM: variance of a share, c={c} o={o}");
             Check::random(name, theory::dgm_share(c, o), &found)
@@ -457,8 +457,8 @@ fn cherry_pickers(seed: u64) -> Vec<Check> {
     let mut checks = Vec::new();
     for cv in [0.2, 0.5, 1.0] {
         let gain = |rule: Rule, seed: u64| {
-            repeats(60, &crate::silent, |number| {
-                adversary::cherry_picker(rule, cv, 100_000, &mut Dice::stream(seed, number)) - 1.0
+            repeats(40, &crate::silent, |number| {
+                adversary::cherry_picker(rule, cv, 60_000, &mut Dice::stream(seed, number)) - 1.0
             })
         };
         // With 2 % of the hashrate a picker also lowers the mean of what is shared, their own claims included.

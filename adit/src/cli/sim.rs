@@ -75,7 +75,7 @@ pub struct CompareArgs {
     #[arg(long, value_name = "PART", default_value_t = 0.2)]
     pub pool: f64,
     /// Independent years
-    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u64).range(2..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 400, value_parser = clap::value_parser!(u64).range(2..=100_000))]
     pub repeats: u64,
     /// Where chance begins
     #[arg(long, default_value_t = 1)]
