@@ -255,8 +255,9 @@ impl Chain {
         if value > Amount::MAX_MONEY.to_sat() {
             return Err(Refusal::TooMuch);
         }
-        let parts = self.rule.parts(value, self.window().len());
-        let claims = self.claims();
+        let window = self.window();
+        let parts = self.rule.parts(value, window.len());
+        let claims = claims::of_window(&self.rule, window, |payee| self.script(payee));
         let tree = match claims::share(&self.rule, parts.shared, &claims, finder) {
             None => None,
             Some(least) => Some(self.tree_of(block, least, &claims, finder)?),

@@ -77,6 +77,9 @@ fn above_floor<'a>(
     claims: &[Claim<'a>],
     finder: &'a Script,
 ) -> Vec<Claim<'a>> {
+    if all_reach_it(rule, value, claims) {
+        return claims.to_vec();
+    }
     let mut lightest: Vec<Claim<'a>> = claims.to_vec();
     // Heaviest first; among equals the later script is left out first.
     lightest.sort_unstable_by(|a, b| b.weight.cmp(&a.weight).then(a.script.cmp(b.script)));
@@ -119,6 +122,18 @@ fn above_floor<'a>(
     }
     lightest.sort_unstable_by_key(|claim| claim.script);
     lightest
+}
+
+/// Would the lightest be paid enough if nobody were left out? So it is in nearly every block.
+fn all_reach_it(rule: &Rule, value: u64, claims: &[Claim<'_>]) -> bool {
+    let Some(least) = claims.iter().map(|claim| claim.weight).min() else { return true };
+    let (count, bytes) = (u32::try_from(claims.len()).unwrap_or(u32::MAX), bytes_of(claims));
+    let payable = value.saturating_sub(rule.tree.cost(count, bytes).total());
+    // Where the finder takes over what is small, the cost of one more output decides; that is left to the long way.
+    claims.len() < PAYEES_MAX
+        && is_relayed(rule, claims.len(), bytes)
+        && rule.small == Small::Others
+        && part_of(payable.into(), least, sum(claims)) >= u128::from(rule.floor)
 }
 
 /// Would nodes relay its largest transaction? Only a flat one can be too large.

@@ -6,6 +6,7 @@
 use bitcoin::{Script, ScriptBuf, Transaction, TxOut};
 use sha2::{Digest, Sha256};
 use std::fmt;
+use std::sync::LazyLock;
 
 /// `OP_CHECKTEMPLATEVERIFY`, which was `OP_NOP4`.
 pub const OP_CHECKTEMPLATEVERIFY: u8 = 0xb3;
@@ -60,11 +61,19 @@ impl TemplateHash {
     /// The output script that only a transaction with this hash can spend, where BIP-119 is enforced. Elsewhere anybody can.
     #[must_use]
     pub fn script(&self) -> ScriptBuf {
-        let mut bytes = Vec::with_capacity(SCRIPT_SIZE);
-        bytes.push(32);
-        bytes.extend_from_slice(&self.0);
-        bytes.push(OP_CHECKTEMPLATEVERIFY);
-        ScriptBuf::from_bytes(bytes)
+        ScriptBuf::from_bytes(self.script_bytes().to_vec())
+    }
+
+    /// The same, where it is only hashed.
+    #[must_use]
+    pub fn script_bytes(&self) -> [u8; SCRIPT_SIZE] {
+        let mut bytes = [0; SCRIPT_SIZE];
+        let (head, rest) = bytes.split_at_mut(1);
+        let (hash, tail) = rest.split_at_mut(32);
+        head.copy_from_slice(&[32]);
+        hash.copy_from_slice(&self.0);
+        tail.copy_from_slice(&[OP_CHECKTEMPLATEVERIFY]);
+        bytes
     }
 
     /// The hash in such a script.
@@ -77,32 +86,44 @@ impl TemplateHash {
     }
 }
 
-/// The template of a transaction with one input and an empty scriptSig: every transaction of a payout tree.
-pub(crate) fn of_one_input<'a>(
-    lock_time: u32,
-    outputs: impl Iterator<Item = (u64, &'a [u8])>,
-) -> TemplateHash {
-    let (mut hashed, mut number) = (Outputs::default(), 0u32);
-    for (value, script) in outputs {
-        hashed.push(value, script);
-        number += 1;
+/// Builds the template of a transaction with one input and an empty scriptSig, output by output: every transaction of a payout
+/// tree is such.
+#[derive(Default)]
+pub(crate) struct OneInput {
+    outputs: Outputs,
+    count: u32,
+}
+
+impl OneInput {
+    /// The next output.
+    pub(crate) fn push(&mut self, value: u64, script: &[u8]) {
+        self.outputs.push(value, script);
+        self.count += 1;
     }
-    hash(&Parts {
-        version: VERSION,
-        lock_time,
-        script_sigs: None,
-        inputs: 1,
-        sequences: Sha256::digest(SEQUENCE.to_le_bytes()).into(),
-        outputs: number,
-        outputs_hash: hashed.finish(),
-        input: 0,
-    })
+
+    /// The template of what was pushed.
+    pub(crate) fn finish(self, lock_time: u32) -> TemplateHash {
+        static SEQUENCES: LazyLock<[u8; 32]> =
+            LazyLock::new(|| Sha256::digest(SEQUENCE.to_le_bytes()).into());
+        hash(&Parts {
+            version: VERSION,
+            lock_time,
+            script_sigs: None,
+            inputs: 1,
+            sequences: *SEQUENCES,
+            outputs: self.count,
+            outputs_hash: self.outputs.finish(),
+            input: 0,
+        })
+    }
 }
 
 /// A payment to one output that cannot be made before a height: a template whose lock time is that height.
 #[must_use]
 pub fn locked_until(height: u32, output: &TxOut) -> TemplateHash {
-    of_one_input(height, std::iter::once((output.value.to_sat(), output.script_pubkey.as_bytes())))
+    let mut template = OneInput::default();
+    template.push(output.value.to_sat(), output.script_pubkey.as_bytes());
+    template.finish(height)
 }
 
 struct Parts {

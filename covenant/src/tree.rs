@@ -4,7 +4,7 @@
 //! payees, their order and the rule; given the outpoint that pays the root, every transaction and its id are known.
 
 use crate::shape::{Child, RADIX_MAX, Shape};
-use crate::template::{self, SCRIPT_SIZE, SEQUENCE, TemplateHash, VERSION};
+use crate::template::{OneInput, SCRIPT_SIZE, SEQUENCE, TemplateHash, VERSION};
 use bitcoin::absolute::LockTime;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};
@@ -228,17 +228,29 @@ impl Tree {
     }
 
     fn node(&self, children: Vec<Child>) -> Result<Node, TreeError> {
-        let branches: Vec<ScriptBuf> = children.iter().map(|child| self.script(*child)).collect();
-        let anchor = self.rule.anchor.map(|value| (u64::from(value), &ANCHOR_SCRIPT[..]));
-        let outputs = || {
-            let of_children = children.iter().zip(&branches);
-            of_children.map(|(c, script)| (self.value(*c), script.as_bytes())).chain(anchor)
-        };
         let (mut sum, mut vsize, mut number) = (0u64, EMPTY_VSIZE, 0u64);
-        for (value, script) in outputs() {
-            sum = sum.checked_add(value).ok_or(TreeError::TooMuch)?;
+        let mut template = OneInput::default();
+        let mut push = |value: u64, script: &[u8]| {
+            template.push(value, script);
             vsize += OUTPUT_OVERHEAD + script.len() as u64;
             number += 1;
+            sum = sum.checked_add(value).ok_or(TreeError::TooMuch)?;
+            Ok::<(), TreeError>(())
+        };
+        for child in &children {
+            match *child {
+                Child::Payee(at) => {
+                    let payee = &self.payees[at as usize];
+                    push(payee.amount, payee.script.as_bytes())?;
+                }
+                Child::Transaction(at) => {
+                    let node = &self.nodes[at as usize];
+                    push(node.value, &node.template.script_bytes())?;
+                }
+            }
+        }
+        if let Some(value) = self.rule.anchor {
+            push(value.into(), &ANCHOR_SCRIPT)?;
         }
         if number >= MANY_OUTPUTS {
             vsize += 2;
@@ -250,7 +262,7 @@ impl Tree {
             u64::from(self.rule.fee.per_transaction) + vsize * u64::from(self.rule.fee.per_vbyte);
         let value = sum.checked_add(fee).filter(|value| *value <= Amount::MAX_MONEY.to_sat());
         let value = value.ok_or(TreeError::TooMuch)?;
-        let template = template::of_one_input(0, outputs());
+        let template = template.finish(0);
         Ok(Node { children, value, vsize, template, parent: None })
     }
 

@@ -16,7 +16,7 @@ use accounting::{AccountId, Amount, BasisPoints, PoolId, RateId, ShareSeq, Slice
 use std::collections::{BTreeMap, VecDeque};
 
 /// A slice of a PPLNS window is at most this part of it.
-const SLICES_OF_WINDOW: u64 = 4;
+const SLICES_OF_WINDOW: u64 = 2;
 /// Under geometric schemes a slice is so short that a score grows by this much.
 const SCORE_GROWTH: f64 = 0.02;
 /// A block's work, in the unit of weights, is at least this: windows round rows down, and a unit must not matter.
