@@ -46,6 +46,8 @@ pub enum Skip {
     BelowMinimum,
     /// Held by the operator.
     Held,
+    /// It never said where to.
+    NoDestination,
     /// The account got its limit of today.
     AccountLimit,
     /// The run reached its limit.
@@ -64,7 +66,29 @@ impl Plan {
     }
 }
 
+/// Whose holds stop a payout of this asset, to this account.
+pub fn hold_scopes(asset: AssetId, account: Option<AccountId>) -> impl Iterator<Item = String> {
+    let own = account.map(|account| format!("account/{account}"));
+    ["all".to_owned(), format!("asset/{asset}")].into_iter().chain(own)
+}
+
 impl Books {
+    /// Which hold stops a payout to these accounts, if any: an operator's word counts from the moment it is given.
+    #[must_use]
+    pub fn hold_on(&self, asset: AssetId, accounts: &[AccountId]) -> Option<String> {
+        let accounts = accounts.iter().map(|account| format!("account/{account}"));
+        let mut scopes = hold_scopes(asset, None).chain(accounts);
+        scopes.find(|scope| self.holds.contains_key(scope))
+    }
+
+    /// The hold that keeps a payout from being signed.
+    #[must_use]
+    pub fn hold_on_payout(&self, id: PayoutId) -> Option<String> {
+        let payout = &self.payouts.get(&id)?.payout;
+        let accounts: Vec<AccountId> = payout.parts.iter().map(|part| part.account).collect();
+        self.hold_on(payout.asset, &accounts).filter(|_| payout.state == PayoutState::Queued)
+    }
+
     /// Everything that stops payouts of an asset now, in words; empty when nothing does.
     #[must_use]
     pub fn payout_blockers(
@@ -77,7 +101,7 @@ impl Books {
             .iter()
             .map(|difference| format!("the books do not fold: {difference}"))
             .collect();
-        for scope in ["all".to_owned(), format!("asset/{asset}")] {
+        for scope in hold_scopes(asset, None) {
             if let Some(reason) = self.holds.get(&scope) {
                 blockers.push(format!("payouts are held ({scope}): {reason}. Release with `adit payouts release {scope}`"));
             }
@@ -142,9 +166,10 @@ impl Books {
         let mut today = self.paid_today(asset, now);
         let mut plan = Plan::default();
         for (account, available) in owed {
-            match self.due(account, available, rules, &plan, &today) {
-                Ok(amount) => {
-                    let destination = self.destination_of(account, now);
+            let destination = self.destination_of(account, now).ok_or(Skip::NoDestination);
+            let due = self.due(account, available, rules, &plan, &today);
+            match due.and_then(|amount| Ok((amount, destination?))) {
+                Ok((amount, destination)) => {
                     plan.due.push(Due { account, destination, amount });
                     today.count(account, amount);
                 }
@@ -197,14 +222,15 @@ impl Books {
         today
     }
 
-    /// Where an account wants its money now: the newest destination in effect, or its own script.
+    /// Where an account wants its money now: the newest destination in effect, or its own script; `None` where it has
+    /// neither.
     #[must_use]
-    pub fn destination_of(&self, account: AccountId, now: UnixMs) -> Vec<u8> {
+    pub fn destination_of(&self, account: AccountId, now: UnixMs) -> Option<Vec<u8>> {
         let mut chosen = self.destinations.get(&account).into_iter().flatten();
         let newest = chosen.rfind(|destination| destination.effective_from <= now);
         match newest {
-            Some(destination) => destination.destination.clone(),
-            None => self.script_of.get(&account).cloned().unwrap_or_default(),
+            Some(destination) => Some(destination.destination.clone()),
+            None => self.homes.get(&account).cloned().flatten(),
         }
     }
 
@@ -224,6 +250,10 @@ impl Books {
         };
         if plan.due.is_empty() {
             return Err(Refused::Rule("nobody is due".into()));
+        }
+        let accounts: Vec<AccountId> = plan.due.iter().map(|due| due.account).collect();
+        if let Some(scope) = self.hold_on(asset, &accounts) {
+            return Err(Refused::Rule(format!("payouts were held meanwhile ({scope})")));
         }
         let debits: Vec<Amount> = plan.due.iter().map(|due| due.amount).collect();
         let shares = match config.payouts.fee_payer {
@@ -290,6 +320,21 @@ impl Books {
     /// # Errors
     /// When the payout is in no state to be signed, the version could confirm beside another, or its fee is not covered.
     pub fn payout_signed(
+        &mut self,
+        id: PayoutId,
+        version: PayoutVersion,
+        now: UnixMs,
+    ) -> Result<(), Refused> {
+        if let Some(scope) = self.hold_on_payout(id) {
+            return Err(Refused::Rule(format!(
+                "payout {id} was held while it was being signed ({scope}); the signature is thrown away"
+            )));
+        }
+        self.take_version(id, version, now)
+    }
+
+    /// As [`Books::payout_signed`], of a version that is out already: no hold undoes that.
+    pub(crate) fn take_version(
         &mut self,
         id: PayoutId,
         version: PayoutVersion,
@@ -592,7 +637,7 @@ impl Books {
         asset: AssetId,
         now: UnixMs,
     ) -> Result<UnixMs, Refused> {
-        if !self.script_of.contains_key(&account) {
+        if !self.homes.contains_key(&account) {
             return Err(Refused::Rule(format!("account {account} is unknown")));
         }
         let delay =

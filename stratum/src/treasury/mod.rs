@@ -8,6 +8,7 @@
 
 pub mod descriptor;
 pub mod fee;
+pub mod gxc;
 pub mod key;
 pub mod node_wallet;
 pub mod offline;
