@@ -116,6 +116,16 @@ impl Work {
         }
     }
 
+    /// One more share, in the newest slice.
+    fn add_one(&mut self, miner: usize) {
+        if let Some(newest) = self.slices.back_mut() {
+            newest.shares[miner] += 1;
+            newest.total += 1;
+            self.sums[miner] += 1;
+            self.total += 1;
+        }
+    }
+
     /// Work that counts, by miner: all of it, and of the oldest slice its part.
     fn weights(&self, out: &mut Vec<u128>) {
         out.clear();
@@ -144,7 +154,7 @@ pub struct Run {
     pub incomes: Recorder,
     /// What each got in all.
     pub totals: Vec<f64>,
-    /// Income less what honest luck-free mining would have brought the operator: under DGM only.
+    /// What the operator kept or added, in satoshis, under the geometric schemes.
     pub operator: f64,
     /// The pool's blocks.
     pub blocks_found: u64,
@@ -198,10 +208,10 @@ pub fn run(setting: &Setting, horizons: &[u64], dice: Dice) -> Run {
         }
         height = next;
         engine.mine(work);
-        let finder = engine.solve();
+        engine.solve();
         if setting.stale == 0.0 || !engine.dice.chance(setting.stale) {
             let worth = setting.rewards.draw(height, &mut engine.dice);
-            engine.pay(worth, finder);
+            engine.pay(worth);
             found += 1;
         }
     }
@@ -266,7 +276,7 @@ impl<'a> Engine<'a> {
                     let work = self.dice.exponential();
                     self.mine(work);
                     self.solve();
-                    self.pay(0, 0);
+                    self.pay(0);
                 }
                 self.singles.iter_mut().for_each(|single| *single = Moments::default());
                 self.totals.iter_mut().for_each(|total| *total = 0.0);
@@ -289,9 +299,9 @@ impl<'a> Engine<'a> {
                 return;
             }
             self.mine(work);
-            let finder = self.solve();
+            self.solve();
             let worth = self.setting.rewards.draw(0, &mut self.dice);
-            self.pay(worth, finder);
+            self.pay(worth);
         }
     }
 
@@ -316,36 +326,18 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// A share solves a block; gives its finder.
-    fn solve(&mut self) -> usize {
+    /// A share solves a block. It belongs to the slice that just ended: work comes before every block.
+    fn solve(&mut self) {
         let finder = self.urn.draw(&mut self.dice);
         match self.setting.policy {
             Policy::Geometric { .. } => {
                 self.scores[finder] += self.score / self.setting.shares_per_block as f64;
             }
-            Policy::Window(_) | Policy::FullProportional { .. } => {
-                let mut slice = self.work.spare.pop().unwrap_or_default();
-                slice.shares.clear();
-                slice.shares.resize(self.parts.len(), 0);
-                slice.shares[finder] = 1;
-                slice.total = 1;
-                // It belongs to the slice before; one more slice of one share changes no sum.
-                match self.work.slices.back_mut() {
-                    Some(last) => {
-                        last.shares[finder] += 1;
-                        last.total += 1;
-                        self.work.sums[finder] += 1;
-                        self.work.total += 1;
-                        self.work.spare.push(slice);
-                    }
-                    None => self.work.push(slice),
-                }
-            }
+            Policy::Window(_) | Policy::FullProportional { .. } => self.work.add_one(finder),
         }
-        finder
     }
 
-    fn pay(&mut self, worth: u64, _finder: usize) {
+    fn pay(&mut self, worth: u64) {
         match self.setting.policy {
             Policy::Window(_) => {
                 self.work.weights(&mut self.weights);

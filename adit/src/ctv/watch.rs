@@ -17,14 +17,14 @@ pub async fn verify(args: &VerifyArgs) -> anyhow::Result<bool> {
         Some(text) => *text == height.to_string() || text == hash,
         None => true,
     };
-    let tell = |chain: &Chain, event: Event| {
+    let tell = |_: &Chain, event: Event| {
         if let Event::Connected { height, hash, verdict } = &event
             && wanted(*height, &hash.to_string())
             && (args.block.is_some() || !matches!(verdict, Verdict::NoMarker))
         {
             seen += 1;
             honest &= !matches!(verdict, Verdict::Refused(_));
-            say(chain, &event, network);
+            say(&event, network);
         }
     };
     follower.catch_up(tell).await?;
@@ -47,11 +47,11 @@ pub async fn watch(args: &WatchArgs) -> anyhow::Result<()> {
     println!("rule {}", follower.rule().id());
     loop {
         let mut news = false;
-        let tell = |chain: &Chain, event: Event| {
+        let tell = |_: &Chain, event: Event| {
             news = true;
             let marked = !matches!(&event, Event::Connected { verdict: Verdict::NoMarker, .. });
             if marked {
-                say(chain, &event, network);
+                say(&event, network);
             }
         };
         follower.catch_up(tell).await?;
@@ -73,7 +73,7 @@ async fn warn(follower: &mut Follower) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn say(chain: &Chain, event: &Event, network: Option<Network>) {
+fn say(event: &Event, network: Option<Network>) {
     match event {
         Event::Disconnected { height, hash } => println!("{height} {hash} left the chain"),
         Event::Connected { height, hash, verdict } => match verdict {
@@ -91,7 +91,6 @@ fn say(chain: &Chain, event: &Event, network: Option<Network>) {
             }
         },
     }
-    debug_assert!(chain.next_height() >= Chain::first(chain.rule()));
 }
 
 /// What the window's blocks are owed of the next block.
