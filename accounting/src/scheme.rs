@@ -2,7 +2,9 @@
 //!
 //! Invariant: a closed set; every consequence of a scheme is an exhaustive `match` here or in [`crate::split`].
 
+use crate::ratio::part_and_remainder;
 use crate::share::WeightSum;
+use crate::slice::Tally;
 use serde::{Deserialize, Serialize};
 
 /// How a pool divides what it earns.
@@ -51,6 +53,52 @@ pub enum WindowLength {
     Shares(u64),
     /// To the end of the previous window: a round.
     Round,
+}
+
+impl WindowLength {
+    /// Does so much fill a window of this length?
+    #[must_use]
+    pub fn is_reached_by(self, total: Tally) -> bool {
+        match self {
+            WindowLength::Work(work) => total.weight >= work,
+            WindowLength::Shares(count) => total.shares >= count,
+            WindowLength::Round => false,
+        }
+    }
+
+    /// Would a window that holds `total` still be full without its oldest slice?
+    #[must_use]
+    pub fn is_full_without(self, total: Tally, oldest: Tally) -> bool {
+        match self {
+            WindowLength::Work(work) => total.weight.saturating_sub(oldest.weight) >= work,
+            WindowLength::Shares(count) => total.shares.saturating_sub(oldest.shares) >= count,
+            WindowLength::Round => false,
+        }
+    }
+
+    /// The part of its oldest slice that counts in a window that holds `total`: numerator and denominator, in work or in
+    /// shares.
+    #[must_use]
+    pub fn part_of_oldest(self, total: Tally, oldest: Tally) -> (WeightSum, WeightSum) {
+        let (wanted, all, of_oldest) = match self {
+            WindowLength::Work(work) => (work, total.weight, oldest.weight),
+            WindowLength::Shares(count) => {
+                (count.into(), total.shares.into(), oldest.shares.into())
+            }
+            WindowLength::Round => (WeightSum::MAX, total.weight, oldest.weight),
+        };
+        let excess = all.saturating_sub(wanted);
+        (of_oldest.saturating_sub(excess), of_oldest)
+    }
+
+    /// What counts of a row of the oldest slice, by its part.
+    ///
+    /// # Panics
+    /// When the part is more than the whole, or of nothing.
+    #[must_use]
+    pub fn kept(weight: WeightSum, (part, whole): (WeightSum, WeightSum)) -> WeightSum {
+        part_and_remainder(weight, part, whole).0
+    }
 }
 
 impl Scheme {

@@ -58,27 +58,12 @@ pub fn split(
 ) -> Split {
     assert!(!work.is_empty(), "a reward is split over at least one account");
     assert!(work.is_sorted_by(|a, b| a.0 < b.0), "work is listed once per account, ascending");
-    let units = amount.unsigned();
-    let total = work
-        .iter()
-        .try_fold(0, |sum: WeightSum, (_, w)| sum.checked_add(*w))
-        .expect("work stays below 2^128");
-    let mut quotas: Vec<(u128, u128)> =
-        work.iter().map(|(_, w)| part_and_remainder(units, *w, total)).collect();
-    let given = quotas
-        .iter()
-        .try_fold(0u128, |sum, (q, _)| sum.checked_add(*q))
-        .expect("parts sum to at most the whole");
-    let left = usize::try_from(units.saturating_sub(given))
-        .expect("fewer units are left over than there are accounts");
-    for at in largest_remainders(&quotas, left) {
-        let quota = quotas.get_mut(at).expect("an index of the list");
-        quota.0 = quota.0.saturating_add(1);
-    }
+    let mut division = Division::default();
+    let quotas = division.of(amount.unsigned(), work.iter().map(|(_, weight)| *weight));
     let rows: Vec<SplitRow> = work
         .iter()
-        .zip(&quotas)
-        .map(|((account, weight), (gross, _))| row(*account, *weight, *gross, fee(*account)))
+        .zip(quotas)
+        .map(|((account, weight), gross)| row(*account, *weight, gross, fee(*account)))
         .collect();
     let fees = rows.iter().map(|row| row.fee).sum();
     let split = Split { amount, fees, rows };
@@ -143,17 +128,80 @@ pub fn divide_fee(fee: Amount, amounts: &[Amount]) -> Vec<Amount> {
     split(fee, &work, |_| BasisPoints::ZERO).rows.iter().map(|row| row.net).collect()
 }
 
-/// The positions of the `count` largest remainders; among equals the earlier.
-fn largest_remainders(quotas: &[(u128, u128)], count: usize) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..quotas.len()).collect();
-    let key = |&at: &usize| {
-        (std::cmp::Reverse(quotas.get(at).map_or(0, |(_, remainder)| *remainder)), at)
-    };
-    if count < order.len() {
-        order.select_nth_unstable_by_key(count, key);
-        order.truncate(count);
+/// Divides units by weights: each part is its exact quota rounded down, and the units left over go one each to the largest
+/// remainders, ties to the earlier. Keeps its memory, so that whoever divides a million times allocates once.
+#[derive(Debug, Clone, Default)]
+pub struct Division {
+    /// Part and remainder.
+    quotas: Vec<(u128, u128)>,
+    order: Vec<usize>,
+}
+
+impl Division {
+    /// The parts, in the order of the weights; they sum to `units`.
+    ///
+    /// # Panics
+    /// When there are units but no weight, or the weights sum to 2^128.
+    pub fn of(
+        &mut self,
+        units: u128,
+        weights: impl Iterator<Item = WeightSum> + Clone,
+    ) -> impl Iterator<Item = u128> + '_ {
+        let total = weights
+            .clone()
+            .try_fold(0, |sum: WeightSum, weight| sum.checked_add(weight))
+            .expect("work stays below 2^128");
+        self.quotas.clear();
+        self.quotas.extend(weights.map(|weight| part_and_remainder(units, weight, total)));
+        let given = self
+            .quotas
+            .iter()
+            .try_fold(0u128, |sum, (part, _)| sum.checked_add(*part))
+            .expect("parts sum to at most the whole");
+        let left = usize::try_from(units.saturating_sub(given))
+            .expect("fewer units are left over than there are parts");
+        self.order_by_remainder(left);
+        for at in &self.order {
+            let quota = self.quotas.get_mut(*at).expect("an index of the list");
+            quota.0 = quota.0.saturating_add(1);
+        }
+        self.quotas.iter().map(|(part, _)| *part)
     }
-    order
+
+    /// Leaves in `order` the positions of the `count` largest remainders; among equals the earlier.
+    fn order_by_remainder(&mut self, count: usize) {
+        let Division { quotas, order } = self;
+        order.clear();
+        if count == 0 {
+            return;
+        }
+        order.extend(0..quotas.len());
+        let key = |&at: &usize| {
+            (std::cmp::Reverse(quotas.get(at).map_or(0, |(_, remainder)| *remainder)), at)
+        };
+        if count < order.len() {
+            order.select_nth_unstable_by_key(count, key);
+            order.truncate(count);
+        }
+    }
+}
+
+/// As [`Division::of`], once.
+///
+/// # Panics
+/// As [`Division::of`].
+#[must_use]
+pub fn divide(units: u128, weights: &[WeightSum]) -> Vec<u128> {
+    Division::default().of(units, weights.iter().copied()).collect()
+}
+
+/// One part, rounded down: what [`divide`] gives at least.
+///
+/// # Panics
+/// When `weight` exceeds `total`, or `total` is zero.
+#[must_use]
+pub fn part_of(units: u128, weight: WeightSum, total: WeightSum) -> u128 {
+    part_and_remainder(units, weight, total).0
 }
 
 /// The part of a smallest unit that an account is still owed, in 2^-64 units.

@@ -4,7 +4,6 @@
 //! function of the closed slices and the length alone, so that it can be computed again from the store.
 
 use crate::id::{AccountId, ShareSeq, SliceNo};
-use crate::ratio::mul_div_floor;
 use crate::scheme::WindowLength;
 use crate::share::WeightSum;
 use crate::slice::{Slice, Tally};
@@ -134,7 +133,7 @@ impl Window {
         source: &mut S,
     ) -> Result<(), S::Error> {
         self.trim(length);
-        while !self.is_reached(length) {
+        while !length.is_reached_by(self.total) {
             let wanted = match self.slices.front() {
                 Some(oldest) => SliceNo(oldest.slice.no.0.saturating_sub(1)),
                 None => through,
@@ -153,7 +152,7 @@ impl Window {
     /// Drops the slices that a window of this length no longer covers.
     pub fn trim(&mut self, length: WindowLength) {
         while let Some(oldest) = self.slices.front() {
-            if self.covers_without(oldest, length)
+            if length.is_full_without(self.total, oldest.total())
                 || (length == WindowLength::Round && oldest.slice.no <= self.cut)
             {
                 let dropped = self.slices.pop_front().expect("there is an oldest slice");
@@ -176,12 +175,11 @@ impl Window {
             };
         };
         let through = self.slices.back().map_or(oldest.slice.no, |held| held.slice.no);
-        let oldest_part = self.oldest_part(oldest, length);
+        let oldest_part = length.part_of_oldest(self.total, oldest.total());
         let mut sums = self.sums.clone();
         if oldest_part.0 < oldest_part.1 {
             for (account, tally) in oldest.rows() {
-                let kept = mul_div_floor(tally.weight, oldest_part.0, oldest_part.1)
-                    .expect("a part is below the whole");
+                let kept = WindowLength::kept(tally.weight, oldest_part);
                 let sum = sums.get_mut(&account).expect("every row of a slice is in the sums");
                 let lost = tally.weight.saturating_sub(kept);
                 sum.weight =
@@ -197,37 +195,6 @@ impl Window {
     /// Ends a round: the next PROP window begins with the slice after `through`.
     pub fn cut(&mut self, through: SliceNo) {
         self.cut = through;
-    }
-
-    /// Would the window still be full without its oldest slice?
-    fn covers_without(&self, oldest: &Held, length: WindowLength) -> bool {
-        let total = oldest.total();
-        match length {
-            WindowLength::Work(work) => self.total.weight.saturating_sub(total.weight) >= work,
-            WindowLength::Shares(count) => self.total.shares.saturating_sub(total.shares) >= count,
-            WindowLength::Round => false,
-        }
-    }
-
-    fn is_reached(&self, length: WindowLength) -> bool {
-        match length {
-            WindowLength::Work(work) => self.total.weight >= work,
-            WindowLength::Shares(count) => self.total.shares >= count,
-            WindowLength::Round => false,
-        }
-    }
-
-    fn oldest_part(&self, oldest: &Held, length: WindowLength) -> (WeightSum, WeightSum) {
-        let total = oldest.total();
-        let (wanted, all, of_oldest) = match length {
-            WindowLength::Work(work) => (work, self.total.weight, total.weight),
-            WindowLength::Shares(count) => {
-                (count.into(), self.total.shares.into(), total.shares.into())
-            }
-            WindowLength::Round => (WeightSum::MAX, self.total.weight, total.weight),
-        };
-        let excess = all.saturating_sub(wanted);
-        (of_oldest.saturating_sub(excess), of_oldest)
     }
 
     fn include(&mut self, held: &Held) {

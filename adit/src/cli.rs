@@ -1,5 +1,8 @@
 //! The command line. Each help text is a small manual page.
 
+pub mod ctv;
+pub mod sim;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -95,6 +98,12 @@ pub enum Command {
     Miner(MinerArgs),
     /// Runs the embedded regtest chain alone, speaking bitcoind's JSON-RPC
     Devnet(DevnetArgs),
+    /// Coordination-free pools: blocks whose coinbase pays earlier finders by a tree of transactions (BIP-119)
+    #[command(subcommand)]
+    Ctv(ctv::CtvCommand),
+    /// Simulates what miners earn
+    #[command(subcommand)]
+    Sim(sim::SimCommand),
     /// Measures this pool on this machine
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -544,6 +553,26 @@ pub enum BenchCommand {
     Stratum(BenchArgs),
     /// Measures the pages and the API, and what they cost miners: prints one JSON line
     Web(WebBenchArgs),
+    /// Measures the qualified-block rule and payout trees: prints one JSON line
+    Ctv(CtvBenchArgs),
+    /// Measures the simulator: prints one JSON line
+    Sim(SimBenchArgs),
+}
+
+/// `bench ctv`
+#[derive(Debug, Args)]
+pub struct CtvBenchArgs {
+    /// Blocks of the chain that is judged, of which one in a hundred is the pool's
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=4_000_000))]
+    pub blocks: u32,
+}
+
+/// `bench sim`
+#[derive(Debug, Args)]
+pub struct SimBenchArgs {
+    /// Years of a PPLNS pool with 1000 miners and 1 % of the network
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub years: u64,
 }
 
 /// `bench web`

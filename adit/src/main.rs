@@ -10,12 +10,15 @@ mod check;
 mod cli;
 mod config;
 mod control;
+mod ctv;
 mod demo;
 mod desk;
 mod init;
 mod mine;
+mod node;
 mod payouts;
 mod run;
+mod sim;
 
 use clap::Parser;
 use cli::{BanArgs, BenchCommand, Cli, Command, PauseArgs, ResumeArgs, UnbanArgs};
@@ -76,6 +79,13 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
             log_from(Level::Error);
             bench::web::run(&args).map(|()| true)
         }
+        Command::Bench(BenchCommand::Ctv(args)) => bench::ctv::run(args.blocks).map(|()| true),
+        Command::Bench(BenchCommand::Sim(args)) => bench::sim::run(args.years).map(|()| true),
+        Command::Ctv(command) => {
+            log_from(Level::Warn);
+            runtime()?.block_on(ctv::run(command))
+        }
+        Command::Sim(command) => sim::run(&command),
         Command::Init(args) => init::run(&args).map(|()| true),
         Command::Check(args) => check::run(&args.config),
         Command::Audit(args) => audit::run(&args),

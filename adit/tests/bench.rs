@@ -55,3 +55,21 @@ fn the_web_bench_fills_a_store_measures_it_and_finds_it_again() {
     assert!(!refused.status.success());
     assert!(String::from_utf8_lossy(&refused.stderr).contains("name another folder"));
 }
+
+#[test]
+fn the_covenant_bench_finds_every_block_of_the_pool_qualified() {
+    let found = line(&["ctv", "--blocks", "40000"]);
+    for name in ["qualified_1m_ms", "judge_us", "tree_1000_ms"] {
+        assert!(found[name].as_f64().unwrap() > 0.0, "{name}: {found}");
+    }
+    assert_eq!((&found["payees"], &found["blocks"]), (&216.into(), &40_000.into()));
+}
+
+#[test]
+fn the_simulators_bench_says_how_long_the_article_and_pplns_years_take() {
+    let found = line(&["sim", "--years", "2"]);
+    for name in ["article_ms", "article_rss_mb", "pplns_year_s"] {
+        assert!(found[name].as_f64().unwrap() > 0.0, "{name}: {found}");
+    }
+    assert_eq!(found["pplns_years"], 2);
+}

@@ -21,7 +21,7 @@ use anyhow::{Context, bail};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use stratum::rpc::{Auth, Endpoint};
+use stratum::rpc::Endpoint;
 use tokio::runtime::Runtime;
 use web::model::audit::{Audit, Unreadable, hex};
 use web::model::blocks::scheme_name;
@@ -84,19 +84,7 @@ pub fn run(args: &AuditArgs, url: &str, runtime: &Runtime) -> anyhow::Result<boo
 /// The auditor's own node.
 fn node(args: &AuditArgs) -> anyhow::Result<Option<Endpoint>> {
     let Some(address) = &args.node else { return Ok(None) };
-    let auth = match (&args.node_cookie, &args.node_user) {
-        (Some(file), _) => Auth::Cookie(file.clone()),
-        (None, Some(user)) => {
-            let Ok(password) = std::env::var(crate::cli::NODE_PASSWORD) else {
-                bail!(
-                    "--node-user: the password is read from the environment variable {}",
-                    crate::cli::NODE_PASSWORD
-                );
-            };
-            Auth::Basic { user: user.clone(), password }
-        }
-        (None, None) => bail!("--node needs --node-cookie FILE or --node-user USER"),
-    };
+    let auth = crate::node::auth(args.node_cookie.as_ref(), args.node_user.as_ref())?;
     Ok(Some(Endpoint { address: address.clone(), path: String::new(), auth }))
 }
 
