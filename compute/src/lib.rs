@@ -1,6 +1,7 @@
 //! Useful compute: leased evolve and evaluate tasks, answered by several miners and believed by quorum.
 //!
-//! Reading order: [`key`] and [`auth`] (who asks).
+//! Reading order: [`key`] and [`auth`] (who asks), [`numpy`] (the random numbers that the tasks are drawn with).
 
 pub mod auth;
 pub mod key;
+pub mod numpy;
