@@ -1,9 +1,12 @@
 //! Useful compute: leased evolve and evaluate tasks, answered by several miners and believed by quorum.
 //!
 //! Reading order: [`key`] and [`auth`] (who asks), [`dsl`] (what is computed),
-//! [`numpy`] (the random numbers that the tasks are drawn with).
+//! [`data`] (on what, drawn with [`numpy`]'s random numbers), [`mod@evaluate`] and [`score`] (how good it is).
 
 pub mod auth;
+pub mod data;
 pub mod dsl;
+pub mod evaluate;
 pub mod key;
 pub mod numpy;
+pub mod score;
