@@ -252,6 +252,11 @@ impl Program {
         &self.instructions[phase.at()]
     }
 
+    /// A phase's instructions, to be changed.
+    pub(crate) const fn phase_mut(&mut self, phase: Phase) -> &mut Vec<Instruction> {
+        &mut self.instructions[phase.at()]
+    }
+
     /// Instructions altogether.
     #[must_use]
     pub fn len(&self) -> usize {

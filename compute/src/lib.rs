@@ -1,12 +1,14 @@
 //! Useful compute: leased evolve and evaluate tasks, answered by several miners and believed by quorum.
 //!
 //! Reading order: [`key`] and [`auth`] (who asks), [`dsl`] (what is computed),
-//! [`data`] (on what, drawn with [`numpy`]'s random numbers), [`mod@evaluate`] and [`score`] (how good it is).
+//! [`data`] (on what, drawn with [`numpy`]'s random numbers), [`mod@evaluate`] and [`score`] (how good it is),
+//! [`mod@evolve`] (looking for better).
 
 pub mod auth;
 pub mod data;
 pub mod dsl;
 pub mod evaluate;
+pub mod evolve;
 pub mod key;
 pub mod numpy;
 pub mod score;
