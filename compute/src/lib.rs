@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`key`] and [`auth`] (who asks), [`dsl`] (what is computed),
 //! [`data`] (on what, drawn with [`numpy`]'s random numbers), [`mod@evaluate`] and [`score`] (how good it is),
-//! [`mod@evolve`] (looking for better).
+//! [`mod@evolve`] (looking for better), [`quorum`] (when answers are believed), [`reputation`] (what they earn).
 
 pub mod auth;
 pub mod data;
@@ -11,4 +11,6 @@ pub mod evaluate;
 pub mod evolve;
 pub mod key;
 pub mod numpy;
+pub mod quorum;
+pub mod reputation;
 pub mod score;
