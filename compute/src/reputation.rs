@@ -51,7 +51,7 @@ impl Tariff {
 /// How somebody's answers have held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Standing {
-    /// Accurate ones since the last that was not.
+    /// Accurate ones that could not have been guessed, since the last that did not hold.
     pub in_a_row: u32,
     /// Accurate ones altogether.
     pub accurate: u64,
@@ -62,9 +62,11 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// An answer held.
-    pub const fn held(&mut self) {
-        self.in_a_row = self.in_a_row.saturating_add(1);
+    /// An answer held; could it have been guessed?
+    pub const fn held(&mut self, is_telling: bool) {
+        if is_telling {
+            self.in_a_row = self.in_a_row.saturating_add(1);
+        }
         self.accurate = self.accurate.saturating_add(1);
     }
 
