@@ -3,17 +3,20 @@
 //! Reading order: [`key`] and [`auth`] (who asks), [`dsl`] (what is computed),
 //! [`data`] (on what, drawn with [`numpy`]'s random numbers), [`mod@evaluate`] and [`score`] (how good it is),
 //! [`mod@evolve`] (looking for better), [`quorum`] (when answers are believed), [`reputation`] (what they earn), [`task`],
-//! [`lease`] and [`worker`] (what is handed out, and to whom), [`desk`] (all of it together), [`fact`] (what the ledger is told).
+//! [`lease`] and [`worker`] (what is handed out, and to whom), [`desk`] (all of it together), [`fact`] (what the ledger is told),
+//! [`epoch`] and [`merkle`] (how an hour is paid, and how anybody checks it).
 
 pub mod auth;
 pub mod data;
 pub mod desk;
 pub mod dsl;
+pub mod epoch;
 pub mod evaluate;
 pub mod evolve;
 pub mod fact;
 pub mod key;
 pub mod lease;
+pub mod merkle;
 pub mod numpy;
 pub mod quorum;
 pub mod reputation;
