@@ -5,6 +5,7 @@
 
 use crate::config::{AssetConfig, PoolConfig};
 use crate::door::Refused;
+use crate::guests::Guests;
 use crate::view::Standings;
 use accounting::ledger::{Applied, Kind, Ledger, Posting, Refusal};
 use accounting::payout::Payout;
@@ -14,8 +15,8 @@ use accounting::slice::{OpenSlice, Tally};
 use accounting::split::{self, Carry};
 use accounting::window::{SliceSource, SourcedSlice, Window};
 use accounting::{
-    AccountId, Amount, AssetId, Identity, LogEntry, PayoutId, PoolId, RateId, RewardId, Share,
-    ShareSeq, SliceNo, UnixMs, WorkerId,
+    AccountId, Amount, AssetId, Identity, IdentityKind, LogEntry, PayoutId, PoolId, RateId,
+    RewardId, Share, ShareSeq, SliceNo, UnixMs, WorkerId,
 };
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -37,7 +38,8 @@ pub struct Books {
     pub(crate) assets: BTreeMap<AssetId, AssetConfig>,
     pub(crate) pools: BTreeMap<PoolId, PoolBook>,
     pub(crate) identities: HashMap<Identity, AccountId>,
-    pub(crate) script_of: HashMap<AccountId, Vec<u8>>,
+    /// Where an account's money goes unless it asked for another place: its own script, where it is one.
+    pub(crate) homes: HashMap<AccountId, Option<Vec<u8>>>,
     workers: HashMap<AccountId, HashMap<String, WorkerId>>,
     last_account: AccountId,
     last_worker: WorkerId,
@@ -55,6 +57,7 @@ pub struct Books {
     pub(crate) unmatched_spends: BTreeMap<(AssetId, [u8; 32]), String>,
     pub(crate) matched_spends: HashSet<(AssetId, [u8; 32])>,
     pub(crate) notes: BTreeMap<(String, String), Vec<u8>>,
+    pub(crate) guests: Arc<Guests>,
     revoked: HashSet<ShareSeq>,
     pub(crate) folded: ShareSeq,
     changes: Vec<Change>,
@@ -128,6 +131,9 @@ impl Books {
         let mut changes = Vec::new();
         let assets = name_assets(&mut book, assets, &mut changes);
         let pools = name_pools(&mut book, pools, &mut changes)?;
+        let keyed: Vec<PoolId> =
+            pools.iter().filter(|(_, pool)| pool.config.knows_keys).map(|(id, _)| *id).collect();
+        store.index_keys(&keyed);
         let mut books = Books::from_book(book, assets, pools);
         books.changes = changes;
         let log_end = books.folded;
@@ -142,8 +148,7 @@ impl Books {
         assets: BTreeMap<AssetId, AssetConfig>,
         pools: BTreeMap<PoolId, PoolBook>,
     ) -> Self {
-        let script_of =
-            book.identities.iter().map(|(who, account)| (*account, who.bytes.clone())).collect();
+        let homes = book.identities.iter().map(|(who, account)| (*account, home(who))).collect();
         let mut workers: HashMap<AccountId, HashMap<String, WorkerId>> = HashMap::new();
         for ((account, name), id) in book.workers {
             workers.entry(account).or_default().insert(name, id);
@@ -156,7 +161,7 @@ impl Books {
             assets,
             pools,
             identities: book.identities,
-            script_of,
+            homes,
             workers,
             last_account: book.last_account,
             last_worker: book.last_worker,
@@ -177,6 +182,7 @@ impl Books {
                 .map(|(a, txid, detail)| ((a, txid), detail))
                 .collect(),
             matched_spends: book.matched_spends,
+            guests: Arc::new(Guests::of(&book.notes)),
             notes: book.notes,
             revoked: book.revoked,
             folded: book.log_end,
@@ -277,7 +283,7 @@ impl Books {
         self.last_account = AccountId(self.last_account.0 + 1);
         let id = self.last_account;
         self.identities.insert(identity.clone(), id);
-        self.script_of.insert(id, identity.bytes.clone());
+        self.homes.insert(id, home(identity));
         self.push(Change::Account {
             id,
             identity: identity.clone(),
@@ -347,6 +353,12 @@ impl Books {
     fn cost_of(&self, work: &BTreeMap<RateId, u128>) -> Option<Amount> {
         let each = |(id, work): (&RateId, &u128)| Some(split::exposure(*work, self.rates.get(id)?));
         work.iter().map(each).sum()
+    }
+
+    /// Are this pool's proofs recognised for ever?
+    #[must_use]
+    pub fn knows_keys(&self, pool: PoolId) -> bool {
+        self.pools.get(&pool).is_some_and(|pool| pool.config.knows_keys)
     }
 
     /// What was admitted has been counted, or was not written after all.
@@ -554,12 +566,21 @@ impl Books {
         self.folded
     }
 
-    /// The work of a block of the pool's network now: the unit of its window, known before the first block is found.
-    pub fn set_network_work(&mut self, pool: PoolId, work: u128) {
-        if let Some(pool) = self.pools.get_mut(&pool) {
-            pool.network_work = work;
+    /// The work of a block of the pool's network now: the unit of its window, known before the first block is found. Kept
+    /// where other pools' blocks pay this window too: one may be found before this pool hears of its network again.
+    pub fn set_network_work(&mut self, id: PoolId, work: u128) {
+        let Some(pool) = self.pools.get_mut(&id) else { return };
+        let is_news = pool.network_work != work;
+        pool.network_work = work;
+        if is_news && pool.config.part.is_some() {
+            self.note(Books::DOOR, format!("work/{id}"), Some(work.to_be_bytes().to_vec()));
         }
     }
+}
+
+/// Only a script can be paid; a launcher id or a public key has to name a destination.
+fn home(identity: &Identity) -> Option<Vec<u8>> {
+    (identity.kind == IdentityKind::Script).then(|| identity.bytes.clone())
 }
 
 fn name_assets(
@@ -617,6 +638,10 @@ fn name_pools(
         let note = book.notes.get(&(Books::DOOR.to_owned(), format!("quiet/{}", stored.id)));
         let noted = note.and_then(|note| <[u8; 8]>::try_from(note.as_slice()).ok());
         pool.quiet = noted.map_or(ShareSeq(0), |bytes| ShareSeq(u64::from_be_bytes(bytes)));
+        let note = book.notes.get(&(Books::DOOR.to_owned(), format!("work/{}", stored.id)));
+        if let Some(noted) = note.and_then(|note| <[u8; 16]>::try_from(note.as_slice()).ok()) {
+            pool.network_work = u128::from_be_bytes(noted);
+        }
         if stored.id == next {
             // Nothing in the log is of a pool that did not exist.
             pool.note_quiet(next, book.log_end, changes);

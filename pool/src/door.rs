@@ -3,9 +3,11 @@
 //! Invariant: a future dropped here loses an answer, never a fact: what was sent is still written.
 
 use crate::books::Books;
+use crate::guests::Guests;
 use crate::observe::Observatory;
 use crate::view::View;
 use accounting::rate::Rate;
+use accounting::union::Terms;
 use accounting::{
     AccountId, Amount, BasisPoints, Identity, LogEntry, PoolId, RewardId, Scheme, Share, ShareSeq,
     UnixMs, Weight, WorkerId,
@@ -41,7 +43,7 @@ pub enum Refused {
 /// The answer of the writer.
 pub type Answer<T> = Result<T, Refused>;
 
-/// A solved header, as the door that found it reports it.
+/// Income, as the door that found it reports it: a solved header, an absorbed coin, an epoch's budget.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockReport {
     /// The pot.
@@ -89,6 +91,10 @@ pub(crate) enum Command {
         shares: Vec<Share>,
         reply: oneshot::Sender<Answer<ShareSeq>>,
     },
+    RecordOnce {
+        share: Share,
+        reply: oneshot::Sender<Answer<Recorded>>,
+    },
     Found {
         report: Box<BlockReport>,
         reply: oneshot::Sender<Answer<()>>,
@@ -116,6 +122,16 @@ pub struct Pool {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) view: Arc<ArcSwap<View>>,
     pub(crate) noise: Arc<Observatory>,
+    pub(crate) guests: Arc<Guests>,
+}
+
+/// Where the log has a proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its position: of the first record, however often it came.
+    pub seq: ShareSeq,
+    /// Was this the first record?
+    pub is_new: bool,
 }
 
 /// A record on its way to disk.
@@ -166,6 +182,18 @@ impl Pool {
                 _ => Ok(Recording(answer)),
             },
         }
+    }
+
+    /// Facts: a verified share of a pool that knows its keys (see [`crate::config::PoolConfig`]). Recording a known key changes
+    /// nothing and gives the position it has, so a door may simply record again what it does not know the fate of.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub async fn record_once(&self, share: Share) -> Answer<Recorded> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::RecordOnce { share, reply };
+        self.commands.send(command).await.map_err(|_| Refused::Stopping)?;
+        answer.await.unwrap_or(Err(Refused::Stopping))
     }
 
     /// Facts: a solved block (and its share), recorded once however often it is reported.
@@ -249,6 +277,12 @@ impl Pool {
         &self.noise
     }
 
+    /// Who has registered, and by which names.
+    #[must_use]
+    pub fn guests(&self) -> &Guests {
+        &self.guests
+    }
+
     /// The newest snapshot for readers.
     #[must_use]
     pub fn view(&self) -> Arc<View> {
@@ -265,8 +299,12 @@ impl Pool {
 
 impl BlockReport {
     /// The log entries it becomes: the share first, so that it lies inside its own window.
-    #[must_use]
-    pub fn entries(&self, finder: AccountId, worker: WorkerId) -> Vec<LogEntry> {
+    pub(crate) fn entries(
+        &self,
+        finder: AccountId,
+        worker: WorkerId,
+        shared: Option<Terms>,
+    ) -> Vec<LogEntry> {
         let share = self.share.as_ref().map(|(weight, rate)| {
             LogEntry::Share(Share {
                 pool: self.pool,
@@ -289,6 +327,7 @@ impl BlockReport {
             coinbase_fee: self.coinbase_fee,
             network_work: self.network_work,
             scheme: self.scheme,
+            shared,
             found_at: self.found_at,
         }));
         share.into_iter().chain([found]).collect()

@@ -97,6 +97,7 @@ impl World {
             scheme: Scheme::Prop,
             fee: accounting::fee::FeeRule { base: BasisPoints::ZERO, ..Default::default() },
             part: None,
+            knows_keys: false,
             slices: SliceRule::default(),
         };
         let store = Box::new(Sqlite::open(folder.path()).unwrap());
@@ -135,7 +136,7 @@ impl World {
             blocks,
             clock: Arc::new(clock.clone()),
             bans: Arc::default(),
-            guests: Arc::new(stratum::guests::Everybody),
+            registered_only: None,
             paused: tokio::sync::watch::channel(None).0,
             stats: Stats::default(),
         });

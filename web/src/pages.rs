@@ -59,6 +59,7 @@ pub fn routes() -> Router<Arc<Site>> {
         .route("/terms", get(|site: State<Arc<Site>>| other::text(site, "terms", "Terms")))
         .route("/privacy", get(|site: State<Arc<Site>>| other::text(site, "privacy", "Privacy")))
         .route("/register", get(register::form).post(register::say))
+        .route("/register/confirm/{code}", get(register::confirm_form).post(register::confirm))
         .route("/assets/{name}", get(asset))
 }
 
@@ -84,6 +85,13 @@ impl Trouble {
     pub fn bad(site: &Arc<Site>, text: impl Into<String>) -> Self {
         let (status, title) = (StatusCode::BAD_REQUEST, "That cannot be read");
         Trouble { status, title, text: text.into(), site: site.clone() }
+    }
+
+    /// What was said cannot be written now.
+    pub fn busy(site: &Arc<Site>) -> Self {
+        let (status, title) = (StatusCode::SERVICE_UNAVAILABLE, "Not now");
+        let text = "This cannot be written at the moment; please try again soon.".into();
+        Trouble { status, title, text, site: site.clone() }
     }
 
     /// The store did not answer.

@@ -9,12 +9,14 @@ use accounting::{
     WorkerId,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::collections::HashSet;
 
 /// Writes entries from position `first` on.
 pub(super) fn append(
     db: &mut Connection,
     first: ShareSeq,
     entries: &[LogEntry],
+    keyed: &HashSet<PoolId>,
 ) -> rusqlite::Result<()> {
     let tx = db.transaction()?;
     {
@@ -33,6 +35,11 @@ pub(super) fn append(
                         int(s.found_at.0)?,
                         s.key.0.as_slice(),
                     ])?;
+                    if keyed.contains(&s.pool) {
+                        let mut row =
+                            tx.prepare_cached("INSERT INTO share_keys VALUES (?, ?, ?)")?;
+                        row.execute(params![s.pool.0, s.key.0.as_slice(), seq])?;
+                    }
                 }
                 LogEntry::BlockFound(b) => insert_block(&tx, seq, b)?,
                 LogEntry::Revoke { share, reason } => {
@@ -46,21 +53,22 @@ pub(super) fn append(
 }
 
 fn insert_block(tx: &Connection, seq: i64, b: &BlockFound) -> rusqlite::Result<()> {
-    tx.prepare_cached("INSERT INTO blocks_found VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
+    tx.prepare_cached("INSERT INTO blocks_found VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
         .execute(params![
-            seq,
-            b.pool.0,
-            int(b.finder.0)?,
-            int(b.worker.0)?,
-            Text(b.block),
-            int(b.height)?,
-            Money(b.to_pool),
-            Money(b.to_finder),
-            b.coinbase_fee.points(),
-            Sum(b.network_work),
-            Json(b.scheme),
-            int(b.found_at.0)?,
-        ])?;
+        seq,
+        b.pool.0,
+        int(b.finder.0)?,
+        int(b.worker.0)?,
+        Text(b.block),
+        int(b.height)?,
+        Money(b.to_pool),
+        Money(b.to_finder),
+        b.coinbase_fee.points(),
+        Sum(b.network_work),
+        Json(b.scheme),
+        int(b.found_at.0)?,
+        b.shared.as_ref().map(Json),
+    ])?;
     Ok(())
 }
 
@@ -107,6 +115,16 @@ pub(super) fn share(db: &Connection, seq: ShareSeq) -> rusqlite::Result<Option<S
     Ok(found.query_row([int(seq.0)?], read_share).optional()?.map(|(_, share)| share))
 }
 
+/// Where the log has the share of this key, in a pool whose keys are indexed.
+pub(super) fn position_of(
+    db: &Connection,
+    pool: PoolId,
+    key: ShareKey,
+) -> rusqlite::Result<Option<ShareSeq>> {
+    let mut found = db.prepare_cached("SELECT seq FROM share_keys WHERE pool = ? AND key = ?")?;
+    found.query_row(params![pool.0, key.0.as_slice()], |row| uint(row, 0).map(ShareSeq)).optional()
+}
+
 /// One row of `shares`.
 pub(super) fn read_share(row: &Row<'_>) -> rusqlite::Result<(ShareSeq, Share)> {
     let weight = uint(row, 4)?;
@@ -137,6 +155,7 @@ fn read_block(row: &Row<'_>) -> rusqlite::Result<(ShareSeq, LogEntry)> {
         network_work: row.get::<_, Sum>(9)?.0,
         scheme: row.get::<_, Json<_>>(10)?.0,
         found_at: UnixMs(uint(row, 11)?),
+        shared: row.get::<_, Option<Json<_>>>(12)?.map(|terms| terms.0),
     };
     Ok((ShareSeq(uint(row, 0)?), LogEntry::BlockFound(Box::new(found))))
 }
