@@ -119,8 +119,29 @@ pub enum Change {
     Algorithm(Box<Algorithm>),
     /// A digest of predictions that is taken from now on.
     Function([u8; 32], AlgorithmId),
+    /// What became of a vote, for its voter to read.
+    Verdict(Verdict),
     /// Something for the ledger.
     Fact(Fact),
+}
+
+/// What became of a vote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whose.
+    pub voter: PublicKey,
+    /// On what.
+    pub algorithm: AlgorithmId,
+    /// What they said.
+    pub score: Score,
+    /// What is believed.
+    pub median: Score,
+    /// How many were asked.
+    pub evaluators: usize,
+    /// Near enough?
+    pub accurate: bool,
+    /// When.
+    pub at_s: u64,
 }
 
 /// The desk.
@@ -184,12 +205,14 @@ impl Desk {
                 }
                 self.keep_algorithm(*algorithm);
             }
-            Change::Function(..) | Change::Fact(_) => {}
+            Change::Function(..) | Change::Verdict(_) | Change::Fact(_) => {}
         }
     }
 
-    /// After the last [`Desk::restore`]: what is in somebody's hands is so again.
-    pub fn resume(&mut self) {
+    /// After the last [`Desk::restore`]: what is in somebody's hands is so again, and no number is used twice. `last` is the
+    /// highest number of an algorithm, whatever became of it.
+    pub fn resume(&mut self, last: AlgorithmId) {
+        self.next_algorithm = self.next_algorithm.max(last.0 + 1);
         for (_, lease) in &self.deadlines {
             let Some(lease) = self.leases.get(lease) else { continue };
             for asked in &lease.evaluate {

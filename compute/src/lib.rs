@@ -4,7 +4,9 @@
 //! [`data`] (on what, drawn with [`numpy`]'s random numbers), [`mod@evaluate`] and [`score`] (how good it is),
 //! [`mod@evolve`] (looking for better), [`quorum`] (when answers are believed), [`reputation`] (what they earn), [`task`],
 //! [`lease`] and [`worker`] (what is handed out, and to whom), [`desk`] (all of it together), [`fact`] (what the ledger is told),
-//! [`epoch`] and [`merkle`] (how an hour is paid, and how anybody checks it).
+//! [`epoch`] and [`merkle`] (how an hour is paid, and how anybody checks it),
+//! [`tables`] (what is on disk), [`office`] (the thread
+//! that holds them).
 
 pub mod auth;
 pub mod data;
@@ -18,8 +20,11 @@ pub mod key;
 pub mod lease;
 pub mod merkle;
 pub mod numpy;
+pub mod office;
 pub mod quorum;
 pub mod reputation;
 pub mod score;
+pub mod tables;
 pub mod task;
+pub mod wire;
 pub mod worker;

@@ -248,7 +248,7 @@ fn latest(written: Vec<Change>) -> Vec<Change> {
         Change::Miner(miner) => format!("a miner {}", miner.key),
         Change::Lease(lease) => format!("b lease {}", lease.id.0),
         Change::Algorithm(algorithm) => format!("c algorithm {}", algorithm.id.0),
-        Change::Function(..) | Change::Fact(_) => String::new(),
+        Change::Function(..) | Change::Verdict(_) | Change::Fact(_) => String::new(),
     };
     written
         .into_iter()
@@ -281,7 +281,7 @@ fn a_desk_that_is_put_together_again_goes_on_where_it_was() {
 
     let mut again = Desk::new(Settings { rules: Rules::ORIGINAL, ..Settings::DEFAULT }, 2);
     latest(written).into_iter().for_each(|change| again.restore(change));
-    again.resume();
+    again.resume(AlgorithmId(2));
     // The lease of the third is still theirs, the vote of the second still counts, and one more is asked for.
     let lease = again.miner(&key(3)).unwrap().lease.unwrap();
     let id = again.lease(lease).unwrap().evaluate[0];

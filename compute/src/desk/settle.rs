@@ -125,7 +125,16 @@ impl Desk {
         }
         for (vote, accurate) in round.votes.iter().zip(&agreement.accurate) {
             let verdict =
-                Verdict { accurate: *accurate, is_telling: is_telling(agreement.score, vote) };
+                Held { accurate: *accurate, is_telling: is_telling(agreement.score, vote) };
+            changes.push(Change::Verdict(super::Verdict {
+                voter: vote.voter,
+                algorithm: id,
+                score: vote.score,
+                median: agreement.score,
+                evaluators: round.votes.len(),
+                accurate: *accurate,
+                at_s: now_s,
+            }));
             self.judge(vote, verdict, id, round.own.is_some(), now_s, changes);
         }
         self.keep_algorithm(algorithm);
@@ -134,7 +143,7 @@ impl Desk {
     fn judge(
         &mut self,
         vote: &Vote,
-        verdict: Verdict,
+        verdict: Held,
         id: AlgorithmId,
         is_check: bool,
         now_s: u64,
@@ -206,7 +215,7 @@ impl Desk {
 
 /// What became of a vote.
 #[derive(Debug, Clone, Copy)]
-struct Verdict {
+struct Held {
     accurate: bool,
     /// It could not have been guessed.
     is_telling: bool,
