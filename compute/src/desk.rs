@@ -255,6 +255,12 @@ impl Desk {
         self.open.get(&id).or_else(|| self.best.values().find(|known| known.id == id))
     }
 
+    /// How many are registered.
+    #[must_use]
+    pub fn registered(&self) -> usize {
+        self.miners.len()
+    }
+
     /// The best algorithm that the quorum believes.
     #[must_use]
     pub fn sota(&self) -> Option<&Algorithm> {
@@ -270,6 +276,12 @@ impl Desk {
     #[must_use]
     pub fn open(&self) -> usize {
         self.open.len()
+    }
+
+    /// When the oldest of them came.
+    #[must_use]
+    pub fn oldest_open_s(&self) -> Option<u64> {
+        self.open.values().next().map(|open| open.made_at_s)
     }
 
     /// Leases that are active.

@@ -62,6 +62,14 @@ pub struct Evaluation {
     pub digest: [u8; 32],
 }
 
+impl Evaluation {
+    /// Of a program that may not be run on a set: no score, and predictions that nobody makes.
+    #[must_use]
+    pub const fn unusable() -> Self {
+        Evaluation { score: Score::Invalid, per_task: Vec::new(), digest: [0; 32] }
+    }
+}
+
 /// A program that may not be run here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {

@@ -5,8 +5,7 @@
 //! [`mod@evolve`] (looking for better), [`quorum`] (when answers are believed), [`reputation`] (what they earn), [`task`],
 //! [`lease`] and [`worker`] (what is handed out, and to whom), [`desk`] (all of it together), [`fact`] (what the ledger is told),
 //! [`epoch`] and [`merkle`] (how an hour is paid, and how anybody checks it),
-//! [`tables`] (what is on disk), [`office`] (the thread
-//! that holds them).
+//! [`tables`] (what is on disk), [`office`] (the thread that holds them), [`wire`] and [`server`] (the door itself).
 
 pub mod auth;
 pub mod data;
@@ -24,6 +23,7 @@ pub mod office;
 pub mod quorum;
 pub mod reputation;
 pub mod score;
+pub mod server;
 pub mod tables;
 pub mod task;
 pub mod wire;

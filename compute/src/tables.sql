@@ -84,11 +84,12 @@ CREATE INDEX earning_untold ON earning (at_s) WHERE told IS NULL OR (revoked_at_
 CREATE TABLE seen (id BLOB PRIMARY KEY, signed_at_s INTEGER NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE coldkey (
+    no INTEGER PRIMARY KEY AUTOINCREMENT,
     miner BLOB NOT NULL,
     asked_at_s INTEGER NOT NULL,
     from_s INTEGER NOT NULL,
-    coldkey BLOB NOT NULL,
-    PRIMARY KEY (miner, asked_at_s)
-) WITHOUT ROWID;
+    coldkey BLOB NOT NULL
+);
+CREATE INDEX coldkey_miner ON coldkey (miner, no);
 
 CREATE TABLE epoch (number INTEGER PRIMARY KEY, carry TEXT NOT NULL, report BLOB NOT NULL, signature BLOB NOT NULL);

@@ -3,11 +3,14 @@
 //! Invariant: an epoch is closed once; closing it again gives the report it had. The carry of one is in the next one's budget.
 
 use super::load::{key, unsigned};
+use super::write::score_of;
 use super::{TableError, Tables, number};
+use crate::desk::Verdict;
 use crate::epoch::{EpochNo, Report, Tally, Terms, close};
 use crate::fact::{Cause, Earning};
 use crate::key::{PublicKey, Signature, SigningKey};
 use crate::reputation::Reputation;
+use crate::score::Score;
 use crate::task::AlgorithmId;
 use accounting::{Amount, BasisPoints};
 use rusqlite::{OptionalExtension, params};
@@ -84,6 +87,21 @@ impl Tables {
         Ok(Some(Closed { report, signature: Signature::from_bytes(signature) }))
     }
 
+    /// The first epoch that is not closed. A pool that is new begins with the current one, and remembers that.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn first_epoch(&self, current: EpochNo) -> Result<EpochNo, TableError> {
+        if let Some(last) = self.last_epoch()? {
+            return Ok(EpochNo(last.0 + 1));
+        }
+        let sql = "INSERT OR IGNORE INTO setting VALUES ('first_epoch', ?)";
+        self.0.prepare_cached(sql)?.execute([number(current.0)])?;
+        let sql = "SELECT value FROM setting WHERE name = 'first_epoch'";
+        let first: i64 = self.0.query_row(sql, [], |row| row.get(0))?;
+        Ok(EpochNo(first.unsigned_abs()))
+    }
+
     /// The newest closed epoch.
     ///
     /// # Errors
@@ -134,6 +152,52 @@ impl Tables {
             .prepare_cached(sql)?
             .query_row(params![number(since_s), miner.bytes()], |row| row.get(0))?;
         Ok(Reputation(sum.unsigned_abs()))
+    }
+
+    /// Who earned most, most first.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn leaders(&self, count_max: usize) -> Result<Vec<(PublicKey, Reputation)>, TableError> {
+        let mut all = Vec::new();
+        let sql = format!(
+            "SELECT miner, SUM(weight) AS total FROM earning WHERE revoked_at_s IS NULL GROUP BY miner ORDER BY total DESC, miner LIMIT {count_max}"
+        );
+        self.each(&sql, |row| {
+            all.push((key(row, 0)?, Reputation(unsigned(row, 1)?)));
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    /// What became of a miner's votes, the newest first.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn verdicts(
+        &self,
+        voter: &PublicKey,
+        count_max: usize,
+    ) -> Result<Vec<Verdict>, TableError> {
+        let sql = "SELECT algorithm, score, median, evaluators, accurate, at_s FROM verdict WHERE voter = ? ORDER BY algorithm DESC LIMIT ?";
+        let mut statement = self.0.prepare_cached(sql)?;
+        let mut rows = statement.query(params![voter.bytes(), number(count_max as u64)])?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next()? {
+            let score = |column| -> Result<Score, TableError> {
+                score_of(row.get(column)?).ok_or(TableError::Damaged("a score"))
+            };
+            all.push(Verdict {
+                voter: *voter,
+                algorithm: AlgorithmId(unsigned(row, 0)?),
+                score: score(1)?,
+                median: score(2)?,
+                evaluators: usize::from(row.get::<_, u16>(3)?),
+                accurate: row.get(4)?,
+                at_s: unsigned(row, 5)?,
+            });
+        }
+        Ok(all)
     }
 
     /// Earnings that the ledger was not told yet, oldest first.
@@ -214,7 +278,7 @@ impl Tables {
     ) -> Result<Recipient, TableError> {
         let is_first = self.recipient(miner, u64::MAX)?.is_none();
         let from_s = if is_first { now_s } else { now_s + delay_s };
-        let sql = "INSERT OR REPLACE INTO coldkey VALUES (?, ?, ?, ?)";
+        let sql = "INSERT INTO coldkey (miner, asked_at_s, from_s, coldkey) VALUES (?, ?, ?, ?)";
         self.0
             .execute(sql, params![miner.bytes(), number(now_s), number(from_s), coldkey.bytes()])?;
         Ok(Recipient { coldkey: *coldkey, from_s })
@@ -225,7 +289,7 @@ impl Tables {
     /// # Errors
     /// As SQLite reports.
     pub fn recipient(&self, miner: &PublicKey, at_s: u64) -> Result<Option<Recipient>, TableError> {
-        let sql = "SELECT coldkey, from_s FROM coldkey WHERE miner = ? AND from_s <= ? ORDER BY asked_at_s DESC LIMIT 1";
+        let sql = "SELECT coldkey, from_s FROM coldkey WHERE miner = ? AND from_s <= ? ORDER BY no DESC LIMIT 1";
         let row = self
             .0
             .prepare_cached(sql)?
