@@ -8,7 +8,7 @@ mod assign;
 mod settle;
 mod submit;
 
-pub use submit::{Answer, Evaluated, ItemVerdict, Receipt};
+pub use submit::{Answer, Evaluated, ItemVerdict, Receipt, WorkVerdict};
 
 use crate::dsl::canonical::Fingerprint;
 use crate::fact::Fact;

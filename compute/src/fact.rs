@@ -48,15 +48,21 @@ pub enum Cause {
     Evaluation,
     /// A good algorithm.
     Evolution,
+    /// A neuron's work, evaluated by the pool.
+    Work,
 }
 
 impl Cause {
+    /// All of them.
+    pub const ALL: [Cause; 3] = [Cause::Evaluation, Cause::Evolution, Cause::Work];
+
     /// Its word.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Cause::Evaluation => "evaluation",
             Cause::Evolution => "evolution",
+            Cause::Work => "work",
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What an answer earns, and how far somebody's word is trusted.
 //!
 //! Reputation is a share's weight: whole millionths, so that 13.1 of 1000 is exactly 13.1 of 1000. Credibility decides how often
-//! somebody is checked. Invariant: nothing here is divided, and nothing is a float.
+//! somebody is checked. Invariant: only integers; every weight is fixed
+//! by the score alone.
 
-use crate::score::Score;
+use crate::score::{ONE, Score};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -48,6 +49,18 @@ impl Tariff {
     }
 }
 
+/// The loss that counts as none: what keeps a perfect answer from taking everything.
+const LOSS_FLOOR: u64 = 50_000_000;
+
+/// What a neuron's work of this score earns: the inverse of its loss (1 − score), from 0.95 for the worst to 20 for a perfect one.
+/// The original divides by the loss itself, which is nothing for the perfect and everything for who comes near.
+#[must_use]
+pub fn inverse_loss(score: Score) -> Reputation {
+    let loss = |billionths: u32| u64::from(ONE - billionths);
+    let earned = |billionths| MICRO * u64::from(ONE) / (loss(billionths) + LOSS_FLOOR);
+    Reputation(score.billionths().map_or(0, earned))
+}
+
 /// How somebody's answers have held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Standing {
@@ -80,6 +93,13 @@ impl Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_inverse_of_a_loss_is_finite_and_nobody_takes_everything() {
+        let of = |score| inverse_loss(Score::read(score).unwrap()).0;
+        assert_eq!((of(0.0), of(0.5), of(1.0)), (952_380, 1_818_181, 20_000_000));
+        assert_eq!(inverse_loss(Score::Invalid).0, 0);
+    }
 
     #[test]
     fn the_documents_scores_earn_what_they_say() {

@@ -4,6 +4,7 @@
 //! Invariant: what answers 200 is on disk; a refusal says in `detail` what to do, in the words the original's clients know.
 
 mod arbiter;
+mod axon;
 mod caller;
 mod miners;
 mod reports;
@@ -27,12 +28,13 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use pool::clock::Clock;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -40,6 +42,9 @@ use tokio_util::task::TaskTracker;
 pub const PORT: u16 = 8434;
 /// How often old leases, old signatures and finished epochs are looked for.
 const CARE: Duration = Duration::from_secs(1);
+
+/// Neurons' work that is evaluated at once.
+const TURNS: usize = 2;
 
 /// How the door works.
 #[derive(Clone)]
@@ -56,6 +61,8 @@ pub struct Settings {
     pub proxies: Vec<IpAddr>,
     /// The pool's own key: the receiver of `btauth/1`, and what reports are signed with.
     pub own: SigningKey,
+    /// Hotkeys whose synapses are refused.
+    pub blacklist: BTreeSet<PublicKey>,
     /// Programs the pool begins with.
     pub founders: Vec<Program>,
 }
@@ -70,6 +77,8 @@ pub struct Door {
     clock: Arc<dyn Clock>,
     /// Something may be waiting for the pool's own result.
     news: Notify,
+    /// Neurons' work that is evaluated at once.
+    turns: Semaphore,
 }
 
 /// A door that can be served.
@@ -108,6 +117,7 @@ impl Door {
             set_hash,
             clock,
             news: Notify::new(),
+            turns: Semaphore::new(TURNS),
         };
         Ok(Opened { door: Arc::new(door), running })
     }

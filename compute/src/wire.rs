@@ -3,3 +3,4 @@
 //! Invariant: any bytes are a message or an error that says what is wrong; nothing panics, and nothing is larger than its limit.
 
 pub mod bitsota;
+pub mod synapse;

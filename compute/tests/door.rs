@@ -67,6 +67,7 @@ fn settings(rules: Rules) -> Settings {
         coldkey_delay_s: 86_400,
         monitor_token: Some("token".into()),
         proxies: Vec::new(),
+        blacklist: [key(66).public()].into(),
         own: SigningKey::from_seed(&[9; 32]),
         founders: founders(16),
     }

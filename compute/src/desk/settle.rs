@@ -172,7 +172,7 @@ impl Desk {
         }
     }
 
-    fn earn(&mut self, earning: Earning, changes: &mut Vec<Change>) {
+    pub(super) fn earn(&mut self, earning: Earning, changes: &mut Vec<Change>) {
         let Some(miner) = self.miners.get_mut(&earning.miner) else { return };
         if earning.weight.0 == 0 || earning.at_s < miner.sentenced_until_s {
             return;

@@ -4,10 +4,13 @@
 
 use super::{Change, Desk, Reject};
 use crate::dsl::canonical::Fingerprint;
-use crate::dsl::{Limits, lenient};
+use crate::dsl::{Limits, Program, lenient};
+use crate::evaluate::Evaluation;
+use crate::fact::{Cause, Earning};
 use crate::key::PublicKey;
 use crate::lease::{Lease, LeaseId, LeaseState};
 use crate::quorum::Vote;
+use crate::reputation::inverse_loss;
 use crate::score::Score;
 use crate::task::{Algorithm, AlgorithmId, Round, Stage};
 use std::sync::Arc;
@@ -179,5 +182,50 @@ impl Desk {
             Algorithm { id, author, kinship, text, fingerprint, made_at_s: now_s, stage };
         self.keep_algorithm(algorithm);
         id
+    }
+}
+
+/// What became of a neuron's work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkVerdict {
+    /// New, and paid.
+    Paid(AlgorithmId),
+    /// The pool has it already, or something that predicts the same.
+    Known,
+}
+
+impl Desk {
+    /// Takes a neuron's work, which the pool has evaluated. `is_new`: neither the program nor its predictions are known.
+    ///
+    /// # Errors
+    /// [`Reject::Full`].
+    pub fn work(
+        &mut self,
+        key: PublicKey,
+        neighbourhood: u64,
+        program: &Program,
+        found: &Evaluation,
+        is_new: bool,
+        now_s: u64,
+    ) -> Result<(WorkVerdict, Vec<Change>), Reject> {
+        let mut changes = self.register(key, neighbourhood, now_s)?;
+        let name = program.fingerprint();
+        if !is_new || self.names.contains(&name) {
+            return Ok((WorkVerdict::Known, changes));
+        }
+        let kinship = self.miners.get(&key).map(|miner| miner.kinship).unwrap_or_default();
+        let id = AlgorithmId(self.next_algorithm);
+        self.next_algorithm += 1;
+        let stage = Stage::Agreed { score: found.score, at_s: now_s, verified: true };
+        let text: Arc<str> = program.text().into();
+        let author = Some(key);
+        let algorithm =
+            Algorithm { id, author, kinship, text, fingerprint: name, made_at_s: now_s, stage };
+        changes.push(Change::Algorithm(Box::new(algorithm.clone())));
+        changes.push(Change::Function(found.digest, id));
+        self.keep_algorithm(algorithm);
+        let weight = inverse_loss(found.score);
+        self.earn(Earning::new(Cause::Work, id, key, weight, now_s), &mut changes);
+        Ok((WorkVerdict::Paid(id), changes))
     }
 }

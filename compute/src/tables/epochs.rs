@@ -211,8 +211,7 @@ impl Tables {
         );
         self.each(&sql, |row| {
             let cause: String = row.get(3)?;
-            let cause =
-                [Cause::Evaluation, Cause::Evolution].into_iter().find(|c| c.word() == cause);
+            let cause = Cause::ALL.into_iter().find(|c| c.word() == cause);
             all.push(Earning {
                 key: row.get(0)?,
                 miner: key(row, 1)?,
