@@ -6,10 +6,13 @@
 mod arbiter;
 mod axon;
 mod caller;
+mod ledger;
 mod miners;
 mod reports;
 mod socket;
 mod tasks;
+
+pub use ledger::Ledger;
 
 use crate::auth::{ReplayCache, SKEW_MAX_S};
 use crate::desk::{self, Reject};
