@@ -5,9 +5,11 @@
 //! [`mod@evolve`] (looking for better), [`quorum`] (when answers are believed), [`reputation`] (what they earn), [`task`],
 //! [`lease`] and [`worker`] (what is handed out, and to whom), [`desk`] (all of it together), [`fact`] (what the ledger is told),
 //! [`epoch`] and [`merkle`] (how an hour is paid, and how anybody checks it),
-//! [`tables`] (what is on disk), [`office`] (the thread that holds them), [`wire`] and [`server`] (the door itself).
+//! [`tables`] (what is on disk), [`office`] (the thread that holds them), [`wire`] and [`server`] (the door itself),
+//! [`client`] (a miner, who knows only the wire).
 
 pub mod auth;
+pub mod client;
 pub mod data;
 pub mod desk;
 pub mod dsl;
