@@ -111,6 +111,7 @@ impl Books {
         asset: AssetId,
         spend: &WalletSpend,
         as_payout: bool,
+        who: &str,
         now: UnixMs,
     ) -> Result<(), Refused> {
         let waits = self.unmatched_spends.contains_key(&(asset, spend.txid));
@@ -160,7 +161,7 @@ impl Books {
         take(Kind::NetworkFee, fee);
         let matched = if as_payout { "payout" } else { "withdrawal" };
         let act = self.act(
-            "operator",
+            who,
             format!("matched spend {} as {matched}", accounting::RewardId(spend.txid)),
             now,
         );

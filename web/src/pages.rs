@@ -237,8 +237,6 @@ async fn pool_page(
     })
     .await?;
     let network = crate::model::network::network(asset);
-    // A single account's hold is its owner's business.
-    let holds_all = ["all".to_owned(), format!("asset/{}", pool.asset)];
     render(
         site,
         "pool.html",
@@ -248,7 +246,7 @@ async fn pool_page(
             network,
             asset_name => asset.coin,
             nodes_ok => asset.nodes.iter().all(|node| node.trouble.is_none()),
-            payouts_held => view.holds.iter().any(|(scope, _)| holds_all.contains(scope)),
+            payouts_held => view.holds_payouts(pool.asset, None),
             blockers => asset.blockers,
             values => live::pool_values(&shown, &network, site.now()),
             chart => Value::from_safe_string(chart),

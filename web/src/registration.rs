@@ -11,7 +11,6 @@ use ::pool::Refused;
 use accounting::{Amount, UnixMs};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use utoipa::ToSchema;
 
 /// How long a text may wait for its signature.
 const VALID_MS: u64 = 24 * 3600 * 1000;
@@ -19,7 +18,7 @@ const VALID_MS: u64 = 24 * 3600 * 1000;
 pub const NOTICES: [&str; 3] = ["payout-sent", "worker-silent", "reject-rate"];
 
 /// What somebody wants to say.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Wish {
     /// The address that is mined with.
@@ -47,7 +46,7 @@ pub struct Checked {
 }
 
 /// A text to be signed.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Text {
     /// The text, in one line: to be signed as it is.
     pub message: String,

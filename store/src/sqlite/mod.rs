@@ -215,6 +215,14 @@ fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Takes a store's folder without opening the store: no other process has it while this lives.
+///
+/// # Errors
+/// When another process has it, or the folder cannot be written.
+pub fn alone(folder: &Path) -> Result<impl Sized + use<>, StoreError> {
+    lock(folder)
+}
+
 /// Takes the folder's lock, which the operating system releases when the process ends.
 fn lock(folder: &Path) -> Result<File, StoreError> {
     let path = folder.join("adit.lock");
