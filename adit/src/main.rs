@@ -10,12 +10,14 @@ mod check;
 mod cli;
 mod config;
 mod control;
+mod data;
 mod demo;
 mod desk;
 mod init;
 mod mine;
 mod payouts;
 mod run;
+mod worker;
 
 use clap::Parser;
 use cli::{BanArgs, BenchCommand, Cli, Command, PauseArgs, ResumeArgs, UnbanArgs};
@@ -71,6 +73,15 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
         Command::Bench(BenchCommand::Stratum(args)) => {
             log_from(Level::Error);
             bench::stratum(&args).map(|()| true)
+        }
+        Command::Worker(args) => {
+            log_from(Level::Warn);
+            runtime()?.block_on(worker::run(args)).map(|()| true)
+        }
+        Command::Data(command) => data::run(&command).map(|()| true),
+        Command::Bench(BenchCommand::Compute(args)) => {
+            log_from(Level::Error);
+            bench::compute::run(&args).map(|()| true)
         }
         Command::Bench(BenchCommand::Web(args)) => {
             log_from(Level::Error);

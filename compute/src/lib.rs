@@ -6,7 +6,8 @@
 //! [`lease`] and [`worker`] (what is handed out, and to whom), [`desk`] (all of it together), [`fact`] (what the ledger is told),
 //! [`epoch`] and [`merkle`] (how an hour is paid, and how anybody checks it),
 //! [`tables`] (what is on disk), [`office`] (the thread that holds them), [`wire`] and [`server`] (the door itself),
-//! [`client`] (a miner, who knows only the wire).
+//! [`client`] (a miner, who knows only the wire), [`self_test`] (does this
+//! machine compute what every other does?).
 
 pub mod auth;
 pub mod client;
@@ -25,6 +26,7 @@ pub mod office;
 pub mod quorum;
 pub mod reputation;
 pub mod score;
+pub mod self_test;
 pub mod server;
 pub mod tables;
 pub mod task;

@@ -7,6 +7,7 @@ use compute::dsl::{Limits, Program, lenient};
 use compute::evaluate::{Prepared, Unfit};
 use compute::numpy::Rng;
 use compute::score::Score;
+use compute::self_test;
 use proptest::prelude::{prop, prop_assert_eq, proptest};
 use serde_json::Value;
 
@@ -133,22 +134,10 @@ fn the_work_stops_between_groups_when_told_to() {
     assert_eq!(asked, 2);
 }
 
-/// A program that uses every instruction; its digest was computed on x86-64 and must come out on every machine.
-const EVERYTHING: &str = "# setup\ns2 = 0.05\nv3 = gaussian(0.0, 0.1)\nm0 = uniform(-0.2, 0.2)\nv4[2] = 0.7\n\
-    # predict\nv5 = matmul(m0, v0)\nv5 = v5 + v4\ns3 = dot(v5, v3)\ns4 = norm(v0)\ns5 = mean(v5)\ns6 = std(v5)\n\
-    s7 = exp(s5)\ns8 = log(s4)\ns9 = sin(s8)\ns10 = cos(s9)\ns11 = tan(s10)\ns12 = abs(s11)\ns13 = heaviside(s3)\n\
-    s0 = s3 + s9\ns0 = s0 - s6\ns0 = s0 / s7\ns0 = s0 * s12\ns0 = s0 + s13\n\
-    # learn\ns14 = s1 - s0\ns14 = s14 * s2\nv6 = v0 * s14\nm1 = outer(v6, v3)\nm0 = m0 + m1\nv3 = v3 + v6\nm2 = v3\ns15 = m2\n";
-
 #[test]
 fn every_instruction_gives_the_same_bits_everywhere() {
-    let own = program(EVERYTHING, 16);
-    assert_eq!(own.len(), 30);
-    let found = Prepared::new(&demo::classes()).evaluate(&own).unwrap();
-    assert_eq!(
-        hex(&found.digest),
-        "fb8e7967ef32f776d4c966c52fa3763702695d2a7b027e3139cfbd48d39c62f1"
-    );
+    assert_eq!(self_test::program().len(), 30);
+    assert_eq!(self_test::run(), Ok(()));
 }
 
 proptest! {
@@ -157,7 +146,7 @@ proptest! {
         order in prop::sample::subsequence((0..16usize).collect::<Vec<_>>(), 1..16)
     ) {
         let whole = demo::classes();
-        let own = program(EVERYTHING, 16);
+        let own = self_test::program();
         let all = Prepared::new(&whole).evaluate(&own).unwrap();
         let mut tasks: Vec<Task> = order.iter().map(|at| whole.tasks[*at].clone()).collect();
         // Tasks of other lengths go into other groups.
