@@ -31,8 +31,8 @@ pub enum AuthReject {
     Signature(#[from] BadSignature),
     /// A wrong clock, or a replay.
     #[error(
-        "the request is {by} {unit} {} of the server's clock, which says {now}: set your clock",
-        if *.ahead { "ahead" } else { "behind" }
+        "the request is {by} {unit} {} the server's clock, which says {now}: set your clock",
+        if *.ahead { "ahead of" } else { "behind" }
     )]
     Stale {
         /// Later than ours?

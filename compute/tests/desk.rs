@@ -161,6 +161,13 @@ fn evolves_one(desk: &mut Desk) -> AlgorithmId {
 }
 
 #[test]
+fn a_refused_request_registers_nobody() {
+    let mut desk = desk(Rules::ORIGINAL);
+    assert!(leased(&mut desk, 7, 5).is_err());
+    assert_eq!(desk.miner(&key(7)), None);
+}
+
+#[test]
 fn the_same_answer_again_is_told_the_same_and_another_is_refused() {
     let mut desk = desk(Rules::ORIGINAL);
     evolves(&mut desk, 1, 100, 0);
@@ -189,6 +196,8 @@ fn a_program_in_other_words_earns_nothing() {
     assert!(matches!(verdict(2, "# predict\ns0 = 0.5", false), ItemVerdict::Unusable(_)));
     let bomb = "# meta: matrix_count=9999";
     assert!(matches!(verdict(2, bomb, false), ItemVerdict::Unusable(_)));
+    let dear = format!("# predict\n{}m1 = v0\ns0 = m1\n", "m1 = m1 * m1\n".repeat(200));
+    assert!(matches!(verdict(2, &dear, false), ItemVerdict::Unusable(_)), "too dear");
     // Other instructions, the same predictions.
     let other = evolves(&mut desk, 2, 101, 0);
     desk.own_result(first, &evaluation(0.9, 9), None, 1);

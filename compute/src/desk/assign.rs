@@ -3,7 +3,7 @@
 //! Invariant: nobody is asked to judge their own, their owner's or their neighbour's algorithm, nor the same one twice; which of the
 //! others they get is chance.
 
-use super::{BATCH_MAX, Change, Desk, EVOLVE_MAX, OPEN_MAX, Reject};
+use super::{BATCH_MAX, Change, Desk, EVOLVE_MAX, MINERS_MAX, OPEN_MAX, Reject};
 use crate::key::PublicKey;
 use crate::lease::{Lease, LeaseId, LeaseState, Wish};
 use crate::reputation::Standing;
@@ -30,8 +30,12 @@ impl Desk {
         wish: Wish,
         now_s: u64,
     ) -> Result<(Lease, Vec<Change>), Reject> {
-        let mut changes = self.register(key, neighbourhood, now_s)?;
-        let miner = self.miners[&key].clone();
+        let known = self.miners.get(&key).cloned();
+        if known.is_none() && self.miners.len() >= MINERS_MAX {
+            return Err(Reject::Full);
+        }
+        let mut miner = known.unwrap_or_else(|| Miner::new(key, now_s));
+        miner.kinship.neighbourhood = neighbourhood;
         if miner.lease.is_some() {
             return Err(Reject::ActiveTask);
         }
@@ -43,6 +47,7 @@ impl Desk {
         let (evaluate, seeds, evolve_budget) = self.pick(&miner, wish)?;
 
         // From here it must succeed.
+        let mut changes = self.register(key, neighbourhood, now_s)?;
         let id = LeaseId(self.next_lease);
         self.next_lease += 1;
         let length_s = if miner.answered == 0 && self.settings.newcomer_lease_s > 0 {

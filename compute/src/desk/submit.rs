@@ -15,6 +15,10 @@ use crate::score::Score;
 use crate::task::{Algorithm, AlgorithmId, Round, Stage};
 use std::sync::Arc;
 
+/// Numbers that a program may touch for a row: a hundred times what the original's programs do, and what everybody who is given it
+/// can still evaluate within seconds.
+pub const ROW_COST_MAX: u64 = 32_768;
+
 /// A scored algorithm, as it was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Evaluated {
@@ -153,6 +157,11 @@ impl Desk {
         if !normal.reads_data() {
             let why = "its prediction depends neither on the row nor on the labels";
             return Err(ItemVerdict::Unusable(why.into()));
+        }
+        let cost = normal.row_cost();
+        if cost > ROW_COST_MAX {
+            let why = format!("it touches {cost} numbers a row, and may touch {ROW_COST_MAX}");
+            return Err(ItemVerdict::Unusable(why));
         }
         let fingerprint = normal.fingerprint();
         if self.names.contains(&fingerprint) || is_known(&fingerprint) {

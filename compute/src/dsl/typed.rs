@@ -2,7 +2,7 @@
 //!
 //! Invariant: an instruction runs always or never; nothing depends on values.
 
-use super::{Instruction, Kind, Op, Register, Shape};
+use super::{Instruction, Kind, Op, Phase, Program, Register, Shape};
 
 /// An instruction that runs.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -120,6 +120,16 @@ impl Typed {
         };
         let read = self.sources().map(|source| size(source.kind)).max().unwrap_or(1);
         read.max(size(self.dest().kind))
+    }
+}
+
+impl Program {
+    /// Numbers that it touches for a training row: what running it costs, known before it runs.
+    #[must_use]
+    pub fn row_cost(&self) -> u64 {
+        let all = [Phase::Predict, Phase::Learn].into_iter().flat_map(|phase| self.phase(phase));
+        let typed = all.filter_map(|one| Typed::of(one, &self.shape));
+        typed.map(|one| one.cells(&self.shape)).sum()
     }
 }
 
