@@ -28,6 +28,7 @@ test: ## Formats, lints and tests everything
 	@scripts/bitcoind.sh
 	@scripts/bcoin.sh
 	@scripts/schemathesis.sh
+	@scripts/bittensor.sh
 	@echo "== format"
 	cargo fmt --check
 	@echo "== lint"

@@ -92,6 +92,15 @@ pub enum Command {
     /// Who may operate the pages, and which programs have a key
     #[command(subcommand)]
     Web(WebCommand),
+    /// Computes for a pool of the BitSota kind: leases, evaluates, evolves and answers
+    ///
+    /// What is in hand is kept on disk, so that a restart goes on with it. Stops cleanly at SIGINT or SIGTERM.
+    Worker(WorkerArgs),
+    /// Makes the data sets that compute pools and workers share
+    ///
+    /// A set's name is its hash: pool and worker must have the same.
+    #[command(subcommand)]
+    Data(DataCommand),
     /// Mines on a pool with this machine's CPU
     ///
     /// For trying a pool; it speaks plain Stratum V1 and knows nothing of the pool's inside.
@@ -514,6 +523,55 @@ pub struct MinerArgs {
     pub difficulty: Option<f64>,
 }
 
+/// `worker`
+#[derive(Debug, Args)]
+pub struct WorkerArgs {
+    /// The pool, such as http://pool.example:8434
+    #[arg(long, value_name = "URL", required_unless_present = "self_test")]
+    pub pool: Option<String>,
+    /// The hotkey: 64 hexadecimal digits, or an unencrypted hotkey file of Bittensor's wallet; made if it is not there
+    #[arg(long, value_name = "FILE", default_value = "hotkey")]
+    pub key: PathBuf,
+    /// Where what is in hand is kept
+    #[arg(long, value_name = "FOLDER", default_value = "worker")]
+    pub data: PathBuf,
+    /// The data set, made by `adit data`; without it, the small one that ships
+    #[arg(long, value_name = "FILE")]
+    pub set: Option<PathBuf>,
+    /// Algorithms to score at once
+    #[arg(long, default_value_t = 8)]
+    pub batch: usize,
+    /// Programs tried for each that is sent
+    #[arg(long, default_value_t = 50)]
+    pub generations: usize,
+    /// Only say whether this machine computes what every other one does
+    #[arg(long)]
+    pub self_test: bool,
+}
+
+/// `data`
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// The small set of classes that ships, for tests and demonstrations
+    Demo {
+        /// Where to write it
+        out: PathBuf,
+    },
+    /// The original's 128 CIFAR-10 tasks, from your own copy of the pictures
+    ///
+    /// The pictures are CIFAR_10_small, version 1, of OpenML: 20 000 rows of 3072 numbers and a class, as ARFF.
+    Cifar {
+        /// The pictures
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
+        /// Take another file than the original's: nobody who has that one will be in consensus
+        #[arg(long)]
+        other_file: bool,
+        /// Where to write the set
+        out: PathBuf,
+    },
+}
+
 /// Algorithms of the miner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum MinerAlgorithm {
@@ -551,6 +609,8 @@ pub struct DevnetArgs {
 pub enum BenchCommand {
     /// Measures the Stratum server: prints one JSON line
     Stratum(BenchArgs),
+    /// Measures the compute door's evaluator, signatures and desk: prints one JSON line
+    Compute(ComputeBenchArgs),
     /// Measures the pages and the API, and what they cost miners: prints one JSON line
     Web(WebBenchArgs),
     /// Measures the qualified-block rule and payout trees: prints one JSON line
@@ -573,6 +633,14 @@ pub struct SimBenchArgs {
     /// Years of a PPLNS pool with 1000 miners and 1 % of the network
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub years: u64,
+}
+
+/// `bench compute`
+#[derive(Debug, Args)]
+pub struct ComputeBenchArgs {
+    /// Seconds of each load
+    #[arg(long, default_value_t = 3)]
+    pub seconds: u64,
 }
 
 /// `bench web`

@@ -11,6 +11,7 @@ mod cli;
 mod config;
 mod control;
 mod ctv;
+mod data;
 mod demo;
 mod desk;
 mod init;
@@ -19,6 +20,7 @@ mod node;
 mod payouts;
 mod run;
 mod sim;
+mod worker;
 
 use clap::Parser;
 use cli::{BanArgs, BenchCommand, Cli, Command, PauseArgs, ResumeArgs, UnbanArgs};
@@ -74,6 +76,15 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
         Command::Bench(BenchCommand::Stratum(args)) => {
             log_from(Level::Error);
             bench::stratum(&args).map(|()| true)
+        }
+        Command::Worker(args) => {
+            log_from(Level::Warn);
+            runtime()?.block_on(worker::run(args)).map(|()| true)
+        }
+        Command::Data(command) => data::run(&command).map(|()| true),
+        Command::Bench(BenchCommand::Compute(args)) => {
+            log_from(Level::Error);
+            bench::compute::run(&args).map(|()| true)
         }
         Command::Bench(BenchCommand::Web(args)) => {
             log_from(Level::Error);

@@ -1,5 +1,5 @@
 //! `adit bench`: what this pool does on this machine, as one JSON line. This file is `adit bench stratum`; [`web`],
-//! [`ctv`] and [`sim`] are the others.
+//! [`mod@compute`], [`ctv`] and [`sim`] are the others.
 //!
 //! The pool is a process of its own, on an embedded chain whose template has 3000 transactions; its processor time is what
 //! the kernel counted for its threads. Shares are mined in advance, at the smallest difficulty, with each connection's own
@@ -7,6 +7,7 @@
 //!
 //! Invariant: nothing is estimated; what could not be measured ends the bench with an error.
 
+pub mod compute;
 mod connection;
 mod cpu;
 pub mod ctv;

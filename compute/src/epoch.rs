@@ -1,0 +1,270 @@
+//! An hour's budget among those who earned reputation in it, and a report that anybody can compute again.
+//!
+//! The fee comes first, nobody's owner gets more than the ceiling, what is left over is in the next budget. Money is divided in
+//! `accounting` only. Invariant: the same earnings give the same bytes, whenever and wherever the epoch is closed.
+
+use crate::key::{PublicKey, Signature, SigningKey};
+use crate::merkle::{self, Hash};
+use crate::reputation::Reputation;
+use accounting::capped::split_capped;
+use accounting::{Amount, BasisPoints};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// The number of an epoch: whole epochs since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EpochNo(pub u64);
+
+impl EpochNo {
+    /// In which epoch something happened.
+    #[must_use]
+    pub const fn at(time_s: u64, length_s: u64) -> Self {
+        EpochNo(time_s / length_s)
+    }
+
+    /// When it ends, in unix seconds.
+    #[must_use]
+    pub const fn ends_at_s(self, length_s: u64) -> u64 {
+        (self.0 + 1) * length_s
+    }
+}
+
+/// What was earned by one miner in an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    /// Who.
+    pub miner: PublicKey,
+    /// Whom they belong to; themselves, when no coldkey is known.
+    pub owner: PublicKey,
+    /// How much.
+    pub reputation: Reputation,
+}
+
+/// How an epoch is paid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// What is divided, the carry from the epoch before among it.
+    pub budget: Amount,
+    /// The pool's part.
+    pub fee: BasisPoints,
+    /// The most for one owner.
+    pub cap: BasisPoints,
+}
+
+/// One miner's line of a report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// The hotkey.
+    pub miner: String,
+    /// The coldkey that counts for the ceiling, or the hotkey itself.
+    pub owner: String,
+    /// In millionths.
+    pub reputation: Reputation,
+    /// In the smallest unit.
+    pub amount: Amount,
+}
+
+/// How an epoch was paid, with everything that it was computed from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Which.
+    pub epoch: EpochNo,
+    /// What was divided.
+    pub budget: Amount,
+    /// Basis points of it for the pool.
+    pub fee_bps: u16,
+    /// That in units.
+    pub fee: Amount,
+    /// Basis points of it that one owner may get.
+    pub cap_bps: u16,
+    /// By hotkey, ascending.
+    pub lines: Vec<Line>,
+    /// What goes into the next budget.
+    pub carry: Amount,
+    /// The Merkle root over the lines.
+    pub root: String,
+}
+
+/// Closes an epoch.
+#[must_use]
+pub fn close(epoch: EpochNo, terms: &Terms, tallies: &[Tally]) -> Report {
+    let mut owners: BTreeMap<PublicKey, Vec<&Tally>> = BTreeMap::new();
+    for tally in tallies.iter().filter(|tally| tally.reputation.0 > 0) {
+        owners.entry(tally.owner).or_default().push(tally);
+    }
+    let sum = |tallies: &[&Tally]| -> u64 { tallies.iter().map(|tally| tally.reputation.0).sum() };
+    let work: Vec<(PublicKey, u64)> =
+        owners.iter().map(|(owner, tallies)| (*owner, sum(tallies))).collect();
+    // Where nobody earned anything, nobody is paid, the pool neither.
+    let fee = if work.is_empty() { BasisPoints::ZERO } else { terms.fee };
+    let split = split_capped(terms.budget, fee, terms.cap, &work);
+    let mut lines: Vec<(PublicKey, Line)> = Vec::new();
+    for (owner, amount) in &split.parts {
+        let tallies = &owners[owner];
+        let work: Vec<(PublicKey, u64)> =
+            tallies.iter().map(|tally| (tally.miner, tally.reputation.0)).collect();
+        let all = BasisPoints::new(10_000).expect("the whole");
+        let within = split_capped(*amount, BasisPoints::ZERO, all, &work);
+        for (miner, amount) in within.parts {
+            let reputation =
+                work.iter().find(|(key, _)| *key == miner).map_or(0, |(_, work)| *work);
+            let reputation = Reputation(reputation);
+            let line =
+                Line { miner: miner.to_string(), owner: owner.to_string(), reputation, amount };
+            lines.push((miner, line));
+        }
+    }
+    lines.sort_unstable_by_key(|(miner, _)| *miner);
+    let lines: Vec<Line> = lines.into_iter().map(|(_, line)| line).collect();
+    let paid: Amount = lines.iter().map(|line| line.amount).sum();
+    let carry = terms.budget.sub(split.fee).sub(paid);
+    assert_eq!(carry, split.left, "an owner's part is divided to the unit");
+    let root = hex(&merkle::root(&leaves(&lines)));
+    Report {
+        epoch,
+        budget: terms.budget,
+        fee_bps: terms.fee.points(),
+        fee: split.fee,
+        cap_bps: terms.cap.points(),
+        lines,
+        carry,
+        root,
+    }
+}
+
+fn leaves(lines: &[Line]) -> Vec<Hash> {
+    lines.iter().map(Line::leaf).collect()
+}
+
+impl Line {
+    /// Its leaf: the hash of its JSON, the fields in the report's order.
+    #[must_use]
+    pub fn leaf(&self) -> Hash {
+        merkle::leaf(&serde_json::to_vec(self).expect("a line is JSON"))
+    }
+}
+
+impl Report {
+    /// Its bytes: what is signed.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a report is JSON")
+    }
+
+    /// The message that the pool signs: its own, so that it is good for nothing else.
+    #[must_use]
+    pub fn message(&self) -> String {
+        format!("adit epoch report {}: {}", self.epoch.0, hex(&Sha256::digest(self.bytes())))
+    }
+
+    /// Signs it.
+    #[must_use]
+    pub fn signed(&self, pool: &SigningKey) -> Signature {
+        pool.sign(self.message().as_bytes())
+    }
+
+    /// Computes it again from its own lines: is it what the rules give?
+    #[must_use]
+    pub fn recomputes(&self) -> bool {
+        let fee = BasisPoints::new(self.fee_bps);
+        let cap = BasisPoints::new(self.cap_bps);
+        let tally = |line: &Line| {
+            let (miner, owner) = (line.miner.parse().ok()?, line.owner.parse().ok()?);
+            Some(Tally { miner, owner, reputation: line.reputation })
+        };
+        let tallies: Option<Vec<Tally>> = self.lines.iter().map(tally).collect();
+        match (fee, cap, tallies) {
+            (Ok(fee), Ok(cap), Some(tallies)) if self.budget >= Amount::ZERO => {
+                close(self.epoch, &Terms { budget: self.budget, fee, cap }, &tallies) == *self
+            }
+            _ => false,
+        }
+    }
+
+    /// A miner's line, its place, and the proof that it is under the root.
+    #[must_use]
+    pub fn proof(&self, miner: &PublicKey) -> Option<(usize, &Line, Vec<Hash>)> {
+        let name = miner.to_string();
+        let place = self.lines.iter().position(|line| line.miner == name)?;
+        Some((place, self.lines.get(place)?, merkle::proof(&leaves(&self.lines), place)?))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(who: u8) -> PublicKey {
+        PublicKey::from_bytes([who; 32])
+    }
+
+    fn tally(miner: u8, owner: u8, reputation: u64) -> Tally {
+        Tally { miner: key(miner), owner: key(owner), reputation: Reputation(reputation) }
+    }
+
+    fn terms(budget: i128) -> Terms {
+        let bps = |points| BasisPoints::new(points).unwrap();
+        Terms { budget: Amount::from_units(budget), fee: bps(500), cap: bps(500) }
+    }
+
+    #[test]
+    fn many_hotkeys_of_one_owner_have_one_ceiling() {
+        let mut tallies: Vec<Tally> = (1..=4).map(|miner| tally(miner, 99, 1_000_000)).collect();
+        tallies.extend((10..60).map(|miner| tally(miner, miner, 100_000)));
+        let report = close(EpochNo(7), &terms(1_000_000_000), &tallies);
+        let of_owner: i128 = report.lines[..4].iter().map(|line| line.amount.units()).sum();
+        assert_eq!(of_owner, 50_000_000);
+        assert_eq!(report.lines[10].amount.units(), 18_000_000);
+        assert_eq!(report.carry, Amount::ZERO);
+    }
+
+    #[test]
+    fn a_report_recomputes_and_a_changed_one_does_not() {
+        let tallies: Vec<Tally> =
+            (1..=30).map(|who| tally(who, who, u64::from(who) * 333_333)).collect();
+        let report = close(EpochNo(7), &terms(1_000_000_007), &tallies);
+        let mut backwards = tallies;
+        backwards.reverse();
+        assert_eq!(close(EpochNo(7), &terms(1_000_000_007), &backwards).bytes(), report.bytes());
+        assert!(report.recomputes());
+        let read: Report = serde_json::from_slice(&report.bytes()).unwrap();
+        assert_eq!(read, report);
+        let mut greedy = report.clone();
+        greedy.fee = greedy.fee.add(Amount::ONE);
+        assert!(!greedy.recomputes());
+        let mut moved = report.clone();
+        moved.lines[3].amount = moved.lines[3].amount.add(Amount::ONE);
+        moved.lines[4].amount = moved.lines[4].amount.sub(Amount::ONE);
+        assert!(!moved.recomputes());
+        let pool = SigningKey::from_seed(&[9; 32]);
+        let signature = report.signed(&pool);
+        assert!(pool.public().signed(report.message().as_bytes(), &signature));
+        assert!(!pool.public().signed(moved.message().as_bytes(), &signature));
+    }
+
+    #[test]
+    fn everybody_can_prove_their_line() {
+        let tallies: Vec<Tally> = (1..=30).map(|who| tally(who, who, 5)).collect();
+        let report = close(EpochNo(7), &terms(1000), &tallies);
+        let top = merkle::root(&leaves(&report.lines));
+        assert_eq!(hex(&top), report.root);
+        for who in 1..=30 {
+            let (place, line, path) = report.proof(&key(who)).unwrap();
+            assert!(merkle::is_proved(&line.leaf(), place, 30, &path, &top));
+        }
+        assert_eq!(report.proof(&key(99)), None);
+    }
+
+    #[test]
+    fn an_hour_in_which_nobody_earned_is_carried_whole() {
+        let report = close(EpochNo(7), &terms(1000), &[]);
+        assert_eq!((report.fee.units(), report.carry.units()), (0, 1000));
+        assert!(report.recomputes());
+    }
+}

@@ -1,0 +1,34 @@
+//! Useful compute: leased evolve and evaluate tasks, answered by several miners and believed by quorum.
+//!
+//! Reading order: [`key`] and [`auth`] (who asks), [`dsl`] (what is computed),
+//! [`data`] (on what, drawn with [`numpy`]'s random numbers), [`mod@evaluate`] and [`score`] (how good it is),
+//! [`mod@evolve`] (looking for better), [`quorum`] (when answers are believed), [`reputation`] (what they earn), [`task`],
+//! [`lease`] and [`worker`] (what is handed out, and to whom), [`desk`] (all of it together), [`fact`] (what the ledger is told),
+//! [`epoch`] and [`merkle`] (how an hour is paid, and how anybody checks it),
+//! [`tables`] (what is on disk), [`office`] (the thread that holds them), [`wire`] and [`server`] (the door itself),
+//! [`client`] (a miner, who knows only the wire), [`self_test`] (does this
+//! machine compute what every other does?).
+
+pub mod auth;
+pub mod client;
+pub mod data;
+pub mod desk;
+pub mod dsl;
+pub mod epoch;
+pub mod evaluate;
+pub mod evolve;
+pub mod fact;
+pub mod key;
+pub mod lease;
+pub mod merkle;
+pub mod numpy;
+pub mod office;
+pub mod quorum;
+pub mod reputation;
+pub mod score;
+pub mod self_test;
+pub mod server;
+pub mod tables;
+pub mod task;
+pub mod wire;
+pub mod worker;

@@ -1,0 +1,302 @@
+//! The door itself: the HTTP API of the BitSota pool, with every request's sender believed first.
+//!
+//! A request reads top to bottom: headers → [`crate::auth`] → body parsed once → one step of the [`crate::desk`] → on disk → 200.
+//! Invariant: what answers 200 is on disk; a refusal says in `detail` what to do, in the words the original's clients know.
+
+mod arbiter;
+mod axon;
+mod caller;
+mod ledger;
+mod miners;
+mod reports;
+mod socket;
+mod tasks;
+
+pub use ledger::Ledger;
+
+use crate::auth::{ReplayCache, SKEW_MAX_S};
+use crate::desk::{self, Reject};
+use crate::dsl::Program;
+use crate::epoch::EpochNo;
+use crate::evaluate::Prepared;
+use crate::key::{PublicKey, SigningKey};
+use crate::office::{Closed, Office, Running};
+use crate::tables::TableError;
+use crate::tables::epochs::Budget;
+use crate::wire::bitsota::{About, BODY_MAX, BadBody, status_of};
+use accounting::UnixMs;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use pool::clock::Clock;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// The original's port.
+pub const PORT: u16 = 8434;
+/// How often old leases, old signatures and finished epochs are looked for.
+const CARE: Duration = Duration::from_secs(1);
+
+/// Neurons' work that is evaluated at once.
+const TURNS: usize = 2;
+
+/// How the door works.
+#[derive(Clone)]
+pub struct Settings {
+    /// How leases and votes work.
+    pub desk: desk::Settings,
+    /// How epochs are paid.
+    pub budget: Budget,
+    /// How long a changed coldkey waits.
+    pub coldkey_delay_s: u64,
+    /// What `/api/v1/monitor/summary` asks for.
+    pub monitor_token: Option<String>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub proxies: Vec<IpAddr>,
+    /// The pool's own key: the receiver of `btauth/1`, and what reports are signed with.
+    pub own: SigningKey,
+    /// Hotkeys whose synapses are refused.
+    pub blacklist: BTreeSet<PublicKey>,
+    /// Programs the pool begins with.
+    pub founders: Vec<Program>,
+}
+
+/// The door's state.
+pub struct Door {
+    settings: Settings,
+    office: Office,
+    replay: Mutex<ReplayCache>,
+    set: Prepared,
+    set_hash: String,
+    clock: Arc<dyn Clock>,
+    /// Something may be waiting for the pool's own result.
+    news: Notify,
+    /// Neurons' work that is evaluated at once.
+    turns: Semaphore,
+}
+
+/// A door that can be served.
+pub struct Opened {
+    /// Its state.
+    pub door: Arc<Door>,
+    /// Its thread.
+    pub running: Running,
+}
+
+impl Door {
+    /// Opens the tables in a folder.
+    ///
+    /// # Errors
+    /// When they cannot be used.
+    pub fn open(
+        folder: &Path,
+        settings: Settings,
+        set: Prepared,
+        clock: Arc<dyn Clock>,
+        secret: u64,
+    ) -> Result<Opened, TableError> {
+        let (office, running, seen) = Office::open(folder, settings.desk, secret)?;
+        let mut replay = ReplayCache::starting(seconds(clock.now()));
+        for seen in seen {
+            if replay.note(seen).is_err() {
+                tracing::debug!("a signature of before the start stood twice");
+            }
+        }
+        let set_hash = set.hash().to_string();
+        let door = Door {
+            settings,
+            office,
+            replay: Mutex::new(replay),
+            set,
+            set_hash,
+            clock,
+            news: Notify::new(),
+            turns: Semaphore::new(TURNS),
+        };
+        Ok(Opened { door: Arc::new(door), running })
+    }
+
+    /// Serves until cancelled; then finishes what has arrived.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener, cancel: CancellationToken) {
+        let tasks = TaskTracker::new();
+        tasks.spawn(arbiter::work(self.clone(), cancel.clone()));
+        tasks.spawn(self.clone().care(cancel.clone()));
+        socket::serve(listener, router(self.clone()), tasks.clone(), cancel).await;
+        tasks.close();
+        tasks.wait().await;
+        self.office.stop().await;
+    }
+
+    /// Plants the programs the pool begins with, gives back expired leases, closes epochs, forgets.
+    async fn care(self: Arc<Self>, cancel: CancellationToken) {
+        if let Err(error) = self.plant().await {
+            tracing::warn!(%error, "the first algorithms could not be planted");
+        }
+        let mut ticks = tokio::time::interval(CARE);
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            let now_s = self.now_s();
+            self.replay().forget(now_s);
+            if let Err(error) = self.tidy(now_s).await {
+                tracing::warn!(%error, "leases and epochs could not be looked after");
+            }
+        }
+    }
+
+    async fn plant(&self) -> Result<(), Closed> {
+        let (founders, now_s) = (self.settings.founders.clone(), self.now_s());
+        self.office
+            .step(None, move |desk, tables| {
+                let mut changes = Vec::new();
+                for program in founders {
+                    if !tables.knows(&program.normal().fingerprint())? {
+                        changes.extend(desk.found(&program, now_s));
+                    }
+                }
+                Ok(((), changes))
+            })
+            .await?;
+        self.news.notify_one();
+        Ok(())
+    }
+
+    async fn tidy(&self, now_s: u64) -> Result<(), Closed> {
+        let (budget, own) = (self.settings.budget, self.settings.own.clone());
+        let closed = self
+            .office
+            .step(None, move |desk, tables| {
+                let changes = desk.expire(now_s);
+                tables.forget_seen(now_s.saturating_sub(2 * SKEW_MAX_S))?;
+                let current = EpochNo::at(now_s, budget.length_s);
+                let first = tables.first_epoch(current)?;
+                let mut closed = Vec::new();
+                for number in first.0..current.0 {
+                    closed.push(tables.close_epoch(EpochNo(number), &budget, &own)?.report);
+                }
+                Ok((closed, changes))
+            })
+            .await?;
+        for report in closed {
+            tracing::info!(epoch = report.epoch.0, miners = report.lines.len(), carry = %report.carry, "an epoch is closed");
+        }
+        Ok(())
+    }
+
+    fn now_s(&self) -> u64 {
+        seconds(self.clock.now())
+    }
+
+    fn replay(&self) -> MutexGuard<'_, ReplayCache> {
+        self.replay.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn about(&self) -> About<'_> {
+        let (set, input_dim) = (self.set.name(), self.set.input_dim());
+        About { set, set_hash: &self.set_hash, input_dim }
+    }
+
+    /// Whom `btauth/1` requests must be meant for.
+    #[must_use]
+    pub fn own(&self) -> PublicKey {
+        self.settings.own.public()
+    }
+}
+
+fn seconds(time: UnixMs) -> u64 {
+    time.0 / 1000
+}
+
+/// Every route, grouped by who calls it.
+fn router(door: Arc<Door>) -> Router {
+    let miners = Router::new()
+        .route("/api/v1/miners/register", post(miners::register))
+        .route("/api/v1/miners/stats", get(miners::stats))
+        .route(
+            "/api/v1/miners/recipient-coldkey",
+            get(miners::coldkey).put(miners::set_coldkey).post(miners::set_coldkey),
+        )
+        .route("/api/v1/miners/coldkey_address/update", post(miners::set_coldkey))
+        .route("/coldkey_address/update", post(miners::set_coldkey))
+        .route("/api/v1/tasks/pending_evaluations", get(tasks::pending))
+        .route("/api/v1/tasks/request", post(tasks::request))
+        .route("/api/v1/tasks/lease", post(tasks::lease))
+        .route("/api/v1/tasks/{id}/submit_lease", post(tasks::submit))
+        .route("/api/v1/tasks/{id}/submit_evolution", post(tasks::submit))
+        .route("/api/v1/tasks/{id}/submit_evaluation", post(tasks::submit))
+        .route("/api/v1/results", get(reports::results))
+        .route("/api/v1/results/", get(reports::results))
+        .route("/api/v1/results/verify/{id}", post(reports::verify));
+    let anybody = Router::new()
+        .route("/health", get(reports::health))
+        .route("/status", get(reports::status))
+        .route("/api/v1/miners/leaderboard", get(miners::leaderboard))
+        .route("/api/v1/miners/recipient-coldkey/{hotkey}", get(miners::coldkey_of))
+        .route("/api/v1/results/sota", get(reports::sota))
+        .route("/claims/epochs", get(reports::epochs))
+        .route("/claims/epoch", get(reports::last_epoch))
+        .route("/claims/epoch/{id}", get(reports::epoch))
+        .route("/claims/epoch/{id}/proof/{hotkey}", get(reports::proof))
+        .route("/claims/epoch/{id}/claim/{hotkey}", get(reports::proof));
+    let operators = Router::new().route("/api/v1/monitor/summary", get(reports::monitor));
+    miners.merge(anybody).merge(operators).layer(DefaultBodyLimit::max(BODY_MAX)).with_state(door)
+}
+
+/// A refusal as clients read it.
+#[derive(Debug)]
+struct Refusal {
+    status: StatusCode,
+    detail: String,
+    retry_after_s: Option<u64>,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, detail: impl std::fmt::Display) -> Self {
+        Refusal { status, detail: detail.to_string(), retry_after_s: None }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let body = axum::Json(serde_json::json!({ "detail": self.detail }));
+        let mut response = (self.status, body).into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+impl From<Reject> for Refusal {
+    fn from(reject: Reject) -> Self {
+        let (status, retry_after_s) = status_of(&reject);
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+        Refusal { status, detail: reject.to_string(), retry_after_s }
+    }
+}
+
+impl From<Closed> for Refusal {
+    fn from(closed: Closed) -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Refusal { status, detail: closed.to_string(), retry_after_s: Some(5) }
+    }
+}
+
+impl From<BadBody> for Refusal {
+    fn from(bad: BadBody) -> Self {
+        Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, bad)
+    }
+}
+
+type Answered = Result<axum::Json<serde_json::Value>, Refusal>;

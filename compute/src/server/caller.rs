@@ -1,0 +1,101 @@
+//! Who asks: the headers of a request, believed.
+//!
+//! Invariant: a signature is verified outside of the lock, and is noted before anything is done for it.
+
+use super::{Door, Refusal};
+use crate::auth::{AuthReject, Caller, Claim, Headers, Message, btauth};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use sha2::{Digest, Sha256};
+use std::net::{IpAddr, SocketAddr};
+
+impl Door {
+    /// Believes a miner's request, by whichever of the two ways it was signed.
+    pub(super) fn believe(
+        &self,
+        parts: &Parts,
+        body: &[u8],
+        message: &Message<'_>,
+    ) -> Result<Caller, Refusal> {
+        let header = |name| header(&parts.headers, name);
+        let is_btauth = parts.headers.contains_key("x-bittensor-version");
+        let believed = if is_btauth {
+            let headers = btauth::Headers {
+                version: header("x-bittensor-version"),
+                hotkey: header("x-bittensor-hotkey"),
+                nonce: header("x-bittensor-nonce"),
+                signature: header("x-bittensor-signature"),
+                receiver: header("x-bittensor-receiver"),
+                crypto: header("x-bittensor-crypto"),
+            };
+            self.believe_btauth(&headers, parts, body)
+        } else {
+            let (key, timestamp) = (header("x-key"), header("x-timestamp"));
+            let headers = Headers { key, timestamp, signature: header("x-signature") };
+            self.believe_headers(&headers, message)
+        };
+        believed.map_err(|reject| match reject {
+            AuthReject::Busy => Refusal {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                detail: reject.to_string(),
+                retry_after_s: Some(60),
+            },
+            _ => Refusal::new(StatusCode::UNAUTHORIZED, reject),
+        })
+    }
+
+    fn believe_headers(
+        &self,
+        headers: &Headers<'_>,
+        message: &Message<'_>,
+    ) -> Result<Caller, AuthReject> {
+        let claim = Claim::read(headers, self.now_s())?;
+        self.replay().check(&claim.seen)?;
+        claim.verify(message)?;
+        self.replay().note(claim.seen)?;
+        Ok(Caller { key: claim.key, seen: claim.seen })
+    }
+
+    fn believe_btauth(
+        &self,
+        headers: &btauth::Headers<'_>,
+        parts: &Parts,
+        body: &[u8],
+    ) -> Result<Caller, AuthReject> {
+        let now_ns = self.clock.now().0 * 1_000_000;
+        let claim = btauth::Claim::read(headers, &self.own(), now_ns)?;
+        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+        let request = btauth::Request { method: parts.method.as_str(), target, body };
+        self.replay().check(&claim.seen)?;
+        claim.verify(&request)?;
+        self.replay().note(claim.seen)?;
+        Ok(Caller { key: claim.key, seen: claim.seen })
+    }
+
+    /// The part of the internet a request comes from: those who share it do not judge one another.
+    pub(super) fn neighbourhood(&self, parts: &Parts) -> u64 {
+        let peer = parts.extensions.get::<SocketAddr>().map(SocketAddr::ip);
+        let forwarded = header(&parts.headers, "x-forwarded-for")
+            .and_then(|list| list.rsplit(',').next()?.trim().parse().ok());
+        let is_proxy = peer.is_some_and(|peer| self.settings.proxies.contains(&peer));
+        neighbourhood_of(if is_proxy { forwarded.or(peer) } else { peer })
+    }
+}
+
+/// A /24 or a /48, hashed; 0 for this machine, which says nothing about anybody.
+fn neighbourhood_of(address: Option<IpAddr>) -> u64 {
+    let Some(address) = address.map(|address| address.to_canonical()) else { return 0 };
+    if address.is_loopback() {
+        return 0;
+    }
+    let hash = match address {
+        IpAddr::V4(v4) => Sha256::digest(&v4.octets()[..3]),
+        IpAddr::V6(v6) => Sha256::digest(&v6.octets()[..6]),
+    };
+    // The tables keep 63 bits.
+    hash.iter().take(8).fold(0, |number: u64, byte| number << 8 | u64::from(*byte)) >> 1 | 1
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}

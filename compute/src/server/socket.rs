@@ -1,0 +1,89 @@
+//! Sockets of the door, with limits.
+//!
+//! Invariant: a slow or a greedy peer costs one seat for a limited time.
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+/// Open connections at most.
+const CONNECTIONS_MAX: usize = 10_000;
+/// How long a request's head may take.
+const HEAD_LIMIT: Duration = Duration::from_secs(10);
+/// How long a request may take, its body included.
+const REQUEST_LIMIT: Duration = Duration::from_secs(30);
+/// Bytes of a request's head.
+const HEAD_BYTES: usize = 32 * 1024;
+
+pub(super) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    tasks: TaskTracker,
+    cancel: CancellationToken,
+) {
+    let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let accepted = tokio::select! {
+            () = cancel.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a compute connection could not be taken");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Ok(seat) = seats.clone().try_acquire_owned() else { continue };
+        let (router, cancel) = (router.clone(), cancel.clone());
+        tasks.spawn(async move {
+            let _seat = seat;
+            converse(stream, peer, router, cancel).await;
+        });
+    }
+}
+
+async fn converse(stream: TcpStream, peer: SocketAddr, router: Router, cancel: CancellationToken) {
+    if let Err(error) = stream.set_nodelay(true) {
+        return tracing::debug!(%error, "a compute connection was gone at once");
+    }
+    let answer = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
+        let router = router.clone();
+        async move {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(peer);
+            match tokio::time::timeout(REQUEST_LIMIT, router.oneshot(request)).await {
+                Ok(answered) => answered,
+                Err(_) => {
+                    let mut late = axum::response::Response::new(Body::empty());
+                    *late.status_mut() = axum::http::StatusCode::REQUEST_TIMEOUT;
+                    Ok(late)
+                }
+            }
+        }
+    });
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT).max_buf_size(HEAD_BYTES);
+    let connection = http.serve_connection(TokioIo::new(stream), answer);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = cancel.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::trace!(%error, "a compute connection ended");
+    }
+}

@@ -1,0 +1,140 @@
+//! Work out and answers in: `/api/v1/tasks`.
+//!
+//! Invariant: a lease or an answer is on disk before its 200.
+
+use super::{Answered, Door, Refusal};
+use crate::auth::Message;
+use crate::desk::{Desk, Reject};
+use crate::epoch::EpochNo;
+use crate::lease::{Lease, Wish};
+use crate::tables::{TableError, Tables};
+use crate::task::{Algorithm, AlgorithmId};
+use crate::wire::bitsota::{
+    AlgorithmBody, BatchBody, LeaseAnswer, read_lease, read_lease_id, read_request, read_submit,
+    receipt,
+};
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use std::sync::Arc;
+
+/// `GET /tasks/pending_evaluations`
+pub(super) async fn pending(State(door): State<Arc<Door>>, parts: Parts) -> Answered {
+    let caller = door.believe(&parts, b"", &Message::Request)?;
+    let step = move |desk: &mut Desk, _: &Tables| Ok((desk.has_evaluations(&caller.key), vec![]));
+    let pending = door.office.step(None, step).await?;
+    Ok(Json(serde_json::json!({ "has_pending_evaluations": pending })))
+}
+
+/// `POST /tasks/request`
+pub(super) async fn request(
+    State(door): State<Arc<Door>>,
+    parts: Parts,
+    body: Bytes,
+) -> Result<Json<BatchBody>, Refusal> {
+    let caller = door.believe(&parts, &body, &Message::Request)?;
+    let wish = read_request(&body, door.settings.desk.batch)?;
+    let given = door.give(&parts, caller, wish).await?;
+    let about = door.about();
+    let listed = if given.lease.evaluate.is_empty() { &given.seeds } else { &given.evaluate };
+    let algorithms = listed.iter().map(|known| AlgorithmBody::new(known, &about)).collect();
+    Ok(Json(BatchBody::new(&given.lease, algorithms, &about)))
+}
+
+/// `POST /tasks/lease`
+pub(super) async fn lease(
+    State(door): State<Arc<Door>>,
+    parts: Parts,
+    body: Bytes,
+) -> Result<Json<LeaseAnswer>, Refusal> {
+    let caller = door.believe(&parts, &body, &Message::Request)?;
+    let desk = &door.settings.desk;
+    let asked = read_lease(&body, desk.batch, desk.seeds)?;
+    let about = door.about();
+    if asked.set.as_deref().is_some_and(|set| set != about.set) {
+        let detail = format!("this pool works on {}: ask for that task_type", about.set);
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, detail));
+    }
+    if asked.set_hash.as_deref().is_some_and(|hash| hash != about.set_hash) {
+        let detail = format!(
+            "your copy of {} is another version: this pool's has the hash {}; make it again with `adit data`",
+            about.set, about.set_hash
+        );
+        return Err(Refusal::new(StatusCode::CONFLICT, detail));
+    }
+    let given = door.give(&parts, caller, asked.wish).await?;
+    let bodies =
+        |list: &[Algorithm]| list.iter().map(|one| AlgorithmBody::new(one, &about)).collect();
+    let window = EpochNo::at(given.lease.issued_at_s, door.settings.budget.length_s).0;
+    let (evaluate, seeds) = (bodies(&given.evaluate), bodies(&given.seeds));
+    Ok(Json(LeaseAnswer::new(&given.lease, window, evaluate, seeds, &about)))
+}
+
+/// A lease with its algorithms.
+struct Given {
+    lease: Lease,
+    evaluate: Vec<Algorithm>,
+    seeds: Vec<Algorithm>,
+}
+
+impl Door {
+    async fn give(
+        &self,
+        parts: &Parts,
+        caller: crate::auth::Caller,
+        wish: Wish,
+    ) -> Result<Given, Refusal> {
+        let (neighbourhood, now_s) = (self.neighbourhood(parts), self.now_s());
+        let given = self
+            .office
+            .step(Some(caller.seen), move |desk, _| {
+                match desk.request(caller.key, neighbourhood, wish, now_s) {
+                    Err(reject) => Ok((Err(reject), vec![])),
+                    Ok((lease, changes)) => {
+                        let find = |ids: &[AlgorithmId]| {
+                            ids.iter().filter_map(|id| desk.algorithm(*id).cloned()).collect()
+                        };
+                        let (evaluate, seeds) = (find(&lease.evaluate), find(&lease.seeds));
+                        Ok((Ok(Given { lease, evaluate, seeds }), changes))
+                    }
+                }
+            })
+            .await?;
+        Ok(given?)
+    }
+}
+
+/// `POST /tasks/{id}/submit_lease`, `submit_evolution`, `submit_evaluation`
+pub(super) async fn submit(
+    State(door): State<Arc<Door>>,
+    Path(id): Path<String>,
+    parts: Parts,
+    body: Bytes,
+) -> Answered {
+    let caller = door.believe(&parts, &body, &Message::Request)?;
+    let id = read_lease_id(&id).ok_or(Reject::NotFound)?;
+    let submitted = read_submit(&body)?;
+    let (answer, now_s) = (submitted.answer, door.now_s());
+    let taken = door
+        .office
+        .step(Some(caller.seen), move |desk, tables| {
+            let failed = std::cell::Cell::new(None::<TableError>);
+            let is_known = |name: &_| {
+                tables.knows(name).unwrap_or_else(|error| {
+                    failed.set(Some(error));
+                    true
+                })
+            };
+            let taken = desk.submit(caller.key, id, &answer, now_s, is_known);
+            match (failed.take(), taken) {
+                (Some(error), _) => Err(error),
+                (None, Ok((receipt, changes))) => Ok((Ok(receipt), changes)),
+                (None, Err(reject)) => Ok((Err(reject), vec![])),
+            }
+        })
+        .await??;
+    door.news.notify_one();
+    Ok(Json(receipt(&taken, &submitted.unreadable)))
+}

@@ -1,0 +1,131 @@
+//! The door's own tables: leases, votes, keys, earnings and epochs, in a SQLite file of their own.
+//!
+//! Everything that one batch changes is one transaction, synced before anybody is told. Invariant: what was written can be put
+//! together again into the desk that wrote it; a file of a newer program is not touched.
+
+pub mod epochs;
+pub(crate) mod load;
+pub(crate) mod write;
+
+use crate::dsl::canonical::Fingerprint;
+use crate::task::AlgorithmId;
+use rusqlite::{Connection, OptionalExtension};
+use std::path::Path;
+use std::time::Duration;
+
+/// The file's name in the data folder.
+pub const FILE_NAME: &str = "compute.sqlite";
+/// The newest schema.
+const SCHEMA: u32 = 1;
+
+/// What went wrong with the file.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// It cannot be used now.
+    #[error("the compute door's tables: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A newer program wrote it.
+    #[error(
+        "{FILE_NAME} has schema {0}, and this program knows {SCHEMA}: use the newer program, or restore a backup"
+    )]
+    Newer(u32),
+    /// A row means nothing.
+    #[error("{FILE_NAME} is damaged ({0}): restore a backup")]
+    Damaged(&'static str),
+}
+
+/// The open file. One connection, on the thread that holds the desk.
+#[derive(Debug)]
+pub struct Tables(Connection);
+
+impl Tables {
+    /// Opens the file, made if it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be used.
+    pub fn open(folder: &Path) -> Result<Self, TableError> {
+        Self::prepared(Connection::open(folder.join(FILE_NAME))?)
+    }
+
+    fn prepared(mut db: Connection) -> Result<Self, TableError> {
+        db.busy_timeout(Duration::from_secs(10))?;
+        db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
+        db.set_prepared_statement_cache_capacity(64);
+        let found: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        match found {
+            SCHEMA => {}
+            0 => {
+                let tx = db.transaction()?;
+                tx.execute_batch(include_str!("tables.sql"))?;
+                tx.pragma_update(None, "user_version", SCHEMA)?;
+                tx.commit()?;
+            }
+            newer => return Err(TableError::Newer(newer)),
+        }
+        Ok(Tables(db))
+    }
+
+    /// Begins a batch; without [`Tables::commit`] nothing of it is written.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn begin(&self) -> Result<(), TableError> {
+        Ok(self.0.execute_batch("BEGIN IMMEDIATE")?)
+    }
+
+    /// Ends a batch: on the disk when this returns.
+    ///
+    /// # Errors
+    /// As SQLite reports; then nothing of the batch is written.
+    pub fn commit(&self) -> Result<(), TableError> {
+        Ok(self.0.execute_batch("COMMIT")?)
+    }
+
+    /// Gives a batch up.
+    pub fn roll_back(&self) {
+        if !self.0.is_autocommit()
+            && let Err(error) = self.0.execute_batch("ROLLBACK")
+        {
+            tracing::debug!(%error, "there was nothing to roll back");
+        }
+    }
+
+    /// Has the pool ever had a program of this name?
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn knows(&self, name: &Fingerprint) -> Result<bool, TableError> {
+        let sql = "SELECT 1 FROM algorithm WHERE fingerprint = ?";
+        Ok(self.0.prepare_cached(sql)?.exists([name.0])?)
+    }
+
+    /// The algorithm that made these predictions first.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn elder(&self, digest: &[u8; 32]) -> Result<Option<AlgorithmId>, TableError> {
+        let sql = "SELECT algorithm FROM function WHERE digest = ?";
+        let found: Option<i64> =
+            self.0.prepare_cached(sql)?.query_row([digest], |row| row.get(0)).optional()?;
+        Ok(found.map(|id| AlgorithmId(id.cast_unsigned())))
+    }
+
+    /// A number that only this pool knows, made at the first start.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn secret(&self, fresh: u64) -> Result<u64, TableError> {
+        let fresh = fresh.cast_signed();
+        self.0.execute("INSERT OR IGNORE INTO setting VALUES ('secret', ?)", [fresh])?;
+        let found: i64 =
+            self.0.query_row("SELECT value FROM setting WHERE name = 'secret'", [], |row| {
+                row.get(0)
+            })?;
+        Ok(found.cast_unsigned())
+    }
+}
+
+/// SQLite's numbers are signed.
+fn number(unsigned: u64) -> i64 {
+    i64::try_from(unsigned).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,302 @@
+//! Earnings, coldkeys and epochs in the tables.
+//!
+//! Invariant: an epoch is closed once; closing it again gives the report it had. The carry of one is in the next one's budget.
+
+use super::load::{key, unsigned};
+use super::write::score_of;
+use super::{TableError, Tables, number};
+use crate::desk::Verdict;
+use crate::epoch::{EpochNo, Report, Tally, Terms, close};
+use crate::fact::{Cause, Earning};
+use crate::key::{PublicKey, Signature, SigningKey};
+use crate::reputation::Reputation;
+use crate::score::Score;
+use crate::task::AlgorithmId;
+use accounting::{Amount, BasisPoints};
+use rusqlite::{OptionalExtension, params};
+use std::collections::BTreeMap;
+
+/// How epochs are paid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Seconds of an epoch.
+    pub length_s: u64,
+    /// What one brings, without what is carried.
+    pub amount: Amount,
+    /// The pool's part.
+    pub fee: BasisPoints,
+    /// The most for one owner.
+    pub cap: BasisPoints,
+}
+
+/// A closed epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closed {
+    /// How it was paid.
+    pub report: Report,
+    /// The pool's signature of it.
+    pub signature: Signature,
+}
+
+/// A coldkey, and since when (or from when on) it is paid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recipient {
+    /// The coldkey.
+    pub coldkey: PublicKey,
+    /// From then on.
+    pub from_s: u64,
+}
+
+impl Tables {
+    /// Closes an epoch that is over, or gives the report it has. To be called within a batch.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn close_epoch(
+        &self,
+        epoch: EpochNo,
+        budget: &Budget,
+        pool: &SigningKey,
+    ) -> Result<Closed, TableError> {
+        if let Some(closed) = self.epoch(epoch)? {
+            return Ok(closed);
+        }
+        let carried = Amount::from_units(self.carried(epoch)?);
+        let total = budget.amount.add(carried);
+        let terms = Terms { budget: total, fee: budget.fee, cap: budget.cap };
+        let report = close(epoch, &terms, &self.tallies(epoch, budget.length_s)?);
+        let signature = report.signed(pool);
+        let carry = report.carry.units().to_string();
+        let sql = "INSERT INTO epoch VALUES (?, ?, ?, ?)";
+        self.0.execute(sql, params![number(epoch.0), carry, report.bytes(), signature.bytes()])?;
+        Ok(Closed { report, signature })
+    }
+
+    /// A closed epoch's report.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn epoch(&self, epoch: EpochNo) -> Result<Option<Closed>, TableError> {
+        let sql = "SELECT report, signature FROM epoch WHERE number = ?";
+        let row = self.0.query_row(sql, [number(epoch.0)], |row| Ok((row.get(0)?, row.get(1)?)));
+        let Some((report, signature)): Option<(Vec<u8>, [u8; 64])> = row.optional()? else {
+            return Ok(None);
+        };
+        let report = serde_json::from_slice(&report)
+            .map_err(|_| TableError::Damaged("an epoch's report"))?;
+        Ok(Some(Closed { report, signature: Signature::from_bytes(signature) }))
+    }
+
+    /// The first epoch that is not closed. A pool that is new begins with the current one, and remembers that.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn first_epoch(&self, current: EpochNo) -> Result<EpochNo, TableError> {
+        if let Some(last) = self.last_epoch()? {
+            return Ok(EpochNo(last.0 + 1));
+        }
+        let sql = "INSERT OR IGNORE INTO setting VALUES ('first_epoch', ?)";
+        self.0.prepare_cached(sql)?.execute([number(current.0)])?;
+        let sql = "SELECT value FROM setting WHERE name = 'first_epoch'";
+        let first: i64 = self.0.query_row(sql, [], |row| row.get(0))?;
+        Ok(EpochNo(first.unsigned_abs()))
+    }
+
+    /// The newest closed epoch.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn last_epoch(&self) -> Result<Option<EpochNo>, TableError> {
+        let last: Option<i64> =
+            self.0.query_row("SELECT MAX(number) FROM epoch", [], |row| row.get(0))?;
+        Ok(last.map(|number| EpochNo(number.cast_unsigned())))
+    }
+
+    fn carried(&self, epoch: EpochNo) -> Result<i128, TableError> {
+        let sql = "SELECT carry FROM epoch WHERE number < ? ORDER BY number DESC LIMIT 1";
+        let text: Option<String> =
+            self.0.query_row(sql, [number(epoch.0)], |row| row.get(0)).optional()?;
+        text.map_or(Ok(0), |text| text.parse().map_err(|_| TableError::Damaged("a carry")))
+    }
+
+    /// What everybody earned in an epoch and was not taken back.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn tallies(&self, epoch: EpochNo, length_s: u64) -> Result<Vec<Tally>, TableError> {
+        let end_s = epoch.ends_at_s(length_s);
+        let mut sums: BTreeMap<PublicKey, u64> = BTreeMap::new();
+        let sql = format!(
+            "SELECT miner, SUM(weight) FROM earning WHERE at_s >= {} AND at_s < {end_s} AND revoked_at_s IS NULL GROUP BY miner",
+            end_s - length_s
+        );
+        self.each(&sql, |row| {
+            sums.insert(key(row, 0)?, unsigned(row, 1)?);
+            Ok(())
+        })?;
+        let tally = |(miner, sum): (PublicKey, u64)| {
+            let owner = self.recipient(&miner, end_s)?.map_or(miner, |recipient| recipient.coldkey);
+            Ok(Tally { miner, owner, reputation: Reputation(sum) })
+        };
+        sums.into_iter().map(tally).collect()
+    }
+
+    /// What one miner earned since a moment and was not taken back.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn earned_since(&self, miner: &PublicKey, since_s: u64) -> Result<Reputation, TableError> {
+        let sql = "SELECT COALESCE(SUM(weight), 0) FROM earning WHERE at_s >= ? AND miner = ? AND revoked_at_s IS NULL";
+        let sum: i64 = self
+            .0
+            .prepare_cached(sql)?
+            .query_row(params![number(since_s), miner.bytes()], |row| row.get(0))?;
+        Ok(Reputation(sum.unsigned_abs()))
+    }
+
+    /// Who earned most, most first.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn leaders(&self, count_max: usize) -> Result<Vec<(PublicKey, Reputation)>, TableError> {
+        let mut all = Vec::new();
+        let sql = format!(
+            "SELECT miner, SUM(weight) AS total FROM earning WHERE revoked_at_s IS NULL GROUP BY miner ORDER BY total DESC, miner LIMIT {count_max}"
+        );
+        self.each(&sql, |row| {
+            all.push((key(row, 0)?, Reputation(unsigned(row, 1)?)));
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    /// What became of a miner's votes, the newest first.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn verdicts(
+        &self,
+        voter: &PublicKey,
+        count_max: usize,
+    ) -> Result<Vec<Verdict>, TableError> {
+        let sql = "SELECT algorithm, score, median, evaluators, accurate, at_s FROM verdict WHERE voter = ? ORDER BY algorithm DESC LIMIT ?";
+        let mut statement = self.0.prepare_cached(sql)?;
+        let mut rows = statement.query(params![voter.bytes(), number(count_max as u64)])?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next()? {
+            let score = |column| -> Result<Score, TableError> {
+                score_of(row.get(column)?).ok_or(TableError::Damaged("a score"))
+            };
+            all.push(Verdict {
+                voter: *voter,
+                algorithm: AlgorithmId(unsigned(row, 0)?),
+                score: score(1)?,
+                median: score(2)?,
+                evaluators: usize::from(row.get::<_, u16>(3)?),
+                accurate: row.get(4)?,
+                at_s: unsigned(row, 5)?,
+            });
+        }
+        Ok(all)
+    }
+
+    /// Earnings that the ledger was not told yet, oldest first.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn untold(&self, count_max: usize) -> Result<Vec<Earning>, TableError> {
+        let mut all = Vec::new();
+        let sql = format!(
+            "SELECT key, miner, weight, cause, algorithm, at_s FROM earning WHERE told IS NULL ORDER BY at_s LIMIT {count_max}"
+        );
+        self.each(&sql, |row| {
+            let cause: String = row.get(3)?;
+            let cause = Cause::ALL.into_iter().find(|c| c.word() == cause);
+            all.push(Earning {
+                key: row.get(0)?,
+                miner: key(row, 1)?,
+                weight: Reputation(unsigned(row, 2)?),
+                cause: cause.ok_or(TableError::Damaged("what an earning is for"))?,
+                algorithm: AlgorithmId(unsigned(row, 4)?),
+                at_s: unsigned(row, 5)?,
+            });
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    /// The ledger has an earning, at this position.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn told(&self, earning: &[u8; 32], position: u64) -> Result<(), TableError> {
+        let sql = "UPDATE earning SET told = ? WHERE key = ?";
+        self.0.prepare_cached(sql)?.execute(params![number(position), earning])?;
+        Ok(())
+    }
+
+    /// Withdrawals that the ledger was not told yet: key, position there, reason.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn untold_revocations(
+        &self,
+        count_max: usize,
+    ) -> Result<Vec<([u8; 32], u64, String)>, TableError> {
+        let mut all = Vec::new();
+        let sql = format!(
+            "SELECT key, told, reason FROM earning WHERE told IS NOT NULL AND revoked_at_s IS NOT NULL AND revocation_told = 0 LIMIT {count_max}"
+        );
+        self.each(&sql, |row| {
+            all.push((row.get(0)?, unsigned(row, 1)?, row.get(2)?));
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    /// The ledger knows that an earning was taken back.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn revocation_told(&self, earning: &[u8; 32]) -> Result<(), TableError> {
+        let sql = "UPDATE earning SET revocation_told = 1 WHERE key = ?";
+        self.0.prepare_cached(sql)?.execute(params![earning])?;
+        Ok(())
+    }
+
+    /// Pays a miner's coldkey from a moment on. The first one counts at once.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn set_recipient(
+        &self,
+        miner: &PublicKey,
+        coldkey: &PublicKey,
+        now_s: u64,
+        delay_s: u64,
+    ) -> Result<Recipient, TableError> {
+        let is_first = self.recipient(miner, u64::MAX)?.is_none();
+        let from_s = if is_first { now_s } else { now_s + delay_s };
+        let sql = "INSERT INTO coldkey (miner, asked_at_s, from_s, coldkey) VALUES (?, ?, ?, ?)";
+        self.0
+            .execute(sql, params![miner.bytes(), number(now_s), number(from_s), coldkey.bytes()])?;
+        Ok(Recipient { coldkey: *coldkey, from_s })
+    }
+
+    /// The coldkey that is paid at a moment. `u64::MAX`: the last that was named.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn recipient(&self, miner: &PublicKey, at_s: u64) -> Result<Option<Recipient>, TableError> {
+        let sql = "SELECT coldkey, from_s FROM coldkey WHERE miner = ? AND from_s <= ? ORDER BY no DESC LIMIT 1";
+        let row = self
+            .0
+            .prepare_cached(sql)?
+            .query_row(params![miner.bytes(), number(at_s)], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        Ok(row.map(|(coldkey, from_s): ([u8; 32], i64)| Recipient {
+            coldkey: PublicKey::from_bytes(coldkey),
+            from_s: from_s.unsigned_abs(),
+        }))
+    }
+}

@@ -1,0 +1,125 @@
+//! The miner against the real door: it works, it goes on after a crash, and what it sends is in consensus with the pool.
+
+#![allow(clippy::unwrap_used, reason = "a test that finds an error has failed")]
+
+use accounting::{Amount, BasisPoints};
+use compute::client::{Client, Config, News};
+use compute::data::demo;
+use compute::desk;
+use compute::evaluate::Prepared;
+use compute::evolve::founders;
+use compute::key::SigningKey;
+use compute::quorum::{Defences, Rules};
+use compute::server::{Door, Settings};
+use compute::tables::Tables;
+use compute::tables::epochs::Budget;
+use pool::clock::SystemClock;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+fn settings() -> Settings {
+    let bps = |points| BasisPoints::new(points).unwrap();
+    let amount = Amount::from_units(1_000_000_000);
+    // Every algorithm is a check, and nobody is on probation.
+    let defences = Defences { checks_per_thousand: 1000, probation: 0, ..Defences::ALL };
+    let rules = Rules { defences, ..Rules::ORIGINAL };
+    Settings {
+        desk: desk::Settings { rules, ..desk::Settings::DEFAULT },
+        budget: Budget { length_s: 3600, amount, fee: bps(500), cap: bps(500) },
+        coldkey_delay_s: 86_400,
+        monitor_token: None,
+        proxies: Vec::new(),
+        blacklist: [].into(),
+        own: SigningKey::from_seed(&[9; 32]),
+        founders: founders(16),
+    }
+}
+
+fn miner(
+    who: u8,
+    pool: &str,
+    folder: &Path,
+    cancel: &CancellationToken,
+) -> (Client, mpsc::UnboundedReceiver<News>) {
+    let (tell, news) = mpsc::unbounded_channel();
+    let config = Config {
+        pool: pool.to_owned(),
+        key: SigningKey::from_seed(&[who; 32]),
+        folder: folder.to_owned(),
+        batch: 4,
+        generations: 10,
+    };
+    let set = Arc::new(Prepared::new(&demo::classes()));
+    let told = move |news| tell.send(news).unwrap_or_default();
+    (Client::new(config, set, told, cancel.clone()).unwrap(), news)
+}
+
+/// Works until something happened so often; gives how often it did before the end.
+async fn works(who: u8, pool: &str, folder: &Path, until: fn(&News) -> bool, times: usize) {
+    let cancel = CancellationToken::new();
+    let (client, mut news) = miner(who, pool, folder, &cancel);
+    let working = tokio::spawn(async move { client.work().await });
+    let mut left = times;
+    while left > 0 {
+        let heard = news.recv().await.expect("it works");
+        left -= usize::from(until(&heard));
+    }
+    cancel.cancel();
+    working.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn miners_evolve_evaluate_and_are_in_consensus() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = Prepared::new(&demo::classes());
+    let opened = Door::open(folder.path(), settings(), set, Arc::new(SystemClock), 7).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let pool = format!("http://{}", listener.local_addr().unwrap());
+    let cancel = CancellationToken::new();
+    let served = tokio::spawn(opened.door.serve(listener, cancel.clone()));
+
+    let answered: fn(&News) -> bool = |news| matches!(news, News::Answered(_));
+    let own = |who: u8| folder.path().join(format!("miner-{who}"));
+    works(1, &pool, &own(1), answered, 2).await;
+    // The second stops with work in hand, and goes on with it.
+    works(2, &pool, &own(2), |news| matches!(news, News::Evaluated { .. }), 1).await;
+    assert!(own(2).join("in-hand.json").exists());
+    works(2, &pool, &own(2), answered, 1).await;
+    for who in 3..=5 {
+        works(who, &pool, &own(who), answered, 2).await;
+    }
+    cancel.cancel();
+    served.await.unwrap();
+    tokio::task::spawn_blocking(|| opened.running.join()).await.unwrap();
+
+    let tables = Tables::open(folder.path()).unwrap();
+    let mut verdicts = 0;
+    for who in 1..=5 {
+        let key = SigningKey::from_seed(&[who; 32]).public();
+        for verdict in tables.verdicts(&key, 100).unwrap() {
+            assert!(verdict.accurate, "{verdict:?}");
+            verdicts += 1;
+        }
+    }
+    assert!(verdicts >= 3, "{verdicts}");
+    assert!(!tables.leaders(10).unwrap().is_empty());
+}
+
+#[test]
+fn an_address_that_is_none_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    for address in ["", "pool.example", "ftp://x", "http://x/path"] {
+        let config = Config {
+            pool: address.into(),
+            key: SigningKey::from_seed(&[1; 32]),
+            folder: folder.path().to_owned(),
+            batch: 1,
+            generations: 1,
+        };
+        let set = Arc::new(Prepared::new(&demo::classes()));
+        assert!(Client::new(config, set, |_| {}, CancellationToken::new()).is_err(), "{address}");
+    }
+}

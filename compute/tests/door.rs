@@ -1,0 +1,456 @@
+//! The whole door over real sockets: the original client's recorded requests, and what it must hear.
+
+#![allow(clippy::unwrap_used, reason = "a test that finds an error has failed")]
+
+use accounting::{Amount, BasisPoints, UnixMs};
+use compute::auth::SKEW_MAX_S;
+use compute::auth::btauth;
+use compute::data::{demo, write};
+use compute::desk;
+use compute::dsl::{Limits, lenient};
+use compute::evaluate::Prepared;
+use compute::evolve::founders;
+use compute::key::{PublicKey, SigningKey};
+use compute::quorum::{Defences, Rules};
+use compute::server::{Door, Settings};
+use compute::tables::epochs::Budget;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use pool::clock::Clock;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// A clock that a test sets.
+#[derive(Clone)]
+struct Hands(Arc<AtomicU64>);
+
+impl Clock for Hands {
+    fn now(&self) -> UnixMs {
+        UnixMs(self.0.load(Ordering::SeqCst) * 1000)
+    }
+}
+
+impl Hands {
+    fn set(&self, now_s: u64) {
+        self.0.store(now_s, Ordering::SeqCst);
+    }
+}
+
+struct Pool {
+    address: SocketAddr,
+    hands: Hands,
+    cancel: CancellationToken,
+    served: JoinHandle<()>,
+    running: compute::office::Running,
+}
+
+const T: u64 = 1_795_220_000;
+const ORIGINAL: Rules = Rules::ORIGINAL;
+
+fn settings(rules: Rules) -> Settings {
+    let bps = |points| BasisPoints::new(points).unwrap();
+    Settings {
+        desk: desk::Settings { rules, batch: 2, ..desk::Settings::DEFAULT },
+        budget: Budget {
+            length_s: 3600,
+            amount: Amount::from_units(1_000_000_000),
+            fee: bps(500),
+            cap: bps(500),
+        },
+        coldkey_delay_s: 86_400,
+        monitor_token: Some("token".into()),
+        proxies: Vec::new(),
+        blacklist: [key(66).public()].into(),
+        own: SigningKey::from_seed(&[9; 32]),
+        founders: founders(16),
+    }
+}
+
+async fn pool(folder: &Path, settings: Settings, now_s: u64) -> Pool {
+    let hands = Hands(Arc::new(AtomicU64::new(now_s)));
+    let set = Prepared::new(&demo::classes());
+    let opened = Door::open(folder, settings, set, Arc::new(hands.clone()), 7).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let cancel = CancellationToken::new();
+    let served = tokio::spawn(opened.door.serve(listener, cancel.clone()));
+    let pool = Pool { address, hands, cancel, served, running: opened.running };
+    // The first algorithms are evaluated by the pool itself before anybody can be given one.
+    pool.until("/api/v1/monitor/summary", |summary| {
+        summary["open_algorithms"] == 0 && summary["awaiting_own_result"] == 0
+    })
+    .await;
+    pool.until("/api/v1/results/sota", |sota| sota["score"].is_number()).await;
+    pool
+}
+
+struct Heard {
+    status: u16,
+    retry_after: Option<String>,
+    body: Value,
+}
+
+impl Pool {
+    async fn send(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(String, String)],
+        body: &str,
+    ) -> Heard {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let driven = tokio::spawn(connection);
+        let mut request = hyper::Request::builder().method(method).uri(target);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).unwrap();
+        let response = sender.send_request(request).await.unwrap();
+        let status = response.status().as_u16();
+        let retry = response.headers().get("retry-after");
+        let retry_after = retry.map(|value| value.to_str().unwrap().to_owned());
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        driven.abort();
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Heard { status, retry_after, body }
+    }
+
+    async fn signed(&self, who: u8, method: &str, target: &str, body: Value) -> Heard {
+        let now_s = self.hands.0.load(Ordering::SeqCst);
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.send(method, target, &sign(who, now_s, &format!("auth:{now_s}")), &body).await
+    }
+
+    async fn post(&self, who: u8, target: &str, body: Value) -> Heard {
+        self.signed(who, "POST", &format!("/api/v1/{target}"), body).await
+    }
+
+    /// Asks again until it is so: the pool's own evaluations run beside the requests.
+    async fn until(&self, target: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        let token = [("x-monitor-token".to_owned(), "token".to_owned())];
+        for _ in 0..2000 {
+            let heard = self.send("GET", target, &token, "").await;
+            if is_so(&heard.body) {
+                return heard.body;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("{target} did not become what was awaited");
+    }
+
+    async fn stop(self) {
+        self.cancel.cancel();
+        self.served.await.unwrap();
+        tokio::task::spawn_blocking(|| self.running.join()).await.unwrap();
+    }
+}
+
+fn key(who: u8) -> SigningKey {
+    SigningKey::from_seed(&[who; 32])
+}
+
+fn sign(who: u8, now_s: u64, message: &str) -> Vec<(String, String)> {
+    let key = key(who);
+    [
+        ("x-key", key.public().to_string()),
+        ("x-timestamp", now_s.to_string()),
+        ("x-signature", key.sign(message.as_bytes()).to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
+}
+
+fn program(n: u32) -> String {
+    format!("# predict\ns2 = {n}.0\nv1 = v0 * s2\ns0 = norm(v1)\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_original_clients_recorded_requests_are_all_answered_200() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorded = include_str!("fixtures/bitsota_client_requests.jsonl");
+    let requests: Vec<Value> =
+        recorded.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let signed_at = |request: &Value| -> u64 {
+        request["headers"]["x-timestamp"].as_str().unwrap().parse().unwrap()
+    };
+    let pool = pool(folder.path(), settings(ORIGINAL), signed_at(&requests[0])).await;
+    // Somebody else's algorithms, so that there is always something to evaluate.
+    for n in 0..80u32 {
+        let who = 100 + u8::try_from(n % 50).unwrap();
+        let lease = pool.post(who, "tasks/request", json!({"task_type": "evolve"})).await;
+        assert_eq!(lease.status, 200, "{}", lease.body);
+        let target = format!("tasks/{}/submit_evolution", lease.body["batch_id"].as_str().unwrap());
+        let sent = json!({"evolved_function": program(n + 3), "parent_functions": []});
+        assert_eq!(pool.post(who, &target, sent).await.status, 200);
+    }
+
+    let mut lease = Value::Null;
+    for request in &requests {
+        pool.hands.set(signed_at(request));
+        let headers: Vec<(String, String)> = request["headers"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(name, _)| name.starts_with("x-") || *name == "content-type")
+            .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
+            .collect();
+        let (mut path, mut body) = (
+            request["path"].as_str().unwrap().to_owned(),
+            request["body"].as_str().unwrap().to_owned(),
+        );
+        // The client answers what it was given: names and numbers are this pool's.
+        if path.contains("/submit_") {
+            let end = path.rsplit('/').next().unwrap().to_owned();
+            let id = lease["batch_id"].as_str().or(lease["lease_id"].as_str()).unwrap();
+            path = format!("/api/v1/tasks/{id}/{end}");
+            let given = lease["algorithms"].as_array().or(lease["evaluate_algorithms"].as_array());
+            let mut sent: Value = serde_json::from_str(&body).unwrap();
+            if let Some(evaluations) = sent.get_mut("evaluations").and_then(Value::as_array_mut) {
+                for (item, algorithm) in evaluations.iter_mut().zip(given.unwrap()) {
+                    item["algorithm_id"] = algorithm["id"].clone();
+                }
+            }
+            body = sent.to_string();
+        }
+        let method = request["method"].as_str().unwrap();
+        let heard = pool.send(method, &path, &headers, &body).await;
+        assert_eq!(heard.status, 200, "{path} {body}: {}", heard.body);
+        if path.ends_with("/request") || path.ends_with("/lease") {
+            lease = heard.body;
+            let listed = lease["algorithms"].as_array().or(lease["seed_algorithms"].as_array());
+            for algorithm in listed.unwrap() {
+                assert!(algorithm["id"].is_u64() && algorithm["input_dim"] == 16, "{algorithm}");
+                assert!(algorithm["algorithm_dsl"].is_string());
+            }
+        }
+        // The same bytes again are a replay.
+        let again = pool.send(method, &path, &headers, &body).await;
+        assert_eq!(again.status, 401);
+    }
+    pool.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_are_in_the_words_the_clients_know() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = pool(folder.path(), settings(ORIGINAL), T).await;
+    let detail = |heard: &Heard| heard.body["detail"].as_str().unwrap_or_default().to_owned();
+
+    let nothing = pool.post(1, "tasks/request", json!({"task_type": "evaluate"})).await;
+    assert_eq!((nothing.status, nothing.retry_after.as_deref()), (404, Some("10")));
+    assert!(detail(&nothing).contains("No tasks available"));
+
+    let lease = pool.post(1, "tasks/request", json!({"task_type": "evolve"})).await.body;
+    let second = pool.post(1, "tasks/lease", Value::Null).await;
+    assert_eq!((second.status, detail(&second).as_str()), (400, "Miner already has active task"));
+
+    let foreign = format!("tasks/{}/submit_evolution", lease["batch_id"].as_str().unwrap());
+    let theirs = pool.post(2, &foreign, json!({"evolved_function": program(1)})).await;
+    assert_eq!(theirs.status, 404);
+    assert!(detail(&theirs).contains("Active lease assignment not found"));
+    let unknown = pool.post(2, "tasks/b99999/submit_evaluation", json!({"evaluations": []})).await;
+    assert_eq!(unknown.status, 404);
+
+    let garbage = pool.post(1, &foreign, json!({"evaluations": 5})).await;
+    assert_eq!(garbage.status, 422, "and the lease is still theirs");
+    let sent = json!({"evolved_function": program(1), "parent_functions": [{"id": 1}]});
+    let taken = pool.post(1, &foreign, sent.clone()).await;
+    assert_eq!((taken.status, &taken.body["repeated"]), (200, &json!(false)));
+    let again = pool.post(1, &foreign, sent).await;
+    assert_eq!((again.status, &again.body["repeated"]), (200, &json!(true)));
+
+    let verify = pool.post(1, "results/verify/1", Value::Null).await;
+    assert_eq!(verify.status, 403);
+    let unsigned = pool.send("POST", "/api/v1/miners/register", &[], "{}").await;
+    assert_eq!(unsigned.status, 401);
+    let stale = sign(1, T - SKEW_MAX_S - 1, &format!("auth:{}", T - SKEW_MAX_S - 1));
+    let stale = pool.send("POST", "/api/v1/miners/register", &stale, "{}").await;
+    assert_eq!(stale.status, 401);
+    assert!(detail(&stale).contains(&T.to_string()), "the server's time: {}", detail(&stale));
+    pool.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_evaluations_are_believed_and_an_epoch_pays_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = pool(folder.path(), settings(ORIGINAL), T).await;
+    let lease = pool.post(1, "tasks/lease", json!({"eval_batch_size": 0})).await.body;
+    assert_eq!(lease["evolve_budget"], 1);
+    let target = format!("tasks/{}/submit_lease", lease["lease_id"].as_str().unwrap());
+    let sent =
+        json!({"evaluations": [], "evolutions": [{"algorithm_dsl": program(5)}], "iterations": 3});
+    let taken = pool.post(1, &target, sent).await.body;
+    assert_eq!(taken["evolutions"][0]["status"], "accepted");
+    for (who, score) in [(2, 0.92), (3, 0.5), (4, 0.91)] {
+        let batch = pool.post(who, "tasks/request", json!({"task_type": "evaluate"})).await.body;
+        let id = &batch["algorithms"][0]["id"];
+        assert_eq!(id, &taken["evolutions"][0]["algorithm_id"]);
+        let target = format!("tasks/{}/submit_evaluation", batch["batch_id"].as_str().unwrap());
+        let sent = json!({"evaluations": [{"algorithm_id": id, "score": score}]});
+        assert_eq!(pool.post(who, &target, sent).await.status, 200);
+    }
+    let stats = pool.signed(3, "GET", "/api/v1/miners/stats", Value::Null).await.body;
+    let vote = &stats["votes"][0];
+    assert_eq!(
+        (&vote["in_consensus"], &vote["score"], &vote["median"], &vote["evaluators"]),
+        (&json!(false), &json!(0.5), &json!(0.91), &json!(3))
+    );
+    let board = pool.send("GET", "/api/v1/miners/leaderboard", &[], "").await.body;
+    assert_eq!(board["leaderboard"][0]["hotkey"], key(1).public().to_string());
+    assert_eq!(board["leaderboard"][0]["reputation"], "1.820000");
+
+    let number = T / 3600;
+    pool.hands.set((number + 1) * 3600);
+    let epoch = format!("/claims/epoch/{number}");
+    let closed = pool.until(&epoch, |closed| closed["report"].is_object()).await;
+    let report: compute::epoch::Report = serde_json::from_value(closed["report"].clone()).unwrap();
+    assert!(report.recomputes());
+    assert_eq!(report.lines.len(), 3);
+    let own: PublicKey = closed["public_key"].as_str().unwrap().parse().unwrap();
+    let signature = closed["signature"].as_str().unwrap().parse().unwrap();
+    assert!(own.signed(report.message().as_bytes(), &signature));
+    let proof = pool.send("GET", &format!("{epoch}/proof/{}", key(2).public()), &[], "").await.body;
+    assert_eq!((&proof["root"], &proof["leaves"]), (&json!(report.root), &json!(3)));
+    pool.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_winner_is_computed_by_the_pool_before_it_is_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    let defences = Defences { probation: 0, checks_per_thousand: 0, ..Defences::ALL };
+    let pool = pool(folder.path(), settings(Rules { defences, ..ORIGINAL }), T).await;
+    let lease = pool.post(1, "tasks/request", json!({"task_type": "evolve"})).await.body;
+    let target = format!("tasks/{}/submit_evolution", lease["batch_id"].as_str().unwrap());
+    let text = program(5);
+    pool.post(1, &target, json!({"evolved_function": text})).await;
+    for who in 2..=4 {
+        let batch = pool.post(who, "tasks/request", json!({"task_type": "evaluate"})).await.body;
+        let target = format!("tasks/{}/submit_evaluation", batch["batch_id"].as_str().unwrap());
+        let id = &batch["algorithms"][0]["id"];
+        let sent = json!({"evaluations": [{"algorithm_id": id, "score": 0.99}]});
+        assert_eq!(pool.post(who, &target, sent).await.status, 200);
+    }
+    pool.until("/api/v1/monitor/summary", |summary| summary["open_algorithms"] == 0).await;
+    let program = lenient::read(&text, 16, &Limits::POOL).unwrap().program;
+    let own = Prepared::new(&demo::classes()).evaluate(&program).unwrap().score.to_f64();
+    let results = pool.signed(2, "GET", "/api/v1/results?limit=50", Value::Null).await.body;
+    let rows = results["results"].as_array().unwrap();
+    let theirs = rows.iter().find(|row| row["miner_hotkey"].is_string()).unwrap();
+    assert_eq!((&theirs["score"], &theirs["verified"]), (&json!(own), &json!(true)));
+    let stats = pool.signed(2, "GET", "/api/v1/miners/stats", Value::Null).await.body;
+    assert_eq!((&stats["failed_checks"], &stats["reputation"]), (&json!(1), &json!("0.000000")));
+    pool.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coldkey_needs_its_own_message_and_a_changed_one_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = pool(folder.path(), settings(ORIGINAL), T).await;
+    let (first, second) = (key(50).public().to_string(), key(51).public().to_string());
+    let target = "/api/v1/miners/recipient-coldkey";
+    let body = json!({"recipient_coldkey": first}).to_string();
+    let replayed = pool.send("PUT", target, &sign(1, T, &format!("auth:{T}")), &body).await;
+    assert_eq!(replayed.status, 401, "a request's signature moves no money");
+    let message = |coldkey: &str| format!("recipient_coldkey:update:{T}:{coldkey}");
+    let named = pool.send("PUT", target, &sign(1, T, &message(&first)), &body).await;
+    assert_eq!((named.status, &named.body["status"]), (200, &json!("success")));
+    let body = json!({"coldkey_address": second}).to_string();
+    let signed = sign(1, T, &message(&second));
+    let changed = pool.send("POST", "/coldkey_address/update", &signed, &body).await;
+    assert_eq!(changed.status, 200, "{}", changed.body);
+    let shown = format!("{target}/{}", key(1).public());
+    let mapping = pool.send("GET", &shown, &[], "").await.body;
+    assert_eq!(mapping["recipient_coldkey"], json!(first));
+    assert_eq!(mapping["pending"]["recipient_coldkey"], json!(second));
+    pool.hands.set(T + 86_400);
+    let mapping = pool.send("GET", &shown, &[], "").await.body;
+    assert_eq!(mapping["recipient_coldkey"], json!(second));
+    pool.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_believed_before_a_restart_is_not_believed_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = pool(folder.path(), settings(ORIGINAL), T).await;
+    // A clock ahead of ours: signed before the restart, for a time after it.
+    let ahead = sign(1, T + 200, &format!("auth:{}", T + 200));
+    let target = "/api/v1/miners/register";
+    assert_eq!(first.send("POST", target, &ahead, "{}").await.status, 200);
+    let lease = first.post(2, "tasks/request", json!({"task_type": "evolve"})).await.body;
+    let unused = sign(3, T, &format!("auth:{T}"));
+    first.stop().await;
+
+    let second = pool(folder.path(), settings(ORIGINAL), T + 10).await;
+    assert_eq!(second.send("POST", target, &ahead, "{}").await.status, 401);
+    assert_eq!(second.send("POST", target, &unused, "{}").await.status, 401, "signed before");
+    let id = lease["batch_id"].as_str().unwrap();
+    let sent = json!({"evolved_function": program(5)});
+    let taken = second.post(2, &format!("tasks/{id}/submit_evolution"), sent).await;
+    assert_eq!(taken.status, 200, "the lease is still theirs: {}", taken.body);
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn btauth_is_believed_for_its_very_request_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = pool(folder.path(), settings(ORIGINAL), T).await;
+    let own = key(9).public().to_string();
+    let (target, body) = ("/api/v1/tasks/request", r#"{"task_type":"evolve"}"#);
+    let signed = |nonce: u64, receiver: &str, body: &str| {
+        let key = key(1);
+        let (nonce, sender) = (nonce.to_string(), key.public().to_string());
+        let request = btauth::Request { method: "POST", target, body: body.as_bytes() };
+        let message = btauth::payload(&request, &nonce, &sender, receiver);
+        let signature = format!("0x{}", key.sign(message.as_bytes()));
+        [
+            ("x-bittensor-version", "1".to_owned()),
+            ("x-bittensor-hotkey", sender),
+            ("x-bittensor-nonce", nonce),
+            ("x-bittensor-signature", signature),
+            ("x-bittensor-receiver", receiver.to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec()
+    };
+    let now = T * 1_000_000_000;
+    let other = key(8).public().to_string();
+    for (headers, status) in [
+        (signed(now + 1, &own, "another body"), 401),
+        (signed(now + 2, &other, body), 401),
+        (signed(now - 11_000_000_000, &own, body), 401),
+        (signed(now + 3_000_000_000, &own, body), 401),
+        (signed(now + 3, &own, body), 200),
+    ] {
+        assert_eq!(pool.send("POST", target, &headers, body).await.status, status);
+        assert_eq!(pool.send("POST", target, &headers, body).await.status, 401, "again");
+    }
+    pool.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_with_another_data_set_is_told_before_it_computes() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = pool(folder.path(), settings(ORIGINAL), T).await;
+    let other = pool.post(1, "tasks/lease", json!({"data_hash": "00"})).await;
+    assert_eq!(other.status, 409);
+    assert!(!write(&demo::classes()).is_empty());
+    let own = demo::classes().hash().to_string();
+    let asked = json!({"data_hash": own, "task_type": demo::CLASSES});
+    assert_eq!(pool.post(1, "tasks/lease", asked).await.status, 200);
+    let unknown = pool.post(2, "tasks/lease", json!({"task_type": "mnist_binary"})).await;
+    assert_eq!(unknown.status, 400);
+    let secret = pool.send("GET", "/api/v1/monitor/summary", &[], "").await;
+    assert_eq!(secret.status, 401);
+    let health = pool.send("GET", "/health", &[], "").await.body;
+    assert_eq!(health["status"], "healthy");
+    pool.stop().await;
+}

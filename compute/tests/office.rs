@@ -1,0 +1,219 @@
+//! What was told is on disk, a restart loses nothing, and an epoch is closed once whatever happens.
+
+#![allow(clippy::unwrap_used, reason = "a test that finds an error has failed")]
+
+use accounting::{Amount, BasisPoints};
+use compute::desk::{Answer, Change, Desk, Evaluated, Settings};
+use compute::dsl::{Limits, lenient};
+use compute::epoch::EpochNo;
+use compute::evaluate::Evaluation;
+use compute::fact::{Cause, Earning, Fact};
+use compute::key::{PublicKey, SigningKey};
+use compute::lease::Wish;
+use compute::office::{Closed, Office};
+use compute::quorum::Rules;
+use compute::reputation::Reputation;
+use compute::score::Score;
+use compute::tables::epochs::Budget;
+use compute::tables::{FILE_NAME, TableError, Tables};
+use compute::task::AlgorithmId;
+use std::path::Path;
+
+const SETTINGS: Settings = Settings { rules: Rules::ORIGINAL, ..Settings::DEFAULT };
+
+fn key(who: u8) -> PublicKey {
+    PublicKey::from_bytes([who; 32])
+}
+
+fn text(n: u32) -> String {
+    format!("# predict\ns2 = {n}.0\nv1 = v0 * s2\ns0 = norm(v1)\n")
+}
+
+fn restored(folder: &Path) -> Desk {
+    let mut desk = Desk::new(SETTINGS, 3);
+    Tables::open(folder).unwrap().restore(&mut desk).unwrap();
+    desk
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_and_a_vote_outlive_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (office, running, _) = Office::open(folder.path(), SETTINGS, 1).unwrap();
+    let program = lenient::read(&text(1), 16, &Limits::POOL).unwrap().program;
+    office
+        .step(None, move |desk, _| {
+            let mut changes = desk.found(&program, 0);
+            let own = Evaluation { score: Score::computed(0.6), per_task: vec![], digest: [1; 32] };
+            changes.extend(desk.own_result(AlgorithmId(1), &own, None, 0));
+            Ok(((), changes))
+        })
+        .await
+        .unwrap();
+    let lease = office
+        .step(None, |desk, _| {
+            let (lease, changes) = desk.request(key(1), 0, Wish::Evolve, 0).unwrap();
+            Ok((lease.id, changes))
+        })
+        .await
+        .unwrap();
+    let sent = Answer { evolved: vec![text(2)], ..Answer::default() };
+    let again = sent.clone();
+    let receipt = office
+        .step(None, move |desk, tables| {
+            let known = |name: &_| tables.knows(name).unwrap();
+            let (receipt, changes) = desk.submit(key(1), lease, &sent, 5, known).unwrap();
+            Ok((receipt, changes))
+        })
+        .await
+        .unwrap();
+    let new = receipt.evolved[0].0.unwrap();
+    let theirs = office
+        .step(None, |desk, _| {
+            let (lease, changes) = desk.request(key(2), 0, Wish::Evaluate { batch: 8 }, 6).unwrap();
+            Ok((lease, changes))
+        })
+        .await
+        .unwrap();
+    office.stop().await;
+    running.join();
+
+    let mut desk = restored(folder.path());
+    assert_eq!(desk.lease(theirs.id), Some(&theirs));
+    assert_eq!(desk.sota().unwrap().id, AlgorithmId(1));
+    let (repeated, _) = desk.submit(key(1), lease, &again, 7, |_| true).unwrap();
+    assert!(repeated.is_repeated);
+    let vote = Evaluated { algorithm: new, score: Score::computed(0.5), digest: Some([7; 32]) };
+    let vote = Answer { evaluated: vec![vote], hash: [1; 32], ..Answer::default() };
+    let (_, changes) = desk.submit(key(2), theirs.id, &vote, 8, |_| true).unwrap();
+    let tables = Tables::open(folder.path()).unwrap();
+    changes.iter().for_each(|change| tables.write(change).unwrap());
+    let after = restored(folder.path());
+    assert_eq!(after.algorithm(new), desk.algorithm(new), "with its vote");
+    assert_eq!(after.miner(&key(2)), desk.miner(&key(2)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_fails_changes_nothing_and_the_desk_is_put_together_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (office, running, _) = Office::open(folder.path(), SETTINGS, 1).unwrap();
+    let register = |office: Office, who: u8| async move {
+        office.step(None, move |desk, _| Ok(((), desk.register(key(who), 0, 5).unwrap()))).await
+    };
+    register(office.clone(), 1).await.unwrap();
+    let failed = office
+        .step(None, |desk, _| {
+            desk.register(key(2), 0, 5).unwrap();
+            Err::<((), Vec<Change>), _>(TableError::Damaged("as a test"))
+        })
+        .await;
+    assert_eq!(failed, Err(Closed::DiskFailing));
+    let known = office.step(None, |desk, _| Ok((desk.miners().count(), vec![]))).await;
+    assert_eq!(known, Ok(1));
+    register(office.clone(), 3).await.unwrap();
+    office.stop().await;
+    running.join();
+    assert_eq!(restored(folder.path()).miners().count(), 2);
+    let stopped = office.step(None, |_, _| Ok(((), vec![]))).await;
+    assert_eq!(stopped, Err(Closed::Stopping));
+}
+
+const HOUR: u64 = 3600;
+
+fn budget() -> Budget {
+    let bps = |points| BasisPoints::new(points).unwrap();
+    let amount = Amount::from_units(1_000_000_000);
+    Budget { length_s: HOUR, amount, fee: bps(500), cap: bps(500) }
+}
+
+fn earn(tables: &Tables, who: u8, algorithm: u64, at_s: u64) -> [u8; 32] {
+    let weight = Reputation(1_000_000);
+    let earning = Earning::new(Cause::Evaluation, AlgorithmId(algorithm), key(who), weight, at_s);
+    tables.write(&Change::Fact(Fact::Earned(earning))).unwrap();
+    earning.key
+}
+
+#[test]
+fn a_crash_in_the_middle_of_an_epochs_close_closes_it_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = SigningKey::from_seed(&[1; 32]);
+    let tables = Tables::open(folder.path()).unwrap();
+    for who in 1..=30 {
+        earn(&tables, who, 1, HOUR + 5);
+    }
+    earn(&tables, 1, 2, 2 * HOUR);
+    let no = EpochNo(1);
+    // It dies before the commit: nothing of the close is there.
+    tables.begin().unwrap();
+    let lost = tables.close_epoch(no, &budget(), &pool).unwrap();
+    drop(tables);
+    let tables = Tables::open(folder.path()).unwrap();
+    assert_eq!(tables.epoch(no).unwrap(), None);
+    tables.begin().unwrap();
+    let first = tables.close_epoch(no, &budget(), &pool).unwrap();
+    tables.commit().unwrap();
+    assert_eq!(first.report, lost.report, "the same bytes");
+    assert_eq!(first.report.lines.len(), 30);
+    assert!(first.report.recomputes());
+    // What comes later changes nothing.
+    earn(&tables, 40, 9, HOUR + 6);
+    assert_eq!(tables.close_epoch(no, &budget(), &pool).unwrap(), first);
+    let message = first.report.message();
+    assert!(pool.public().signed(message.as_bytes(), &first.signature));
+}
+
+#[test]
+fn what_is_left_of_an_epoch_is_in_the_next_budget() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = SigningKey::from_seed(&[1; 32]);
+    let tables = Tables::open(folder.path()).unwrap();
+    earn(&tables, 1, 1, HOUR);
+    let revoked = earn(&tables, 2, 1, HOUR);
+    let fact = Fact::Revoked { key: revoked, reason: "why".into(), at_s: HOUR + 9 };
+    tables.write(&Change::Fact(fact)).unwrap();
+    let first = tables.close_epoch(EpochNo(1), &budget(), &pool).unwrap().report;
+    assert_eq!(first.lines.len(), 1);
+    assert_eq!(first.carry.units(), 900_000_000);
+    let second = tables.close_epoch(EpochNo(2), &budget(), &pool).unwrap().report;
+    assert_eq!(second.budget.units(), 1_900_000_000);
+    assert_eq!(second.carry, second.budget);
+}
+
+#[test]
+fn a_coldkey_changes_after_its_delay_and_the_first_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let tables = Tables::open(folder.path()).unwrap();
+    let day = 24 * HOUR;
+    tables.set_recipient(&key(1), &key(8), 100, day).unwrap();
+    assert_eq!(tables.recipient(&key(1), 100).unwrap().unwrap().coldkey, key(8));
+    tables.set_recipient(&key(1), &key(9), 200, day).unwrap();
+    let at = |at_s| tables.recipient(&key(1), at_s).unwrap().unwrap().coldkey;
+    assert_eq!(at(200 + day - 1), key(8));
+    assert_eq!(at(200 + day), key(9));
+}
+
+#[test]
+fn the_ledger_is_told_each_fact_until_it_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let tables = Tables::open(folder.path()).unwrap();
+    let told = earn(&tables, 1, 1, HOUR);
+    earn(&tables, 1, 1, HOUR);
+    assert_eq!(tables.untold(10).unwrap().len(), 1, "the same answer earns once");
+    let fact = Fact::Revoked { key: told, reason: "why".into(), at_s: 9 };
+    tables.write(&Change::Fact(fact)).unwrap();
+    assert!(tables.untold_revocations(10).unwrap().is_empty(), "not before the earning itself");
+    tables.told(&told, 77).unwrap();
+    assert!(tables.untold(10).unwrap().is_empty());
+    assert_eq!(tables.untold_revocations(10).unwrap(), [(told, 77, "why".to_owned())]);
+    tables.revocation_told(&told).unwrap();
+    assert!(tables.untold_revocations(10).unwrap().is_empty());
+}
+
+#[test]
+fn a_file_of_a_newer_program_is_not_touched() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Tables::open(folder.path()).unwrap());
+    let db = rusqlite::Connection::open(folder.path().join(FILE_NAME)).unwrap();
+    db.pragma_update(None, "user_version", 99).unwrap();
+    drop(db);
+    assert!(matches!(Tables::open(folder.path()), Err(TableError::Newer(99))));
+}
