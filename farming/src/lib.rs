@@ -1,0 +1,6 @@
+//! Farming Chia.
+
+pub mod network;
+pub mod space;
+#[cfg(test)]
+mod vectors;
