@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing outside this file knows a height, a reward, a filter or an iteration count of a network.
 
-use chia_protocol::Bytes32;
+use crate::hash::Bytes32;
 use hex_literal::hex;
 
 /// Mojo of one XCH.
@@ -34,7 +34,7 @@ pub struct Network {
     /// The smallest plot that counts.
     pub plot_size_min: u8,
     /// Zero bits a plot's filter needs at the start, and the heights from which it needs one less each.
-    filter: (u8, [u32; 4]),
+    pub filter: (u8, [u32; 4]),
     /// From this height on, proofs of the first version fade out.
     pub second_version_height: u32,
     /// May a farmer reach the pool without TLS? Farmers on mainnet refuse to.
@@ -46,7 +46,7 @@ impl Network {
     #[must_use]
     pub fn mainnet() -> Self {
         let genesis =
-            Bytes32::new(hex!("ccd5bb71183532bff220ba46c268991a3ff07eb358e8255a65c30a2dce0e5fbb"));
+            Bytes32(hex!("ccd5bb71183532bff220ba46c268991a3ff07eb358e8255a65c30a2dce0e5fbb"));
         Network {
             name: "mainnet",
             address_prefix: "xch",
@@ -66,7 +66,7 @@ impl Network {
     #[must_use]
     pub fn testnet11() -> Self {
         let genesis =
-            Bytes32::new(hex!("37a90eb5185a9c4439a91ddc98bbadce7b4feba060d50116a067de66bf236615"));
+            Bytes32(hex!("37a90eb5185a9c4439a91ddc98bbadce7b4feba060d50116a067de66bf236615"));
         Network {
             name: "testnet11",
             address_prefix: "txch",
@@ -86,7 +86,7 @@ impl Network {
         Network {
             name: "testnet0",
             address_prefix: "txch",
-            genesis_challenge: Bytes32::new(hex!(
+            genesis_challenge: Bytes32(hex!(
                 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
             )),
             difficulty_constant_factor: 1 << 25,
@@ -129,15 +129,15 @@ impl Network {
     #[must_use]
     pub fn pool_coin_parent(&self, height: u32) -> Bytes32 {
         let mut parent = [0; 32];
-        parent[..16].copy_from_slice(&self.genesis_challenge[..16]);
+        parent[..16].copy_from_slice(&self.genesis_challenge.0[..16]);
         parent[28..].copy_from_slice(&height.to_be_bytes());
-        Bytes32::new(parent)
+        Bytes32(parent)
     }
 
     /// The height whose pool coin has this parent, if it is one. A farmer's own coin is none.
     #[must_use]
     pub fn height_of_pool_coin(&self, parent: &Bytes32) -> Option<u32> {
-        let height = u32::from_be_bytes(parent[28..].try_into().ok()?);
+        let height = u32::from_be_bytes(parent.0[28..].try_into().ok()?);
         (self.pool_coin_parent(height) == *parent).then_some(height)
     }
 
@@ -145,8 +145,8 @@ impl Network {
     #[must_use]
     pub fn pool_reward_prefix(&self) -> Bytes32 {
         let mut prefix = [0; 32];
-        prefix[..16].copy_from_slice(&self.genesis_challenge[..16]);
-        Bytes32::new(prefix)
+        prefix[..16].copy_from_slice(&self.genesis_challenge.0[..16]);
+        Bytes32(prefix)
     }
 
     /// A proof is good enough if it needs fewer iterations than this.
@@ -182,10 +182,10 @@ mod tests {
         }
         for case in vectors()["rewards"]["pool_parent_id"].as_array().unwrap() {
             let height = u32::try_from(case["height"].as_u64().unwrap()).unwrap();
-            let parent = Bytes32::new(bytes(&case["mainnet"]));
+            let parent = Bytes32(bytes(&case["mainnet"]));
             assert_eq!(network.pool_coin_parent(height), parent);
             assert_eq!(network.height_of_pool_coin(&parent), Some(height));
-            let farmers = Bytes32::new(bytes(&case["mainnet_farmer"]));
+            let farmers = Bytes32(bytes(&case["mainnet_farmer"]));
             assert_eq!(network.height_of_pool_coin(&farmers), None, "a farmer's own coin");
         }
     }

@@ -9,9 +9,8 @@
 mod bits;
 mod stream;
 
+use crate::hash::{Bytes32, sha256};
 use bits::{BitReader, BitWriter};
-use chia_protocol::Bytes32;
-use sha2::{Digest, Sha256};
 use stream::Keystream;
 
 /// The smallest plot the construction knows.
@@ -50,7 +49,7 @@ pub fn quality(plot_id: &Bytes32, size: u8, challenge: &Bytes32, proof: &[u8]) -
     let mut reader = BitReader::new(proof);
     let values: [u64; VALUES] = std::array::from_fn(|_| reader.take(k));
     let y = matched(plot_id, k, &values)?;
-    (y >> EXTRA_BITS == BitReader::new(challenge.as_slice()).take(k))
+    (y >> EXTRA_BITS == BitReader::new(&challenge.0).take(k))
         .then(|| hash_of_two(k, challenge, in_plot_order(values)))
 }
 
@@ -143,15 +142,12 @@ fn in_plot_order(mut values: [u64; VALUES]) -> [u64; VALUES] {
 }
 
 fn hash_of_two(k: u32, challenge: &Bytes32, ordered: [u64; VALUES]) -> Bytes32 {
-    let index = usize::from(challenge.as_slice().last().copied().unwrap_or_default() & 31) * 2;
+    let index = usize::from(challenge.0[31] & 31) * 2;
     let mut two = BitWriter::default();
     for value in ordered.iter().skip(index).take(2) {
         two.push(*value, k);
     }
-    let mut hasher = Sha256::new();
-    hasher.update(challenge);
-    hasher.update(two.as_bytes());
-    Bytes32::new(hasher.finalize().into())
+    sha256([challenge.as_ref(), two.as_bytes()])
 }
 
 #[cfg(test)]
@@ -170,11 +166,11 @@ mod tests {
     fn cases() -> Vec<Case> {
         let proofs = vectors()["chiapos_proofs"].as_array().unwrap();
         let cases = proofs.iter().map(|case| Case {
-            plot_id: Bytes32::new(bytes(&case["plot_id"])),
+            plot_id: Bytes32(bytes(&case["plot_id"])),
             size: u8::try_from(case["k"].as_u64().unwrap()).unwrap(),
-            challenge: Bytes32::new(bytes(&case["challenge"])),
+            challenge: Bytes32(bytes(&case["challenge"])),
             proof: hex::decode(case["proof"].as_str().unwrap()).unwrap(),
-            quality: Bytes32::new(bytes(&case["quality"])),
+            quality: Bytes32(bytes(&case["quality"])),
         });
         cases.collect()
     }
@@ -201,7 +197,7 @@ mod tests {
     #[test]
     fn a_proof_is_none_of_another_plot_size_or_challenge() {
         let case = &cases()[0];
-        let other = Bytes32::new([7; 32]);
+        let other = Bytes32([7; 32]);
         assert_eq!(quality(&other, case.size, &case.challenge, &case.proof), None);
         assert_eq!(quality(&case.plot_id, case.size, &other, &case.proof), None);
         for size in 0..=u8::MAX {

@@ -3,7 +3,7 @@
 //! Invariant: the block counter has 64 bits, as in Bernstein's ChaCha; with the 32 of RFC 8439 large plots would repeat.
 
 use super::bits::BitReader;
-use chia_protocol::Bytes32;
+use crate::hash::Bytes32;
 
 /// Bits of a block.
 const BLOCK_BITS: u64 = 512;
@@ -17,7 +17,7 @@ impl Keystream {
     pub(super) fn new(plot_id: &Bytes32) -> Self {
         // The key's first byte names the table; the id's last byte is left out.
         let mut bytes = [1; 32];
-        bytes[1..].copy_from_slice(&plot_id[..31]);
+        bytes[1..].copy_from_slice(&plot_id.0[..31]);
         let mut key = [0; 8];
         for (word, four) in key.iter_mut().zip(bytes.chunks_exact(4)) {
             *word = u32::from_le_bytes(four.try_into().unwrap_or_default());
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn the_counter_does_not_wrap_at_32_bits() {
-        let stream = Keystream::new(&Bytes32::new([3; 32]));
+        let stream = Keystream::new(&Bytes32([3; 32]));
         let (mut low, mut high) = ([0; 64], [0; 64]);
         stream.block(0, &mut low);
         stream.block(1 << 32, &mut high);
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn groups_may_span_two_blocks() {
-        let stream = Keystream::new(&Bytes32::new([9; 32]));
+        let stream = Keystream::new(&Bytes32([9; 32]));
         // 20 does not divide 512: group 25 begins at bit 500 and ends in the next block.
         let (mut first, mut second) = ([0; 64], [0; 64]);
         stream.block(0, &mut first);
