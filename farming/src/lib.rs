@@ -1,10 +1,14 @@
 //! Farming Chia.
 
+pub mod absorb;
+pub mod clvm;
+pub mod coin;
 pub mod difficulty;
 pub mod hash;
 pub mod network;
 pub mod reject;
 pub mod signature;
+pub mod singleton;
 pub mod space;
 pub mod token;
 #[cfg(test)]
