@@ -1,6 +1,7 @@
 //! Farming Chia.
 
 pub mod absorb;
+pub mod address;
 pub mod clvm;
 pub mod coin;
 pub mod difficulty;
@@ -14,4 +15,5 @@ pub mod token;
 #[cfg(test)]
 mod vectors;
 pub mod verify;
+pub mod wallet;
 pub mod wire;
