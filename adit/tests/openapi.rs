@@ -4,17 +4,14 @@
 
 mod common;
 
-use common::http::get;
-use common::{Chain, Pool, somebody};
+use common::{Chain, somebody};
 use pow::Algorithm;
 use std::process::Command;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn schemathesis_finds_nothing() {
     let chain = Chain::with_hashes_per_block(256);
-    let mut pool = Pool::new(&chain.setup()).with_pages("");
-    pool.start();
-    testkit::wait_for("the pages", || (get(pool.pages(), "/readyz").status == 200).then_some(()));
+    let mut pool = chain.pool_with_pages("");
     let miner = pool.miner(&somebody(1).0, Algorithm::Sha256d, 40.0);
     pool.wait_for_rewards(2);
     miner.stop().await;

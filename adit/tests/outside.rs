@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::http::{audit, get, liar};
+use common::http::{audit, liar};
 use common::{Chain, Pool, somebody};
 use pow::Algorithm;
 use serde_json::Value;
@@ -16,8 +16,7 @@ async fn a_pool_that_paid(chain: &Chain) -> Pool {
     let mut setup = chain.setup();
     setup.pool.push_str("\nslice_age = \"1s\"");
     let mut pool = Pool::new(&setup).with_pages("");
-    pool.start();
-    testkit::wait_for("the pages", || (get(pool.pages(), "/readyz").status == 200).then_some(()));
+    pool.start_with_pages();
     let miners = [1, 2].map(|n| pool.miner(&somebody(n).0, Algorithm::Sha256d, 40.0));
     pool.wait_for_rewards(4);
     for miner in miners {

@@ -22,10 +22,6 @@ const HASHES_PER_BLOCK: u64 = 256;
 const KEY: &str = "cMahea7zqjxrtgAbB7LSGbcQUr1uX1ojuat9jZodMN87JcbXMTcA";
 const ADDRESS: &str = "mrCDrCybB6J1vRfbwM5hemdJz73FwDBC8r";
 
-fn ready(pool: &Pool) {
-    testkit::wait_for("the pages", || (get(pool.pages(), "/readyz").status == 200).then_some(()));
-}
-
 /// What a port answers to somebody who introduces themselves.
 fn introduced(pool: SocketAddr, user: &str) -> Value {
     let mut stream = TcpStream::connect(pool).unwrap();
@@ -63,8 +59,7 @@ async fn where_registration_is_required_only_registered_addresses_mine_and_a_nam
     node.generate(1, NOBODY);
     let more = "registration = \"required\"\nurl = \"https://pool.example/\"";
     let mut pool = Pool::new(&Setup::bitcoin(node.address(), USER, PASSWORD)).with_pages(more);
-    pool.start();
-    ready(&pool);
+    pool.start_with_pages();
     let refused = introduced(pool.port.address(), &format!("{ADDRESS}.rig"));
     assert_eq!(refused["result"], false, "{refused}");
     let why = refused["error"][1].as_str().unwrap();
@@ -114,8 +109,7 @@ async fn an_operator_makes_the_pages_theirs_from_a_folder() {
     std::fs::write(folder.join("texts/terms.md"), "# House rules\n\nBe *kind*.").unwrap();
     let own = "{% extends \"base.html\" %}{% block main %}<h1>Lost in {{ site_title }}</h1>{% endblock %}";
     std::fs::write(folder.join("templates/error.html"), own).unwrap();
-    pool.start();
-    ready(&pool);
+    pool.start_with_pages();
     let style = get(pool.pages(), "/assets/style.css").body;
     assert!(style.contains(".tiles") && style.ends_with("#123456 }"), "built in, then theirs");
     assert_eq!(
@@ -141,8 +135,7 @@ async fn the_operators_page_opens_over_tls_or_behind_a_named_proxy_and_metrics_a
  {
     let chain = Chain::with_hashes_per_block(HASHES_PER_BLOCK);
     let mut pool = Pool::new(&chain.setup()).with_pages("proxies = [\"127.0.0.1\"]");
-    pool.start();
-    ready(&pool);
+    pool.start_with_pages();
     let from = |headers: &[&str], path: &str| ask(pool.pages(), "GET", path, headers, "").status;
     let stranger = "X-Forwarded-For: 203.0.113.9";
     assert_eq!(from(&[stranger], "/operator"), 403, "the proxy was spoken to without TLS");
@@ -239,8 +232,7 @@ async fn blocks_and_payouts_are_told_to_the_operators_webhook_once_and_signed() 
     // A restart tells nothing again.
     pool.stop();
     let before: usize = found.len() + sent.len() + heard.try_iter().count();
-    pool.start();
-    ready(&pool);
+    pool.start_with_pages();
     let rewards = pool.reader().rewards(1000).unwrap().len();
     std::thread::sleep(Duration::from_secs(7));
     let after = before + heard.try_iter().filter(|(_, n)| n["kind"] == "block-found").count();
@@ -253,8 +245,7 @@ async fn backups_come_by_the_clock_and_one_of_them_brings_everything_back() {
     let chain = Chain::with_hashes_per_block(HASHES_PER_BLOCK);
     let mut pool = Pool::new(&chain.setup())
         .with_pages("\n[backups]\nfolder = \"copies\"\nevery = \"60s\"\nkeep = 2");
-    pool.start();
-    ready(&pool);
+    pool.start_with_pages();
     let operator = pool.says(&["web", "add-operator"], &["ann"]);
     let miner = pool.miner(&somebody(1).0, Algorithm::Sha256d, 40.0);
     pool.wait_for_rewards(1);
@@ -263,8 +254,7 @@ async fn backups_come_by_the_clock_and_one_of_them_brings_everything_back() {
     // The first came at the start; without one, one is due at once.
     let copies = pool.folder.path().join("copies");
     std::fs::remove_dir_all(&copies).unwrap();
-    pool.start();
-    ready(&pool);
+    pool.start_with_pages();
     testkit::wait_for("a backup", || {
         let body = get(pool.pages(), "/metrics").body;
         body.contains("backup_last_timestamp_seconds{} 1").then_some(())
@@ -279,8 +269,7 @@ async fn backups_come_by_the_clock_and_one_of_them_brings_everything_back() {
     std::fs::remove_dir_all(pool.store()).unwrap();
     pool.says(&["restore"], &[copies.join(backup).to_str().unwrap()]);
     assert_eq!(pool.reader().rewards(1000).unwrap(), rewards);
-    pool.start();
-    ready(&pool);
+    pool.start_with_pages();
     let login = common::http::post(
         pool.pages(),
         "/operator/login",

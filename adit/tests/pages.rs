@@ -3,24 +3,16 @@
 mod common;
 
 use common::browser::Browser;
-use common::http::get;
-use common::{Chain, Pool, somebody};
+use common::{Chain, somebody};
 use pow::Algorithm;
 
 /// So that a slow miner finds a block within a second.
 const HASHES_PER_BLOCK: u64 = 256;
 
-fn a_pool(chain: &Chain, more: &str) -> Pool {
-    let mut pool = Pool::new(&chain.setup()).with_pages(more);
-    pool.start();
-    testkit::wait_for("the pages", || (get(pool.pages(), "/readyz").status == 200).then_some(()));
-    pool
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_user_finds_out_how_to_connect() {
     let chain = Chain::with_hashes_per_block(HASHES_PER_BLOCK);
-    let mut pool = a_pool(&chain, "miners_host = \"pool.example\"");
+    let mut pool = chain.pool_with_pages("miners_host = \"pool.example\"");
     let browser = Browser::open(pool.pages()).await;
     browser.go("/").await;
     let url = format!("stratum+tcp://pool.example:{}", pool.port.number());
@@ -52,7 +44,7 @@ async fn a_new_user_finds_out_how_to_connect() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_page_counts_up_while_it_is_open_and_shows_the_payout_when_it_comes() {
     let chain = Chain::with_hashes_per_block(HASHES_PER_BLOCK);
-    let mut pool = a_pool(&chain, "");
+    let mut pool = chain.pool_with_pages("");
     let (ann, _) = somebody(1);
     let browser = Browser::open(pool.pages()).await;
     browser.go(&format!("/miner/{ann}")).await;
@@ -84,7 +76,7 @@ async fn an_account_page_counts_up_while_it_is_open_and_shows_the_payout_when_it
 #[tokio::test(flavor = "multi_thread")]
 async fn search_finds_addresses_blocks_and_heights_and_explains_a_wrong_address() {
     let chain = Chain::with_hashes_per_block(HASHES_PER_BLOCK);
-    let mut pool = a_pool(&chain, "");
+    let mut pool = chain.pool_with_pages("");
     let (ann, _) = somebody(1);
     let miner = pool.miner(&ann, Algorithm::Sha256d, 40.0);
     pool.wait_for_rewards(1);
@@ -114,7 +106,7 @@ async fn search_finds_addresses_blocks_and_heights_and_explains_a_wrong_address(
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operator_holds_payouts_and_releases_them() {
     let chain = Chain::with_hashes_per_block(HASHES_PER_BLOCK);
-    let mut pool = a_pool(&chain, "");
+    let mut pool = chain.pool_with_pages("");
     let token = pool.says(&["web", "add-operator"], &["ann"]);
     let browser = Browser::open(pool.pages()).await;
     browser.go("/operator").await;

@@ -8,16 +8,9 @@ use pow::Algorithm;
 
 const HASHES_PER_BLOCK: u64 = 256;
 
-fn a_pool(chain: &Chain, more: &str) -> Pool {
-    let mut pool = Pool::new(&chain.setup()).with_pages(more);
-    pool.start();
-    testkit::wait_for("the pages", || (get(pool.pages(), "/readyz").status == 200).then_some(()));
-    pool
-}
-
 /// A pool in which somebody has mined blocks.
 async fn a_pool_with_blocks(chain: &Chain) -> Pool {
-    let pool = a_pool(chain, "");
+    let pool = chain.pool_with_pages("");
     let (ann, _) = somebody(1);
     let miner = pool.miner(&format!("{ann}.<script>alert(1)</script>"), Algorithm::Sha256d, 40.0);
     pool.wait_for_rewards(2);
@@ -126,7 +119,7 @@ async fn names_that_are_scripts_are_shown_as_text() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_done_without_a_session_and_its_own_token() {
     let chain = Chain::with_hashes_per_block(HASHES_PER_BLOCK);
-    let mut pool = a_pool(&chain, "");
+    let mut pool = chain.pool_with_pages("");
     let token = pool.says(&["web", "add-operator"], &["ann"]);
     let to = pool.pages();
     let held = |pool: &Pool| pool.says(&["payouts", "list"], &[]).contains("held: all");
@@ -165,7 +158,7 @@ async fn nothing_is_done_without_a_session_and_its_own_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_has_etags_budgets_keys_and_problems_in_words() {
     let chain = Chain::with_hashes_per_block(HASHES_PER_BLOCK);
-    let mut pool = a_pool(&chain, "cors = [\"https://tool.example\"]");
+    let mut pool = chain.pool_with_pages("cors = [\"https://tool.example\"]");
     let to = pool.pages();
     let first = get(to, "/api/v1/blocks");
     let tag = format!("If-None-Match: {}", first.header("etag").unwrap());

@@ -14,8 +14,8 @@ use accounting::slice::{OpenSlice, Tally};
 use accounting::split::{self, Carry};
 use accounting::window::{SliceSource, SourcedSlice, Window};
 use accounting::{
-    AccountId, Amount, AssetId, Identity, LogEntry, PayoutId, PoolId, RateId, RewardId, Share,
-    ShareSeq, SliceNo, UnixMs, WorkerId,
+    AccountId, Amount, AssetId, Identity, IdentityKind, LogEntry, PayoutId, PoolId, RateId,
+    RewardId, Share, ShareSeq, SliceNo, UnixMs, WorkerId,
 };
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -37,7 +37,8 @@ pub struct Books {
     pub(crate) assets: BTreeMap<AssetId, AssetConfig>,
     pub(crate) pools: BTreeMap<PoolId, PoolBook>,
     pub(crate) identities: HashMap<Identity, AccountId>,
-    pub(crate) script_of: HashMap<AccountId, Vec<u8>>,
+    /// Where an account's money goes unless it asked for another place: its own script, where it is one.
+    pub(crate) homes: HashMap<AccountId, Option<Vec<u8>>>,
     workers: HashMap<AccountId, HashMap<String, WorkerId>>,
     last_account: AccountId,
     last_worker: WorkerId,
@@ -128,6 +129,9 @@ impl Books {
         let mut changes = Vec::new();
         let assets = name_assets(&mut book, assets, &mut changes);
         let pools = name_pools(&mut book, pools, &mut changes)?;
+        let keyed: Vec<PoolId> =
+            pools.iter().filter(|(_, pool)| pool.config.knows_keys).map(|(id, _)| *id).collect();
+        store.index_keys(&keyed);
         let mut books = Books::from_book(book, assets, pools);
         books.changes = changes;
         let log_end = books.folded;
@@ -142,8 +146,7 @@ impl Books {
         assets: BTreeMap<AssetId, AssetConfig>,
         pools: BTreeMap<PoolId, PoolBook>,
     ) -> Self {
-        let script_of =
-            book.identities.iter().map(|(who, account)| (*account, who.bytes.clone())).collect();
+        let homes = book.identities.iter().map(|(who, account)| (*account, home(who))).collect();
         let mut workers: HashMap<AccountId, HashMap<String, WorkerId>> = HashMap::new();
         for ((account, name), id) in book.workers {
             workers.entry(account).or_default().insert(name, id);
@@ -156,7 +159,7 @@ impl Books {
             assets,
             pools,
             identities: book.identities,
-            script_of,
+            homes,
             workers,
             last_account: book.last_account,
             last_worker: book.last_worker,
@@ -277,7 +280,7 @@ impl Books {
         self.last_account = AccountId(self.last_account.0 + 1);
         let id = self.last_account;
         self.identities.insert(identity.clone(), id);
-        self.script_of.insert(id, identity.bytes.clone());
+        self.homes.insert(id, home(identity));
         self.push(Change::Account {
             id,
             identity: identity.clone(),
@@ -347,6 +350,12 @@ impl Books {
     fn cost_of(&self, work: &BTreeMap<RateId, u128>) -> Option<Amount> {
         let each = |(id, work): (&RateId, &u128)| Some(split::exposure(*work, self.rates.get(id)?));
         work.iter().map(each).sum()
+    }
+
+    /// Are this pool's proofs recognised for ever?
+    #[must_use]
+    pub fn knows_keys(&self, pool: PoolId) -> bool {
+        self.pools.get(&pool).is_some_and(|pool| pool.config.knows_keys)
     }
 
     /// What was admitted has been counted, or was not written after all.
@@ -560,6 +569,11 @@ impl Books {
             pool.network_work = work;
         }
     }
+}
+
+/// Only a script can be paid; a launcher id or a public key has to name a destination.
+fn home(identity: &Identity) -> Option<Vec<u8>> {
+    (identity.kind == IdentityKind::Script).then(|| identity.bytes.clone())
 }
 
 fn name_assets(

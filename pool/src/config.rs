@@ -81,6 +81,9 @@ pub struct PoolConfig {
     pub part: Option<Part>,
     /// When slices are closed.
     pub slices: SliceRule,
+    /// Are its proofs recognised for ever? A door whose jobs outlive a restart (farming, compute) needs it; Stratum's live jobs
+    /// know their own. Never changed once the pool has shares.
+    pub knows_keys: bool,
 }
 
 /// Limits of a slice; the work limit follows the window.

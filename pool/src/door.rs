@@ -41,7 +41,7 @@ pub enum Refused {
 /// The answer of the writer.
 pub type Answer<T> = Result<T, Refused>;
 
-/// A solved header, as the door that found it reports it.
+/// Income, as the door that found it reports it: a solved header, an absorbed coin, an epoch's budget.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockReport {
     /// The pot.
@@ -89,6 +89,10 @@ pub(crate) enum Command {
         shares: Vec<Share>,
         reply: oneshot::Sender<Answer<ShareSeq>>,
     },
+    RecordOnce {
+        share: Share,
+        reply: oneshot::Sender<Answer<Recorded>>,
+    },
     Found {
         report: Box<BlockReport>,
         reply: oneshot::Sender<Answer<()>>,
@@ -116,6 +120,15 @@ pub struct Pool {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) view: Arc<ArcSwap<View>>,
     pub(crate) noise: Arc<Observatory>,
+}
+
+/// Where the log has a proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its position: of the first record, however often it came.
+    pub seq: ShareSeq,
+    /// Was this the first record?
+    pub is_new: bool,
 }
 
 /// A record on its way to disk.
@@ -166,6 +179,18 @@ impl Pool {
                 _ => Ok(Recording(answer)),
             },
         }
+    }
+
+    /// Facts: a verified share of a pool that knows its keys (see [`crate::config::PoolConfig`]). Recording a known key changes
+    /// nothing and gives the position it has, so a door may simply record again what it does not know the fate of.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub async fn record_once(&self, share: Share) -> Answer<Recorded> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::RecordOnce { share, reply };
+        self.commands.send(command).await.map_err(|_| Refused::Stopping)?;
+        answer.await.unwrap_or(Err(Refused::Stopping))
     }
 
     /// Facts: a solved block (and its share), recorded once however often it is reported.

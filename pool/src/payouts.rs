@@ -46,6 +46,8 @@ pub enum Skip {
     BelowMinimum,
     /// Held by the operator.
     Held,
+    /// It never said where to.
+    NoDestination,
     /// The account got its limit of today.
     AccountLimit,
     /// The run reached its limit.
@@ -142,9 +144,10 @@ impl Books {
         let mut today = self.paid_today(asset, now);
         let mut plan = Plan::default();
         for (account, available) in owed {
-            match self.due(account, available, rules, &plan, &today) {
-                Ok(amount) => {
-                    let destination = self.destination_of(account, now);
+            let destination = self.destination_of(account, now).ok_or(Skip::NoDestination);
+            let due = self.due(account, available, rules, &plan, &today);
+            match due.and_then(|amount| Ok((amount, destination?))) {
+                Ok((amount, destination)) => {
                     plan.due.push(Due { account, destination, amount });
                     today.count(account, amount);
                 }
@@ -197,14 +200,15 @@ impl Books {
         today
     }
 
-    /// Where an account wants its money now: the newest destination in effect, or its own script.
+    /// Where an account wants its money now: the newest destination in effect, or its own script; `None` where it has
+    /// neither.
     #[must_use]
-    pub fn destination_of(&self, account: AccountId, now: UnixMs) -> Vec<u8> {
+    pub fn destination_of(&self, account: AccountId, now: UnixMs) -> Option<Vec<u8>> {
         let mut chosen = self.destinations.get(&account).into_iter().flatten();
         let newest = chosen.rfind(|destination| destination.effective_from <= now);
         match newest {
-            Some(destination) => destination.destination.clone(),
-            None => self.script_of.get(&account).cloned().unwrap_or_default(),
+            Some(destination) => Some(destination.destination.clone()),
+            None => self.homes.get(&account).cloned().flatten(),
         }
     }
 
@@ -592,7 +596,7 @@ impl Books {
         asset: AssetId,
         now: UnixMs,
     ) -> Result<UnixMs, Refused> {
-        if !self.script_of.contains_key(&account) {
+        if !self.homes.contains_key(&account) {
             return Err(Refused::Rule(format!("account {account} is unknown")));
         }
         let delay =

@@ -6,11 +6,13 @@
 use crate::books::Books;
 use crate::clock::Clock;
 use crate::config::{AssetConfig, PoolConfig};
-use crate::door::{Access, Answer, BlockReport, COMMANDS_MAX, Command, Order, Pool, Refused};
+use crate::door::{
+    Access, Answer, BlockReport, COMMANDS_MAX, Command, Order, Pool, Recorded, Refused,
+};
 use crate::view::View;
-use accounting::{LogEntry, Share, ShareSeq, UnixMs};
+use accounting::{LogEntry, PoolId, Share, ShareKey, ShareSeq, UnixMs};
 use arc_swap::ArcSwap;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -112,6 +114,8 @@ struct Desk {
 #[derive(Default)]
 struct Facts {
     entries: Vec<LogEntry>,
+    /// Where the entries of pools that know their keys are.
+    keys: HashMap<(PoolId, ShareKey), usize>,
     waiting: Vec<Waiting>,
 }
 
@@ -126,6 +130,8 @@ impl Facts {
 enum Waiting {
     /// So many entries before this sender's first.
     Shares(usize, oneshot::Sender<Answer<ShareSeq>>),
+    /// So many entries before this sender's; was it the first with its key?
+    Once(usize, bool, oneshot::Sender<Answer<Recorded>>),
     Fact(oneshot::Sender<Answer<()>>),
 }
 
@@ -170,6 +176,7 @@ impl Desk {
         for command in batch.drain(..) {
             match command {
                 Command::Record { shares, reply } => self.admit(shares, reply, &mut facts),
+                Command::RecordOnce { share, reply } => self.admit_once(share, reply, &mut facts),
                 Command::Found { report, reply } => {
                     self.admit_block(&report, reply, &mut facts, now)
                 }
@@ -218,11 +225,49 @@ impl Desk {
         if self.is_refusing() {
             return tell(reply, Err(Refused::StoreFailing));
         }
+        if shares.iter().any(|share| self.books.knows_keys(share.pool)) {
+            return tell(
+                reply,
+                Err(Refused::Rule("this pool's shares are recorded once, by key".into())),
+            );
+        }
         if !self.books.can_carry(&shares) {
             return tell(reply, Err(Refused::BankrollExhausted));
         }
         facts.waiting.push(Waiting::Shares(facts.entries.len(), reply));
         facts.entries.extend(shares.into_iter().map(LogEntry::Share));
+    }
+
+    fn admit_once(
+        &mut self,
+        share: Share,
+        reply: oneshot::Sender<Answer<Recorded>>,
+        facts: &mut Facts,
+    ) {
+        if self.is_refusing() {
+            return tell(reply, Err(Refused::StoreFailing));
+        }
+        if !self.books.knows_keys(share.pool) {
+            return tell(
+                reply,
+                Err(Refused::Rule(format!("pool {} does not know its keys", share.pool))),
+            );
+        }
+        if let Some(offset) = facts.keys.get(&(share.pool, share.key)) {
+            return facts.waiting.push(Waiting::Once(*offset, false, reply));
+        }
+        match self.store.position_of(share.pool, share.key) {
+            Err(_) => tell(reply, Err(Refused::StoreFailing)),
+            Ok(Some(seq)) => tell(reply, Ok(Recorded { seq, is_new: false })),
+            Ok(None) if !self.books.can_carry(&[share]) => {
+                tell(reply, Err(Refused::BankrollExhausted));
+            }
+            Ok(None) => {
+                facts.keys.insert((share.pool, share.key), facts.entries.len());
+                facts.waiting.push(Waiting::Once(facts.entries.len(), true, reply));
+                facts.entries.push(LogEntry::Share(share));
+            }
+        }
     }
 
     fn admit_block(
@@ -240,6 +285,10 @@ impl Desk {
         }
         if waiting {
             return facts.waiting.push(Waiting::Fact(reply));
+        }
+        if report.share.is_some() && self.books.knows_keys(report.pool) {
+            let text = "income of this pool carries no share: record that by its key";
+            return tell(reply, Err(Refused::Rule(text.into())));
         }
         // A block file may name a rate that a restored store has never heard of.
         if let Some((_, Some(rate))) = &report.share {
@@ -281,6 +330,10 @@ impl Desk {
                 Waiting::Shares(offset, reply) => {
                     let seq = appended.clone().map(|first| ShareSeq(first.0 + offset as u64));
                     tell(reply, seq);
+                }
+                Waiting::Once(offset, is_new, reply) => {
+                    let seq = appended.clone().map(|first| ShareSeq(first.0 + offset as u64));
+                    tell(reply, seq.map(|seq| Recorded { seq, is_new }));
                 }
                 Waiting::Fact(reply) => tell(reply, appended.clone().map(|_| ())),
             }
@@ -414,6 +467,7 @@ impl Command {
     fn shares(&self) -> usize {
         match self {
             Command::Record { shares, .. } => shares.len(),
+            Command::RecordOnce { .. } => 1,
             _ => 0,
         }
     }

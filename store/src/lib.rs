@@ -18,7 +18,7 @@ pub use sqlite::{Medium, Reader, Sqlite};
 
 use accounting::ledger::{SetKey, TransferSet};
 use accounting::window::SourcedSlice;
-use accounting::{LogEntry, PoolId, Share, ShareSeq, SliceNo};
+use accounting::{LogEntry, PoolId, Share, ShareKey, ShareSeq, SliceNo};
 use std::path::PathBuf;
 
 /// Why the store did not do it, by what can be done about it.
@@ -102,6 +102,16 @@ pub trait Store: Send {
     /// # Errors
     /// When the log cannot be read.
     fn share(&mut self, seq: ShareSeq) -> Result<Option<Share>, StoreError>;
+
+    /// From now on the log's shares of these pools are found by their keys ([`Store::position_of`]). A pool is one of them from
+    /// its first share on, or never.
+    fn index_keys(&mut self, pools: &[PoolId]);
+
+    /// The position of the share of this key, in a pool whose keys are indexed.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn position_of(&mut self, pool: PoolId, key: ShareKey) -> Result<Option<ShareSeq>, StoreError>;
 
     /// The closed slice of a pool that covers a log position, or the last one before it.
     ///

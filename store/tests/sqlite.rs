@@ -378,31 +378,45 @@ fn a_page_of_slices_ends_early_where_they_have_many_rows_and_says_that_more_foll
     assert_eq!(page(Some(3), 9, 2), (vec![2, 1], false));
 }
 
+/// What the last program of each schema wrote when it was told this: its file, as SQL.
+const EARLIER: [&str; 3] = [
+    include_str!("fixtures/schema_1.sql"),
+    include_str!("fixtures/schema_2.sql"),
+    include_str!("fixtures/schema_3.sql"),
+];
+
 #[test]
-fn a_store_of_the_schema_before_is_brought_to_this_one_and_lists_the_same() {
-    let folder = tempfile::tempdir().unwrap();
+fn a_file_of_every_earlier_schema_is_brought_to_this_one_and_says_the_same() {
+    let today = tempfile::tempdir().unwrap();
+    let mut store = open(today.path());
+    store.append(&[share(1), share(2), found(9), share(3)]).unwrap();
     let mut changes = bought_slices();
     changes.push(Change::Reward { reward: Box::new(reward()), round_work: 5, at: UnixMs(6) });
-    open(folder.path()).apply(ShareSeq(1), &changes).unwrap();
-    let look = || {
-        let reader = Reader::open(folder.path()).unwrap();
-        let of_blocks = reader.block_credits(AccountId(2), Cut::first(9)).unwrap();
-        (of_blocks, reader.slice_credits_of(AccountId(1), Cut::first(9)).unwrap())
+    store.apply(ShareSeq(3), &changes).unwrap();
+    let said = |folder: &Path| {
+        let mut store = open(folder);
+        let log = log(&mut store, 1);
+        let reader = Reader::open(folder).unwrap();
+        let blocks = reader.block_credits(AccountId(2), Cut::first(9)).unwrap();
+        let bought = reader.slice_credits_of(AccountId(1), Cut::first(9)).unwrap();
+        let reward = reader.reward(RewardId([9; 32])).unwrap().unwrap();
+        (log, blocks, bought, reward, reader.fold_differences().unwrap())
     };
-    let before = look();
-    assert_eq!(before.0.iter().map(|credit| credit.position).collect::<Vec<_>>(), [3]);
-    let db = rusqlite::Connection::open(folder.path().join("adit.db")).unwrap();
-    db.execute_batch(
-        "DROP TABLE beside; DROP TABLE beside_rows; DROP INDEX split_rows_by_account; DROP INDEX slices_by_last; DROP INDEX payout_versions_shown; ALTER TABLE split_rows DROP COLUMN window_end;
-         CREATE INDEX split_rows_of_account ON split_rows (account); PRAGMA user_version = 1;",
-    )
-    .unwrap();
-    drop(db);
-    let older = Reader::open(folder.path()).unwrap();
-    assert!(older.reward(RewardId([9; 32])).unwrap().is_some(), "can be recomputed as it is");
-    drop(older);
-    drop(open(folder.path()));
-    assert_eq!(look(), before);
+    drop(store);
+    let expected = said(today.path());
+    assert_eq!(expected.1.iter().map(|credit| credit.position).collect::<Vec<_>>(), [3]);
+    for (schema, text) in (1..).zip(EARLIER) {
+        let folder = tempfile::tempdir().unwrap();
+        let db = rusqlite::Connection::open(folder.path().join("adit.db")).unwrap();
+        db.execute_batch(text).unwrap();
+        drop(db);
+        let older = Reader::open(folder.path()).unwrap();
+        assert!(older.reward(RewardId([9; 32])).unwrap().is_some(), "can be recomputed as it is");
+        drop(older);
+        assert_eq!(said(folder.path()), expected, "schema {schema}");
+        let mut store = open(folder.path());
+        store.append(&[share(4)]).unwrap();
+    }
 }
 
 #[test]

@@ -97,6 +97,7 @@ impl World {
             scheme: Scheme::Prop,
             fee: accounting::fee::FeeRule { base: BasisPoints::ZERO, ..Default::default() },
             part: None,
+            knows_keys: false,
             slices: SliceRule::default(),
         };
         let store = Box::new(Sqlite::open(folder.path()).unwrap());

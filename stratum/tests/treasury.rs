@@ -81,6 +81,7 @@ fn writer_in(folder: &Path) -> Writer {
         scheme: Scheme::Prop,
         fee: accounting::fee::FeeRule { base: BasisPoints::new(0).unwrap(), ..Default::default() },
         part: None,
+        knows_keys: false,
         slices: SliceRule::default(),
     };
     writer::start(Box::new(Sqlite::open(folder).unwrap()), vec![asset], vec![pool], SystemClock)

@@ -302,14 +302,9 @@ async fn read(answer: Response<Incoming>, most: impl Fn(StatusCode) -> usize) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::certified::{CERTIFICATE, acceptor};
     use hyper::service::service_fn;
     use tokio::net::TcpListener;
-    use tokio_rustls::TlsAcceptor;
-    use tokio_rustls::rustls::ServerConfig;
-    use tokio_rustls::rustls::pki_types::PrivateKeyDer;
-
-    const CERTIFICATE: &[u8] = include_bytes!("../../adit/tests/fixtures/pool.crt.pem");
-    const KEY: &[u8] = include_bytes!("../../adit/tests/fixtures/pool.key.pem");
 
     fn parse(url: &str) -> Result<Address, String> {
         Address::parse(url)
@@ -355,16 +350,7 @@ mod tests {
     async fn https() -> Address {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![CertificateDer::from_pem_slice(CERTIFICATE).unwrap()],
-                PrivateKeyDer::from_pem_slice(KEY).unwrap(),
-            )
-            .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let acceptor = acceptor();
         tokio::spawn(async move {
             let (stream, _) = listener.accept().await.unwrap();
             let Ok(stream) = acceptor.accept(stream).await else { return };

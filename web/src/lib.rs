@@ -7,6 +7,8 @@
 //! [`server`] (through which sockets).
 
 pub mod api;
+#[cfg(test)]
+mod certified;
 pub mod chart;
 pub mod compat;
 pub mod db;

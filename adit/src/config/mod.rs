@@ -507,7 +507,7 @@ impl Reader<'_> {
             },
         };
         let asset = pool.asset.into_inner();
-        let config = PoolConfig { name, asset, scheme, fee, part, slices };
+        let config = PoolConfig { name, asset, scheme, fee, part, slices, knows_keys: false };
         Ok(PoolSettings { config, tag, extranonce2_size, ports })
     }
 

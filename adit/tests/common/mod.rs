@@ -181,6 +181,13 @@ impl Pool {
         });
     }
 
+    /// Starts it and waits until its pages say that all is well.
+    pub fn start_with_pages(&mut self) {
+        self.start();
+        let ready = || (http::get(self.pages(), "/readyz").status == 200).then_some(());
+        testkit::wait_for("the pages", ready);
+    }
+
     /// Waits until it ends by itself.
     pub fn wait_for_end(&mut self) {
         let process = self.process.as_mut().unwrap();
@@ -302,6 +309,13 @@ impl Chain {
         let devnet = std::thread::scope(|scope| scope.spawn(starting).join().unwrap());
         let genesis = devnet.look(|chain| chain.hash_at(0)).unwrap().to_string();
         Chain { runtime: Some(runtime), devnet, genesis }
+    }
+
+    /// A pool on it that runs, with pages.
+    pub fn pool_with_pages(&self, more: &str) -> Pool {
+        let mut pool = Pool::new(&self.setup()).with_pages(more);
+        pool.start_with_pages();
+        pool
     }
 
     /// A pool on it.

@@ -77,6 +77,7 @@ pub fn pool_of(scheme: Scheme, fee: u16) -> PoolConfig {
         scheme,
         fee: FeeRule { base: BasisPoints::new(fee).unwrap(), ..FeeRule::default() },
         part: None,
+        knows_keys: false,
         slices: SliceRule { least_shares: 1, ..SliceRule::default() },
     }
 }

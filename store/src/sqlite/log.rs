@@ -9,12 +9,14 @@ use accounting::{
     WorkerId,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::collections::HashSet;
 
 /// Writes entries from position `first` on.
 pub(super) fn append(
     db: &mut Connection,
     first: ShareSeq,
     entries: &[LogEntry],
+    keyed: &HashSet<PoolId>,
 ) -> rusqlite::Result<()> {
     let tx = db.transaction()?;
     {
@@ -33,6 +35,11 @@ pub(super) fn append(
                         int(s.found_at.0)?,
                         s.key.0.as_slice(),
                     ])?;
+                    if keyed.contains(&s.pool) {
+                        let mut row =
+                            tx.prepare_cached("INSERT INTO share_keys VALUES (?, ?, ?)")?;
+                        row.execute(params![s.pool.0, s.key.0.as_slice(), seq])?;
+                    }
                 }
                 LogEntry::BlockFound(b) => insert_block(&tx, seq, b)?,
                 LogEntry::Revoke { share, reason } => {
@@ -105,6 +112,16 @@ pub(super) fn scan(
 pub(super) fn share(db: &Connection, seq: ShareSeq) -> rusqlite::Result<Option<Share>> {
     let mut found = db.prepare_cached("SELECT * FROM shares WHERE seq = ?")?;
     Ok(found.query_row([int(seq.0)?], read_share).optional()?.map(|(_, share)| share))
+}
+
+/// Where the log has the share of this key, in a pool whose keys are indexed.
+pub(super) fn position_of(
+    db: &Connection,
+    pool: PoolId,
+    key: ShareKey,
+) -> rusqlite::Result<Option<ShareSeq>> {
+    let mut found = db.prepare_cached("SELECT seq FROM share_keys WHERE pool = ? AND key = ?")?;
+    found.query_row(params![pool.0, key.0.as_slice()], |row| uint(row, 0).map(ShareSeq)).optional()
 }
 
 /// One row of `shares`.

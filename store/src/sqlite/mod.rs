@@ -22,14 +22,15 @@ use crate::change::Change;
 use crate::{Store, StoreError};
 use accounting::ledger::{SetKey, TransferSet};
 use accounting::window::SourcedSlice;
-use accounting::{LogEntry, PoolId, Share, ShareSeq, SliceNo};
+use accounting::{LogEntry, PoolId, Share, ShareKey, ShareSeq, SliceNo};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::collections::HashSet;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The schema this program writes.
-const SCHEMA: u32 = 3;
+const SCHEMA: u32 = 4;
 /// How long a commit waits for the checkpoint thread to let go before it is an error.
 const BUSY_MS: u64 = 10_000;
 
@@ -40,6 +41,8 @@ pub const FILE_NAME: &str = "adit.db";
 pub struct Sqlite {
     db: Connection,
     next: ShareSeq,
+    /// Pools whose keys are indexed.
+    keyed: HashSet<PoolId>,
     /// Held while this lives; dropped by the system when the process dies, however it dies.
     _lock: File,
     _checkpoints: checkpoint::Checkpoints,
@@ -96,7 +99,7 @@ impl Sqlite {
         migrate(&mut db)?;
         let next = log::end(&db)?.next();
         let checkpoints = checkpoint::Checkpoints::start(&path, medium)?;
-        Ok(Sqlite { db, next, _lock: lock, _checkpoints: checkpoints })
+        Ok(Sqlite { db, next, keyed: HashSet::new(), _lock: lock, _checkpoints: checkpoints })
     }
 
     /// Folds the WAL back into the file now.
@@ -111,7 +114,7 @@ impl Sqlite {
 impl Store for Sqlite {
     fn append(&mut self, entries: &[LogEntry]) -> Result<ShareSeq, StoreError> {
         let first = self.next;
-        log::append(&mut self.db, first, entries)?;
+        log::append(&mut self.db, first, entries, &self.keyed)?;
         self.next = ShareSeq(first.0 + entries.len() as u64);
         Ok(first)
     }
@@ -145,6 +148,14 @@ impl Store for Sqlite {
         Ok(log::share(&self.db, seq)?)
     }
 
+    fn index_keys(&mut self, pools: &[PoolId]) {
+        self.keyed = pools.iter().copied().collect();
+    }
+
+    fn position_of(&mut self, pool: PoolId, key: ShareKey) -> Result<Option<ShareSeq>, StoreError> {
+        Ok(log::position_of(&self.db, pool, key)?)
+    }
+
     fn slice_at(&mut self, pool: PoolId, seq: ShareSeq) -> Result<Option<SliceNo>, StoreError> {
         Ok(load::slice_at(&self.db, pool, seq)?)
     }
@@ -172,7 +183,11 @@ fn configure(db: &Connection) -> Result<(), StoreError> {
 }
 
 /// What brings a file from each schema to the next, from 1 on.
-const STEPS: [&str; 2] = [include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+const STEPS: [&str; 3] =
+    [include_str!("schema_2.sql"), include_str!("schema_3.sql"), include_str!("schema_4.sql")];
+/// What makes a new file: the tables as they are now, and the steps that did nothing but add some.
+const FRESH: [&str; 3] =
+    [include_str!("schema.sql"), include_str!("schema_3.sql"), include_str!("schema_4.sql")];
 
 /// Brings an older file to this program's schema, each step in a transaction of its own.
 fn migrate(db: &mut Connection) -> Result<(), StoreError> {
@@ -182,7 +197,7 @@ fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     }
     if found == 0 {
         let tx = db.transaction()?;
-        tx.execute_batch(include_str!("schema.sql"))?;
+        FRESH.iter().try_for_each(|part| tx.execute_batch(part))?;
         tx.pragma_update(None, "user_version", SCHEMA)?;
         return Ok(tx.commit()?);
     }

@@ -1,4 +1,4 @@
--- Schema 2. Amounts are whole numbers of an asset's smallest unit; numbers beyond 63 bits are decimal text (columns of
+-- Amounts are whole numbers of an asset's smallest unit; numbers beyond 63 bits are decimal text (columns of
 -- type ANY). Times are milliseconds since 1970. Views below give human units.
 
 -- The log of facts: one sequence over shares, blocks and revocations.
@@ -148,28 +148,7 @@ CREATE TABLE split_rows (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX split_rows_by_account ON split_rows (account, window_end, block, fee_bps, net);
 
--- Pools that share a reward with the one that found the block, each with its frozen window.
-CREATE TABLE beside (
-  block          TEXT NOT NULL REFERENCES rewards,
-  pool           INTEGER NOT NULL,
-  own_part       INTEGER NOT NULL,
-  part           INTEGER NOT NULL,
-  scheme         TEXT NOT NULL,
-  network_work   ANY NOT NULL,
-  window_from    INTEGER NOT NULL,
-  window_through INTEGER NOT NULL,
-  oldest_part    ANY NOT NULL,
-  oldest_whole   ANY NOT NULL,
-  window_hash    BLOB NOT NULL,
-  PRIMARY KEY (block, pool)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE beside_rows (
-  block   TEXT NOT NULL,
-  pool    INTEGER NOT NULL,
-  account INTEGER NOT NULL,
-  weight  ANY NOT NULL,
-  PRIMARY KEY (block, pool, account)
-) STRICT, WITHOUT ROWID;
+-- Pools that share a reward: schema_3.sql. Keys of shares: schema_4.sql.
 
 -- Double entry.
 CREATE TABLE sets (

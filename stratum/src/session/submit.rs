@@ -47,14 +47,13 @@ impl Session {
         submission: &Submission,
         now: u64,
     ) -> Result<(usize, Verified, Arc<Job>), Reject> {
-        let channel = self.channel.as_mut().ok_or(Reject::NotSubscribed)?;
+        if self.channel.is_none() {
+            return Err(Reject::NotSubscribed);
+        }
         let job = self.jobs.find(submission.job.no).ok_or(Reject::UnknownJob)?.clone();
         let worker = self.workers.find(&submission.user);
-        let payee = self.workers.first().map_or(&[][..], |first| first.identity.bytes.as_slice());
-        let tail = match &self.own_tail {
-            Some((no, tail)) if *no == job.no => tail.clone(),
-            _ => job.tail(payee),
-        };
+        let tail = self.tail_of(&job);
+        let channel = self.channel.as_mut().ok_or(Reject::NotSubscribed)?;
         let given = Given {
             extranonce1: channel.token.extranonce1(),
             tail: &tail,
@@ -65,6 +64,17 @@ impl Session {
         };
         let verified = verify(submission, &job, &self.jobs, &given, &mut channel.seen)?;
         Ok((worker.unwrap_or(0), verified, job))
+    }
+
+    /// The end of the coinbase that this connection was sent with the job.
+    fn tail_of(&self, job: &Job) -> Arc<[u8]> {
+        match &self.own_tail {
+            Some((no, tail)) if *no == job.no => tail.clone(),
+            _ => {
+                let first = self.workers.first();
+                job.tail(first.map_or(&[][..], |first| first.identity.bytes.as_slice()))
+            }
+        }
     }
 
     pub(super) fn take(
@@ -141,8 +151,7 @@ impl Session {
             .extranonce2
             .sized(job.rules.extranonce2_size)
             .unwrap_or(submission.extranonce2);
-        let payee = self.workers.first().map_or(&[][..], |first| first.identity.bytes.as_slice());
-        let tail = job.tail(payee);
+        let tail = self.tail_of(job);
         let assignment = channel.epochs.find(submission.job);
         let coinbase = job.coinbase(
             submission.job.variant,

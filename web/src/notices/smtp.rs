@@ -187,33 +187,12 @@ impl Smtp {
 mod tests {
     use super::super::{Kind, Notice};
     use super::*;
+    use crate::certified::{CERTIFICATE, acceptor};
     use accounting::UnixMs;
     use lettre::transport::smtp::client::Certificate;
-    use std::sync::Arc;
     use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufStream};
     use tokio::net::{TcpListener, TcpStream};
     use tokio::task::JoinHandle;
-    use tokio_rustls::TlsAcceptor;
-    use tokio_rustls::rustls::ServerConfig;
-    use tokio_rustls::rustls::crypto::ring;
-    use tokio_rustls::rustls::pki_types::pem::PemObject;
-    use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-
-    const CERTIFICATE: &[u8] = include_bytes!("../../../adit/tests/fixtures/pool.crt.pem");
-    const KEY: &[u8] = include_bytes!("../../../adit/tests/fixtures/pool.key.pem");
-
-    fn acceptor() -> TlsAcceptor {
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![CertificateDer::from_pem_slice(CERTIFICATE).unwrap()],
-                PrivateKeyDer::from_pem_slice(KEY).unwrap(),
-            )
-            .unwrap();
-        TlsAcceptor::from(Arc::new(config))
-    }
 
     /// Answers commands until one is `last`; gives all of them.
     async fn converse<S>(stream: S, greets: bool, last: &str) -> (S, Vec<String>)
