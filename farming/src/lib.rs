@@ -7,6 +7,7 @@ pub mod coin;
 pub mod difficulty;
 pub mod hash;
 pub mod network;
+pub mod node;
 pub mod reject;
 pub mod signature;
 pub mod singleton;
