@@ -5,13 +5,16 @@ pub mod address;
 pub mod clvm;
 pub mod coin;
 pub mod difficulty;
+pub mod follow;
 pub mod hash;
 pub mod network;
 pub mod node;
 pub mod reject;
+pub mod signage;
 pub mod signature;
 pub mod singleton;
 pub mod space;
+pub mod tables;
 pub mod token;
 #[cfg(test)]
 mod vectors;

@@ -47,6 +47,21 @@ pub enum LineageProof {
     },
 }
 
+/// What a reward became when it was absorbed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Absorbed {
+    /// The coin at the state's target.
+    pub coin: Coin,
+    /// The height of the block that was the reward's.
+    pub reward_height: u32,
+}
+
+/// What a spend of the singleton did.
+enum Done {
+    Absorbed { amount: u64, reward_height: u32 },
+    Travelled(PoolState),
+}
+
 /// Why following ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Lost {
@@ -100,7 +115,7 @@ pub fn first(
     tip(contract, state, child, proof)
 }
 
-/// The tip that follows when this one is spent.
+/// The tip that follows when this one is spent, and the reward that was absorbed with it.
 ///
 /// # Errors
 /// See [`Lost`].
@@ -109,14 +124,20 @@ pub fn next(
     before: &Tip,
     spend: &CoinSpend,
     child: (Coin, u32),
-) -> Result<Tip, Lost> {
-    let state = travelled(&before.state, spend)?.unwrap_or_else(|| before.state.clone());
+) -> Result<(Tip, Option<Absorbed>), Lost> {
+    let (state, absorbed) = match done(&before.state, spend)? {
+        Done::Travelled(state) => (state, None),
+        Done::Absorbed { amount, reward_height } => {
+            let coin = Coin { parent: before.coin.id(), puzzle_hash: before.state.target, amount };
+            (before.state.clone(), Some(Absorbed { coin, reward_height }))
+        }
+    };
     let proof = LineageProof::Singleton {
         parent: before.coin.parent,
         inner_puzzle_hash: inner_puzzle_hash(contract, &before.state),
         amount: before.coin.amount,
     };
-    tip(contract, state, child, proof)
+    Ok((tip(contract, state, child, proof)?, absorbed))
 }
 
 fn tip(
@@ -131,8 +152,7 @@ fn tip(
     Ok(Tip { coin, height, state, proof })
 }
 
-/// The state that a spend announces, if it is a travel; `None` for an absorption.
-fn travelled(before: &PoolState, spend: &CoinSpend) -> Result<Option<PoolState>, Lost> {
+fn done(before: &PoolState, spend: &CoinSpend) -> Result<Done, Lost> {
     let mut tree = Tree::new();
     let solution = tree.read(&spend.solution.0).map_err(|_| Lost::NotUnderstood)?;
     let parts = tree.as_list(solution, 3).ok_or(Lost::NotUnderstood)?;
@@ -140,15 +160,21 @@ fn travelled(before: &PoolState, spend: &CoinSpend) -> Result<Option<PoolState>,
     let inner = tree.as_list(*inner, 3).ok_or(Lost::NotUnderstood)?;
     let extra = match (before.phase, inner.as_slice()) {
         (Phase::Farming, [extra, height]) if is_nil(&tree, *height) => extra,
-        (Phase::Farming, [_, _]) => return Ok(None),
-        (Phase::SelfPooling | Phase::Leaving, [how, _, _]) if is_nil(&tree, *how) => {
-            return Ok(None);
+        (Phase::Farming, [amount, height]) => return absorbed(&tree, *amount, *height),
+        (Phase::SelfPooling | Phase::Leaving, [how, amount, height]) if is_nil(&tree, *how) => {
+            return absorbed(&tree, *amount, *height);
         }
         (Phase::SelfPooling | Phase::Leaving, [_, extra, _]) => extra,
         _ => return Err(Lost::NotUnderstood),
     };
     let announced = value_of(&tree, *extra, b"p").and_then(|node| tree.as_atom(node));
-    announced.and_then(PoolState::from_bytes).map(Some).ok_or(Lost::NotUnderstood)
+    announced.and_then(PoolState::from_bytes).map(Done::Travelled).ok_or(Lost::NotUnderstood)
+}
+
+fn absorbed(tree: &Tree, amount: Node, height: Node) -> Result<Done, Lost> {
+    let amount = tree.as_number(amount).ok_or(Lost::NotUnderstood)?;
+    let height = tree.as_number(height).and_then(|height| u32::try_from(height).ok());
+    Ok(Done::Absorbed { amount, reward_height: height.ok_or(Lost::NotUnderstood)? })
 }
 
 fn is_nil(tree: &Tree, node: Node) -> bool {
@@ -184,23 +210,35 @@ mod tests {
     }
 
     /// The whole life of a real plot NFT: launched into a pool, two absorptions, leaving, self-pooling.
-    fn life() -> (Contract, Vec<Tip>) {
+    fn life() -> (Contract, Vec<Tip>, Vec<Absorbed>) {
         let spends = spends();
         let network = Network::simulator();
         let (contract, state) = launched(spends[0].2.as_ref().unwrap(), &network).unwrap();
         let child = |index: usize| (spends[index].0, spends[index].1);
         let mut tips = vec![first(&contract, &spends[0].0, state, child(1)).unwrap()];
+        let mut income = Vec::new();
         for index in 1..spends.len() - 1 {
             let spend = spends[index].2.as_ref().unwrap();
-            tips.push(next(&contract, &tips[index - 1], spend, child(index + 1)).unwrap());
+            let (tip, absorbed) =
+                next(&contract, &tips[index - 1], spend, child(index + 1)).unwrap();
+            tips.push(tip);
+            income.extend(absorbed);
         }
-        (contract, tips)
+        (contract, tips, income)
     }
 
     #[test]
     fn a_real_plot_nft_is_followed_from_its_launcher_to_its_end() {
-        let (contract, tips) = life();
+        let (contract, tips, income) = life();
         assert_eq!(contract.delay_s, 604_800);
+        let heights: Vec<u32> = income.iter().map(|absorbed| absorbed.reward_height).collect();
+        assert_eq!(heights, [19, 22]);
+        let at_target = &crate::vectors::answers()["node_target_coin_records"]["response"];
+        for absorbed in income {
+            let real = at_target["coin_records"].as_array().unwrap().iter();
+            let coin = serde_json::to_value(absorbed.coin).unwrap();
+            assert!(real.into_iter().any(|record| record["coin"] == coin), "{coin}");
+        }
         let phases: Vec<Phase> = tips.iter().map(|tip| tip.state.phase).collect();
         use Phase::{Farming, Leaving, SelfPooling};
         assert_eq!(phases, [Farming, Farming, Farming, Leaving, SelfPooling]);
@@ -220,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_forged_announcement_is_not_believed() {
-        let (contract, tips) = life();
+        let (contract, tips, _) = life();
         let spends = spends();
         // The travel of step 3 announces that it goes to the waiting room; say that it announced something else.
         let mut spend = spends[3].2.clone().unwrap();
@@ -252,7 +290,7 @@ mod tests {
         let second = &crate::vectors::answers()["v2_launcher_spend"]["response"]["coin_solution"];
         let second: CoinSpend = serde_json::from_value(second.clone()).unwrap();
         assert_eq!(launched(&second, &network), Err(Lost::NotPlotNft), "the second version");
-        let (contract, tips) = life();
+        let (contract, tips, _) = life();
         let mut spend = spends[1].2.clone().unwrap();
         spend.solution.0 = vec![0x80];
         assert_eq!(next(&contract, &tips[0], &spend, (spends[2].0, 31)), Err(Lost::NotUnderstood));
