@@ -2,14 +2,18 @@
 
 pub mod absorb;
 pub mod address;
+pub mod chores;
 pub mod clvm;
 pub mod coin;
 pub mod difficulty;
+pub mod door;
+pub mod farmer;
 pub mod follow;
 pub mod hash;
 pub mod network;
 pub mod node;
 pub mod reject;
+pub mod rows;
 pub mod signage;
 pub mod signature;
 pub mod singleton;
@@ -20,4 +24,5 @@ pub mod token;
 mod vectors;
 pub mod verify;
 pub mod wallet;
+pub mod watch;
 pub mod wire;

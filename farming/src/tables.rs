@@ -90,6 +90,23 @@ impl Tables {
         answer.await.unwrap_or(Err(TablesError::Closed))
     }
 
+    /// Writes, and does not wait until it is on disk.
+    ///
+    /// # Errors
+    /// When the thread has ended.
+    pub async fn later<F>(&self, work: F) -> Result<(), TablesError>
+    where
+        F: FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
+    {
+        let write: Write = Box::new(move |transaction| {
+            if let Err(error) = in_savepoint(transaction, work) {
+                tracing::error!(%error, "a row could not be written");
+            }
+            Box::new(|_| ())
+        });
+        self.writes.send(write).await.map_err(|_| TablesError::Closed)
+    }
+
     /// Reads, on a connection of its own.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ CREATE TABLE farmers (
   delay_puzzle_hash  BLOB NOT NULL,
   authentication_key BLOB NOT NULL,
   instructions       TEXT NOT NULL,
+  paid_to            TEXT, -- what the books were told last
   member_since       INTEGER NOT NULL,
   joined_at          INTEGER NOT NULL,
   next_difficulty    INTEGER NOT NULL,
