@@ -14,6 +14,7 @@ pub mod network;
 pub mod node;
 pub mod reject;
 pub mod rows;
+pub mod server;
 pub mod signage;
 pub mod signature;
 pub mod singleton;

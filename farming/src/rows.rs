@@ -519,3 +519,52 @@ pub fn prune(db: &Connection, before: UnixMs) -> rusqlite::Result<usize> {
     let refusals = db.execute("DELETE FROM refusals WHERE hour < ?", [before.0 / 3_600_000])?;
     Ok(partials + refusals + db.execute("DELETE FROM bundles WHERE made_at < ?", [before.0])?)
 }
+
+/// A partial as its farmer sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// When it came.
+    pub at: UnixMs,
+    /// What it counts.
+    pub difficulty: u64,
+    /// What became of it.
+    pub fate: &'static str,
+    /// Why, if it does not stand.
+    pub reason: Option<String>,
+    /// Which harvester found it.
+    pub harvester: Bytes32,
+}
+
+/// A farmer's newest partials.
+pub fn latest(db: &Connection, launcher: &Bytes32, most: usize) -> rusqlite::Result<Vec<Listed>> {
+    let mut statement = db.prepare(
+        "SELECT at, difficulty, state, reason, harvester FROM partials WHERE launcher = ? ORDER BY at DESC LIMIT ?",
+    )?;
+    let rows = statement.query_map(params![launcher, most], |row| {
+        Ok(Listed {
+            at: UnixMs(unsigned(row, "at")?),
+            difficulty: unsigned(row, "difficulty")?,
+            fate: match row.get::<_, i64>("state")? {
+                0 => "counts, to be confirmed",
+                1 => "counts",
+                _ => "revoked",
+            },
+            reason: row.get("reason")?,
+            harvester: row.get("harvester")?,
+        })
+    })?;
+    rows.collect()
+}
+
+/// A farmer's refusals since a time, by reason.
+pub fn refusals(
+    db: &Connection,
+    launcher: &Bytes32,
+    since: UnixMs,
+) -> rusqlite::Result<Vec<(String, u64)>> {
+    let mut statement = db.prepare(
+        "SELECT reason, sum(count) FROM refusals WHERE launcher = ? AND hour >= ? GROUP BY reason ORDER BY reason",
+    )?;
+    let of = params![launcher, since.0 / 3_600_000];
+    statement.query_map(of, |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
