@@ -38,18 +38,7 @@ const CLEAN_EVERY: u64 = 600;
 pub async fn run(door: &Door, cancel: &CancellationToken) {
     let mut round = 0u64;
     loop {
-        for (what, done) in [
-            ("record partials", record_again(door).await),
-            ("look at partials again", look_again(door).await),
-            ("revoke partials", revoke(door).await),
-            ("report rewards", report(door).await),
-            ("tell payout instructions", tell_where(door).await),
-            ("count refusals", door.write_refusals().await),
-        ] {
-            if let Err(error) = done {
-                tracing::warn!(%error, "cannot {what} now");
-            }
-        }
+        once(door).await;
         if round.is_multiple_of(CLEAN_EVERY)
             && let Err(error) = clean(door).await
         {
@@ -59,6 +48,22 @@ pub async fn run(door: &Door, cancel: &CancellationToken) {
         tokio::select! {
             () = cancel.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+/// Does each chore once.
+pub async fn once(door: &Door) {
+    for (what, done) in [
+        ("record partials", record_again(door).await),
+        ("look at partials again", look_again(door).await),
+        ("revoke partials", revoke(door).await),
+        ("report rewards", report(door).await),
+        ("tell payout instructions", tell_where(door).await),
+        ("count refusals", door.write_refusals().await),
+    ] {
+        if let Err(error) = done {
+            tracing::warn!(%error, "cannot {what} now");
         }
     }
 }

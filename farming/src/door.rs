@@ -251,7 +251,7 @@ impl Door {
             return Err(Reject::StaleToken);
         }
         let key = held(&farmer).key;
-        let (message, signed) = (get.message(asked, &self.settings.target), get.signature.clone());
+        let (message, signed) = (get.message(asked, &self.settings.target), get.signature);
         let is_signed =
             self.on_a_verifier(move || signature::is_signed(&key, &message, &signed)).await?;
         if is_signed { Ok(()) } else { Err(Reject::InvalidSignature) }

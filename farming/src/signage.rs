@@ -21,13 +21,16 @@ const BETWEEN: Duration = Duration::from_secs(1);
 /// Points remembered at once. One appears every nine seconds; more are inventions.
 const POINTS_MAX: usize = 4096;
 
+/// Where one point's answer is, or is being asked for.
+type Slot = Arc<tokio::sync::Mutex<Known>>;
+
 #[derive(Default)]
 struct Known(Option<(Instant, Option<Signage>)>);
 
 /// What was looked up.
 pub struct Signages {
     nodes: Arc<Nodes>,
-    known: Mutex<HashMap<Point, (Instant, Arc<tokio::sync::Mutex<Known>>)>>,
+    known: Mutex<HashMap<Point, (Instant, Slot)>>,
 }
 
 impl Signages {
@@ -70,7 +73,7 @@ impl Signages {
         Ok(None)
     }
 
-    fn slot(&self, point: &Point) -> Result<Arc<tokio::sync::Mutex<Known>>, Reject> {
+    fn slot(&self, point: &Point) -> Result<Slot, Reject> {
         let now = Instant::now();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, slot)) = known.get(point) {
@@ -83,7 +86,7 @@ impl Signages {
                 return Err(Reject::Busy);
             }
         }
-        let slot = Arc::<tokio::sync::Mutex<Known>>::default();
+        let slot = Slot::default();
         known.insert(*point, (now, slot.clone()));
         Ok(slot)
     }

@@ -48,27 +48,41 @@ enum WatchError {
 
 /// Watches until cancelled.
 pub async fn run(door: &Door, pace: Pace, cancel: &CancellationToken) {
-    let mut swept: Option<Bytes32> = None;
-    let mut collected: Option<Instant> = None;
+    let mut seen = Seen::default();
     loop {
-        door.nodes.refresh().await;
-        if let Some(standing) = door.nodes.standing() {
-            if swept != Some(standing.peak) {
-                match sweep(door, &standing).await {
-                    Ok(()) => swept = Some(standing.peak),
-                    Err(error) => tracing::warn!(%error, "plot NFTs cannot be followed now"),
-                }
-            }
-            if collected.is_none_or(|at| at.elapsed() >= pace.collect) {
-                match collect(door, &standing, pace.absorb_depth).await {
-                    Ok(()) => collected = Some(Instant::now()),
-                    Err(error) => tracing::warn!(%error, "rewards cannot be collected now"),
-                }
-            }
-        }
+        look(door, pace, &mut seen).await;
         tokio::select! {
             () = cancel.cancelled() => return,
             () = tokio::time::sleep(pace.look) => {}
+        }
+    }
+}
+
+/// Looks once, at everything.
+pub async fn once(door: &Door, pace: Pace) {
+    look(door, pace, &mut Seen::default()).await;
+}
+
+/// Up to where it was looked.
+#[derive(Default)]
+struct Seen {
+    swept: Option<Bytes32>,
+    collected: Option<Instant>,
+}
+
+async fn look(door: &Door, pace: Pace, seen: &mut Seen) {
+    door.nodes.refresh().await;
+    let Some(standing) = door.nodes.standing() else { return };
+    if seen.swept != Some(standing.peak) {
+        match sweep(door, &standing).await {
+            Ok(()) => seen.swept = Some(standing.peak),
+            Err(error) => tracing::warn!(%error, "plot NFTs cannot be followed now"),
+        }
+    }
+    if seen.collected.is_none_or(|at| at.elapsed() >= pace.collect) {
+        match collect(door, &standing, pace.absorb_depth).await {
+            Ok(()) => seen.collected = Some(Instant::now()),
+            Err(error) => tracing::warn!(%error, "rewards cannot be collected now"),
         }
     }
 }

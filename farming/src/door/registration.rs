@@ -162,7 +162,7 @@ impl Door {
         message: Bytes32,
         signed: &SignatureBytes,
     ) -> Result<(), Reject> {
-        let (owner, signed) = (tip.state.owner, signed.clone());
+        let (owner, signed) = (tip.state.owner, *signed);
         let is_signed = self.on_a_verifier(move || {
             signature::key(&owner).is_some_and(|key| signature::is_signed(&key, &message, &signed))
         });
