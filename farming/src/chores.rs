@@ -250,7 +250,8 @@ async fn clean(door: &Door) -> Result<(), TablesError> {
     let before = UnixMs(now.0.saturating_sub(KEPT_MS));
     let gone =
         door.tables.write(move |db| Ok(rows::prune(db, before)? + rows::forget_told(db, before)?));
-    tracing::debug!(rows = gone.await?, "settled partials are forgotten");
+    let gone = gone.await?;
+    tracing::debug!(rows = gone, "settled partials are forgotten");
     Ok(())
 }
 

@@ -7,6 +7,7 @@ pub mod clvm;
 pub mod coin;
 pub mod difficulty;
 pub mod door;
+pub mod farm;
 pub mod farmer;
 pub mod follow;
 pub mod hash;

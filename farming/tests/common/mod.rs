@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test that finds an error has failed")]
 
+pub mod devnet;
 pub mod node;
 
 use accounting::fee::FeeRule;
@@ -125,7 +126,7 @@ pub fn world(spends: usize) -> World {
     }
 }
 
-fn asset() -> AssetConfig {
+pub fn asset() -> AssetConfig {
     AssetConfig {
         name: "xch".into(),
         network: ledger_network(&Network::simulator()),
@@ -147,6 +148,18 @@ fn asset() -> AssetConfig {
             hot_wallet_cap: None,
         },
         assets_elsewhere: Amount::ZERO,
+    }
+}
+
+pub fn pot() -> PoolConfig {
+    PoolConfig {
+        name: "farm".into(),
+        asset: "xch".into(),
+        scheme: PPLNS,
+        fee: FeeRule { base: BasisPoints::new(100).unwrap(), ..FeeRule::default() },
+        part: None,
+        knows_keys: true,
+        slices: SliceRule { least_shares: 1, ..SliceRule::default() },
     }
 }
 
@@ -193,17 +206,8 @@ impl Running {
         settings: Settings,
     ) -> Self {
         let store = Sqlite::open(folder).unwrap();
-        let pool = PoolConfig {
-            name: "farm".into(),
-            asset: "xch".into(),
-            scheme: PPLNS,
-            fee: FeeRule { base: BasisPoints::new(100).unwrap(), ..FeeRule::default() },
-            part: None,
-            knows_keys: true,
-            slices: SliceRule { least_shares: 1, ..SliceRule::default() },
-        };
         let writer =
-            writer::start(Box::new(store), vec![asset()], vec![pool], clock.clone()).unwrap();
+            writer::start(Box::new(store), vec![asset()], vec![pot()], clock.clone()).unwrap();
         let clients = nodes.iter().map(|node| node.client()).collect();
         let nodes = Arc::new(Nodes::new(Network::simulator(), clients));
         nodes.refresh().await;
