@@ -55,7 +55,8 @@ fn story_settings() -> Settings {
         terms: Terms { targets: vec![target], lock_height: 5 },
         // Every proof of these small plots is good enough for it, and no farm is too large.
         policy: Policy { rule: Rule::Poisson, min: 1_000_000_000, per_day: 10_000_000 },
-        confirm_after_ms: 4000,
+        // Long enough for the pool to be killed before partials are looked at again.
+        confirm_after_ms: 10_000,
         buried: 3,
         report_depth: 1,
         ..settings()
@@ -126,6 +127,10 @@ fn start_pool(folder: &Path, orders: &Path) -> Process {
 }
 
 impl Story {
+    fn restart(&mut self) {
+        self.pool = start_pool(&self.folder, &self.orders);
+    }
+
     /// Asks the door's own database.
     fn count(&self, sql: &str) -> i64 {
         let file = self.folder.join(farming::tables::FILE_NAME);
@@ -202,8 +207,7 @@ fn the_released_farmer_farms_is_paid_and_leaves() {
     story.devnet.points(3);
     story.pool.kill();
     let before = story.count("SELECT count(*) FROM partials");
-    let (folder, orders) = (story.folder.clone(), story.orders.clone());
-    story.pool = start_pool(&folder, &orders);
+    story.restart();
     story.until(
         "every partial is recorded and settled",
         |_| {},
@@ -248,7 +252,11 @@ fn the_released_farmer_farms_is_paid_and_leaves() {
         |devnet| devnet.points(1),
         |story| story.count("SELECT count(*) FROM partials") > credited,
     );
+    story.pool.kill();
+    let waiting = story.count("SELECT count(*) FROM partials WHERE state = 0");
+    assert!(waiting > 0, "it was confirmed before the pool was stopped");
     story.devnet.run(json!({"do": "reorg", "depth": 2}));
+    story.restart();
     story.until(
         "a partial is revoked",
         |_| {},
