@@ -19,6 +19,9 @@ use std::sync::{Mutex, PoisonError};
 /// Names in one question.
 pub const NAMES_MAX: usize = 1000;
 
+/// A clock that differs by less is right: dates of answers have whole seconds, and answers take their time.
+const CLOCK_OFF_S: u64 = 3;
+
 /// A coin, and when it came and went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct CoinRecord {
@@ -126,7 +129,13 @@ impl Node {
         };
         let answer = self.rpc.call("get_recent_signage_point_or_eos", &question).await;
         match answer {
-            Ok(answer) => read_signage(&answer, point).map(Some),
+            Ok(answer) => {
+                let signage = read_signage(&answer, point)?;
+                Ok(Some(Signage {
+                    appeared: by_our_clock(signage.appeared, self.rpc.ahead_s()),
+                    ..signage
+                }))
+            }
             Err(error)
                 if error.says("SP_NOT_IN_CACHE", "Did not find sp")
                     || error.says("EOS_NOT_IN_CACHE", "Did not find eos") =>
@@ -302,6 +311,18 @@ impl From<StateJson> for Standing {
     }
 }
 
+/// A time of a clock that is so far ahead. What could be rounding is left alone.
+fn by_our_clock(time: UnixMs, ahead_s: i64) -> UnixMs {
+    if ahead_s.unsigned_abs() < CLOCK_OFF_S {
+        return time;
+    }
+    let millis = ahead_s.unsigned_abs().saturating_mul(1000);
+    match ahead_s > 0 {
+        true => UnixMs(time.0.saturating_sub(millis)),
+        false => UnixMs(time.0.saturating_add(millis)),
+    }
+}
+
 fn read_signage(answer: &Value, point: &Point) -> Result<Signage, RpcError> {
     let other = || RpcError::Unknown("the node described no signage point".into());
     let hash = |value: &Value| value.as_str().and_then(|text| text.parse().ok());
@@ -336,6 +357,14 @@ impl Nodes {
     pub async fn refresh(&self) {
         for (node, known) in &self.nodes {
             let standing = node.standing(&self.network).await.map_err(|error| error.to_string());
+            let ahead_s = node.rpc.ahead_s();
+            if ahead_s.unsigned_abs() >= CLOCK_OFF_S {
+                tracing::warn!(
+                    node = node.address(),
+                    ahead_s,
+                    "a node's clock and ours differ; set both by NTP"
+                );
+            }
             let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
             if let (Ok(before), Err(error)) = (&*known, &standing) {
                 tracing::warn!(node = node.address(), height = before.height, %error, "a node is gone");

@@ -127,6 +127,24 @@ async fn who_is_late_or_off_by_a_clock_or_for_an_unknown_point_is_refused_with_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_clock_is_off_makes_nobody_late_or_early() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pool, node) = joined(folder.path()).await;
+    node.change(|world| {
+        world.ahead_s = 100;
+        for answer in world.points.values_mut() {
+            let seen = answer["time_received"].as_f64().unwrap();
+            answer["time_received"] = (seen + 100.0).into();
+        }
+    });
+    pool.door.nodes.refresh().await;
+    let late = UnixMs(made_at(partials()[0]).0 + 26_500);
+    assert_eq!(pool.door.partial(submission(0), late).await, Err(Reject::TooLate));
+    assert_eq!(submit(&pool, 0).await, Ok(1000));
+    pool.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_partials_for_one_point_ask_the_node_once() {
     let folder = tempfile::tempdir().unwrap();
     let (pool, node) = joined(folder.path()).await;

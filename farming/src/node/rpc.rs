@@ -7,13 +7,15 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
+use hyper::header::{DATE, HeaderMap};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
@@ -98,6 +100,8 @@ pub struct Rpc {
     endpoint: Endpoint,
     tls: TlsConnector,
     kept: Mutex<Vec<Sender>>,
+    /// Seconds that its clock is ahead of ours, by the date of its newest answer.
+    ahead_s: AtomicI64,
 }
 
 impl Rpc {
@@ -107,13 +111,19 @@ impl Rpc {
     /// When the certificates cannot be read.
     pub fn new(endpoint: Endpoint) -> Result<Self, RpcError> {
         let tls = TlsConnector::from(Arc::new(credentials(&endpoint)?));
-        Ok(Rpc { endpoint, tls, kept: Mutex::default() })
+        Ok(Rpc { endpoint, tls, kept: Mutex::default(), ahead_s: AtomicI64::new(0) })
     }
 
     /// Where it connects to.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.endpoint.address
+    }
+
+    /// Seconds that the service's clock is ahead of ours; a second of it is only rounding.
+    #[must_use]
+    pub fn ahead_s(&self) -> i64 {
+        self.ahead_s.load(Ordering::Relaxed)
     }
 
     /// Calls a method and reads its result.
@@ -149,6 +159,9 @@ impl Rpc {
                 .body(Full::new(Bytes::from(parameters.to_string())))
                 .map_err(|error| error.to_string())?;
             let answer = sender.send_request(request).await.map_err(|error| error.to_string())?;
+            if let Some(ahead_s) = clock_of(answer.headers()) {
+                self.ahead_s.store(ahead_s, Ordering::Relaxed);
+            }
             let body = Limited::new(answer.into_body(), ANSWER_MAX).collect().await;
             let body = body.map_err(|error| error.to_string())?.to_bytes();
             self.keep(sender);
@@ -198,6 +211,16 @@ impl Rpc {
             }
         });
         Ok(sender)
+    }
+}
+
+/// Seconds that the clock of whoever dated an answer is ahead of ours.
+fn clock_of(headers: &HeaderMap) -> Option<i64> {
+    let theirs = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
+    let seconds = |span: Duration| i64::try_from(span.as_secs()).ok();
+    match theirs.duration_since(SystemTime::now()) {
+        Ok(ahead) => seconds(ahead),
+        Err(behind) => seconds(behind.duration()).map(|behind| -behind),
     }
 }
 

@@ -119,6 +119,7 @@ pub fn world(spends: usize) -> World {
         height: 30 + spends as u32 * 5,
         is_synced: true,
         points,
+        ahead_s: 0,
         coins,
         spends: spent,
         pushed: Vec::new(),

@@ -28,6 +28,8 @@ pub struct World {
     pub is_synced: bool,
     /// Answers about signage points and ends of sub-slots, by their hash.
     pub points: HashMap<Bytes32, Value>,
+    /// Seconds that its clock is ahead.
+    pub ahead_s: u64,
     /// Coin records.
     pub coins: Vec<Value>,
     /// Spends, by the coin's name.
@@ -119,7 +121,11 @@ async fn respond(request: Request<Incoming>, world: &Mutex<World>) -> Response<F
     let mut world = world.lock().unwrap();
     *world.asked.entry(method.clone()).or_default() += 1;
     let answer = answer(&mut world, &method, &question);
-    Response::new(Full::new(Bytes::from(answer.to_string())))
+    let clock = std::time::SystemTime::now() + std::time::Duration::from_secs(world.ahead_s);
+    let mut response = Response::new(Full::new(Bytes::from(answer.to_string())));
+    let date = httpdate::fmt_http_date(clock);
+    response.headers_mut().insert("date", date.parse().unwrap());
+    response
 }
 
 fn answer(world: &mut World, method: &str, question: &Value) -> Value {
