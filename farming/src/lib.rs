@@ -1,4 +1,12 @@
-//! Farming Chia.
+//! Farming Chia: the official pool protocol 1.0, as the released farmer speaks it.
+//!
+//! A partial's path reads top to bottom: [`server`] (a bounded body) → [`wire`] (parsed once) → [`door`] (who it is) → [`signage`]
+//! (asked of the [`node`] once for all) → [`verify`] (pure: [`space`], [`signature`]) → [`rows`] (on disk) → `pool` (durable) → the
+//! answer. Behind the door, [`chores`] looks again after the confirmation delay, and [`watch`] follows plot NFTs ([`singleton`],
+//! [`follow`]) and absorbs their rewards ([`absorb`]).
+//!
+//! Invariant: a proof counts once, what its farmer had been told when the signage point appeared, and only while the chain says
+//! that its plot NFT farms to this pool.
 
 pub mod absorb;
 pub mod address;
