@@ -7,6 +7,7 @@
 //! Invariant: pure and total: any bytes give an answer, and the same one everywhere.
 
 mod bits;
+pub mod plot;
 mod stream;
 
 use crate::hash::{Bytes32, sha256};
@@ -70,13 +71,7 @@ impl Entry {
 /// The y of the last table, if every pair matches.
 fn matched(plot_id: &Bytes32, k: u32, values: &[u64; VALUES]) -> Option<u64> {
     let stream = Keystream::new(plot_id);
-    let mut entries: Vec<Entry> = values
-        .iter()
-        .map(|x| {
-            let y = stream.bits(*x, k) << EXTRA_BITS | *x >> (k - EXTRA_BITS);
-            Entry { y, words: [*x, 0, 0, 0], count: 1 }
-        })
-        .collect();
+    let mut entries: Vec<Entry> = values.iter().map(|x| first(&stream, k, *x)).collect();
     for (level, carried) in CARRIED.into_iter().enumerate() {
         let mut next = Vec::with_capacity(entries.len() / 2);
         for pair in entries.chunks_exact(2) {
@@ -97,12 +92,20 @@ fn matches(left: u64, right: u64) -> bool {
     if right / BUCKET != bucket + 1 {
         return false;
     }
-    let (parity, i, j) = (bucket % 2, left % BUCKET, right % BUCKET);
-    (0..TARGETS).any(|m| {
-        let row = (i / C + m) % B;
-        let turned = 2 * m + parity;
-        j == row * C + (turned * turned + i) % C
-    })
+    (0..TARGETS).any(|m| target(bucket, left % BUCKET, m) == right % BUCKET)
+}
+
+/// The `m`th place in the next bucket that an entry at this place of a bucket matches with.
+fn target(bucket: u64, place: u64, m: u64) -> u64 {
+    let row = (place / C + m) % B;
+    let turned = 2 * m + bucket % 2;
+    row * C + (turned * turned + place) % C
+}
+
+/// The first table's entry of a value.
+fn first(stream: &Keystream, k: u32, x: u64) -> Entry {
+    let y = stream.bits(x, k) << EXTRA_BITS | x >> (k - EXTRA_BITS);
+    Entry { y, words: [x, 0, 0, 0], count: 1 }
 }
 
 /// The entry that a matching pair makes in the next table.

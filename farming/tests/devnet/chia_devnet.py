@@ -20,14 +20,13 @@ os.environ["CHIA_ROOT"] = str(CACHE / "root")  # Its sibling "test-plots" is whe
 os.environ["CHIA_KEYS_ROOT"] = str(WORK / "keys")
 
 import yaml  # noqa: E402
-from chia._tests.util.misc import boolean_datacases  # noqa: E402,F401  (proves that the wheel brings its tests)
 from chia.consensus.pot_iterations import is_overflow_block  # noqa: E402
 from chia.pools.pool_config import PoolingShareState  # noqa: E402
 from chia.protocols.full_node_protocol import RespondSignagePoint  # noqa: E402
+from chia.simulator.add_blocks_in_batches import add_blocks_in_batches  # noqa: E402
 from chia.simulator.block_tools import create_block_tools_async, get_signage_point, test_constants  # noqa: E402
 from chia.simulator.keyring import TempKeyring  # noqa: E402
 from chia.simulator.setup_services import setup_farmer, setup_full_node, setup_harvester, setup_wallet_node  # noqa: E402
-from chia.simulator.simulator_protocol import ReorgProtocol  # noqa: E402
 from chia.types.peer_info import PeerInfo, UnresolvedPeerInfo  # noqa: E402
 from chia.util.bech32m import encode_puzzle_hash  # noqa: E402
 from chia.util.keychain import bytes_to_mnemonic  # noqa: E402
@@ -240,10 +239,19 @@ class Devnet:
         return {"ends": done}
 
     async def reorg(self, depth):
+        """Another chain from some blocks ago, three blocks longer. (The simulator's own command wants overflow blocks only, which few
+        plots seldom give.)"""
         old = self.height() - depth
-        await self.api.reorg_from_index_to_new_index(
-            ReorgProtocol(uint32(old), uint32(self.height() + 3), NOWHERE, bytes32.secret())
+        blocks = await self.api.get_all_full_blocks()
+        more = self.bt.get_consecutive_blocks(
+            depth + 3,
+            farmer_reward_puzzle_hash=NOWHERE,
+            pool_reward_puzzle_hash=NOWHERE,
+            block_list_input=blocks[: old + 1],
+            guarantee_transaction_block=True,
+            seed=bytes32.secret(),
         )
+        await add_blocks_in_batches(more[old + 1 :], self.api.full_node)
         return {"height": self.height()}
 
     async def leave(self):
