@@ -239,8 +239,8 @@ class Devnet:
         return {"ends": done}
 
     async def reorg(self, depth):
-        """Another chain from some blocks ago, three blocks longer. (The simulator's own command wants overflow blocks only, which few
-        plots seldom give.)"""
+        """Another chain from some blocks ago, three blocks longer and in later sub-slots: the node takes a signage point back only
+        when its sub-slot is not the newest any more. (The simulator's own command wants overflow blocks, which few plots give.)"""
         old = self.height() - depth
         blocks = await self.api.get_all_full_blocks()
         more = self.bt.get_consecutive_blocks(
@@ -250,6 +250,7 @@ class Devnet:
             block_list_input=blocks[: old + 1],
             guarantee_transaction_block=True,
             seed=bytes32.secret(),
+            skip_slots=2,
         )
         await add_blocks_in_batches(more[old + 1 :], self.api.full_node)
         return {"height": self.height()}
