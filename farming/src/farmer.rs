@@ -7,7 +7,7 @@ use crate::hash::Bytes32;
 use crate::reject::Reject;
 use crate::singleton::Terms;
 use crate::singleton::lineage::Tip;
-use crate::singleton::puzzle::{Contract, p2_singleton_hash};
+use crate::singleton::puzzle::Contract;
 use crate::wire::KeyBytes;
 use accounting::{AccountId, UnixMs, WorkerId};
 use chia_bls::PublicKey;
@@ -52,12 +52,6 @@ pub struct Farmer {
 }
 
 impl Farmer {
-    /// A farmer that introduces itself.
-    #[must_use]
-    pub fn contract_hash_of(contract: &Contract) -> Bytes32 {
-        p2_singleton_hash(contract)
-    }
-
     /// Does it count, while the chain is at this height?
     ///
     /// # Errors

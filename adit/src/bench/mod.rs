@@ -1,5 +1,5 @@
-//! `adit bench`: what this pool does on this machine, as one JSON line. This file is `adit bench stratum`; [`web`] is the
-//! other.
+//! `adit bench`: what this pool does on this machine, as one JSON line. This file is `adit bench stratum`; [`web`] and
+//! [`farming`] are the others.
 //!
 //! The pool is a process of its own, on an embedded chain whose template has 3000 transactions; its processor time is what
 //! the kernel counted for its threads. Shares are mined in advance, at the smallest difficulty, with each connection's own
@@ -10,6 +10,7 @@
 mod connection;
 mod cpu;
 mod fanout;
+pub mod farming;
 mod pool;
 mod sync;
 pub mod web;

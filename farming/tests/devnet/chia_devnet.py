@@ -21,6 +21,7 @@ os.environ["CHIA_KEYS_ROOT"] = str(WORK / "keys")
 
 import yaml  # noqa: E402
 from chia.consensus.pot_iterations import is_overflow_block  # noqa: E402
+from chia.full_node.full_node_rpc_api import FullNodeRpcApi  # noqa: E402
 from chia.pools.pool_config import PoolingShareState  # noqa: E402
 from chia.protocols.full_node_protocol import RespondSignagePoint  # noqa: E402
 from chia.simulator.add_blocks_in_batches import add_blocks_in_batches  # noqa: E402
@@ -59,6 +60,7 @@ class Devnet:
     def __init__(self, stack):
         self.stack = stack
         self.p2 = None
+        self.made = []
         self.announced = {}  # The last signage point's index on top of each block.
 
     async def start(self):
@@ -132,6 +134,7 @@ class Devnet:
             if wallets:
                 break
         self.wallet_id = wallets[-1].id
+        self.joined_at = self.height()
         status = (await self.client.pw_status(PWStatus(wallet_id=uint32(self.wallet_id)))).state
         self.p2 = status.p2_singleton_puzzle_hash
         # A folder for each contract: the plotter's own books want to know every plot that it finds.
@@ -226,6 +229,7 @@ class Devnet:
                 await asyncio.sleep(0.3)
             if len(made) < count:
                 await self.farm(1, NOWHERE)
+        self.made += made
         return {"points": made}
 
     async def end_of_sub_slot(self):
@@ -239,21 +243,30 @@ class Devnet:
         return {"ends": done}
 
     async def reorg(self, depth):
-        """Another chain from some blocks ago, three blocks longer and in later sub-slots: the node takes a signage point back only
-        when its sub-slot is not the newest any more. (The simulator's own command wants overflow blocks, which few plots give.)"""
-        old = self.height() - depth
-        blocks = await self.api.get_all_full_blocks()
-        more = self.bt.get_consecutive_blocks(
-            depth + 3,
-            farmer_reward_puzzle_hash=NOWHERE,
-            pool_reward_puzzle_hash=NOWHERE,
-            block_list_input=blocks[: old + 1],
-            guarantee_transaction_block=True,
-            seed=bytes32.secret(),
-            skip_slots=2,
-        )
-        await add_blocks_in_batches(more[old + 1 :], self.api.full_node)
-        return {"height": self.height()}
+        """Other chains from ever earlier blocks, each longer, until the node says that the newest signage point was taken back: a
+        signage point does not depend on the blocks of its own sub-slot, so a short reorganisation leaves it standing. (The
+        simulator's own command wants overflow blocks, which few plots give.)"""
+        point = self.made[-1]
+        rpc = FullNodeRpcApi(self.api.full_node)
+        newest = self.height()
+        for earlier in range(depth, newest - self.joined_at):
+            old = newest - earlier
+            blocks = await self.api.get_all_full_blocks()
+            more = self.bt.get_consecutive_blocks(
+                self.height() - old + 3,
+                farmer_reward_puzzle_hash=NOWHERE,
+                pool_reward_puzzle_hash=NOWHERE,
+                block_list_input=blocks[: old + 1],
+                guarantee_transaction_block=True,
+                seed=bytes32.secret(),
+                skip_slots=2,
+            )
+            await add_blocks_in_batches(more[old + 1 :], self.api.full_node)
+            answer = await rpc.get_recent_signage_point_or_eos({"sp_hash": point})
+            logging.info("after a reorganisation from %d to %d: reverted %s", old, self.height(), answer["reverted"])
+            if answer["reverted"]:
+                return {"height": self.height(), "reverted": point}
+        return {"error": "no signage point was taken back"}
 
     async def leave(self):
         await self.client.pw_self_pool(
