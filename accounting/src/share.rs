@@ -3,6 +3,7 @@
 //! Invariant: a share's weight was fixed when its job was handed out, and only a verifier makes one.
 
 use crate::id::{AccountId, PoolId, RateId, RewardId, ShareSeq, UnixMs, WorkerId};
+use crate::union::Terms;
 use crate::{Amount, BasisPoints, Scheme};
 use std::fmt;
 
@@ -81,6 +82,8 @@ pub struct BlockFound {
     pub network_work: WeightSum,
     /// The rule in force when the job was made.
     pub scheme: Scheme,
+    /// The terms on which other pools share it.
+    pub shared: Option<Terms>,
     /// When.
     pub found_at: UnixMs,
 }

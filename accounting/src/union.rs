@@ -36,6 +36,28 @@ impl Part {
     }
 }
 
+/// On which terms a block is shared: fixed, with the block, when it is found.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Terms {
+    /// The part of the pool that found it.
+    pub part: Part,
+    /// The others'.
+    pub beside: Vec<TermsBeside>,
+}
+
+/// The terms of a pool of the union beside the one that found the block.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TermsBeside {
+    /// Which pool.
+    pub pool: PoolId,
+    /// Its part.
+    pub part: Part,
+    /// Its rule.
+    pub scheme: Scheme,
+    /// The work of a block by its hash.
+    pub network_work: WeightSum,
+}
+
 /// How a block is shared in a union.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Shared {

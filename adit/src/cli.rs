@@ -413,6 +413,14 @@ pub enum WebCommand {
         /// The name
         name: String,
     },
+    /// Takes an address's registration back; names that it claimed stay its own
+    Unregister {
+        /// Where the configuration is
+        #[command(flatten)]
+        config: ConfigArg,
+        /// The address
+        address: String,
+    },
     /// Makes an API key and prints it; it is shown once
     AddKey {
         /// Where the configuration is

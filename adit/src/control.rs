@@ -225,7 +225,9 @@ impl Desk<'_> {
             Command::Knock { asset } => self.knock(asset.as_deref()),
             Command::DryRun { asset } => self.dry_run(&asset).await,
             Command::PayNow { asset } => {
-                self.counter(&asset)?.run_now();
+                let counter = self.counter(&asset)?;
+                self.acted(format!("pay {asset} now")).await?;
+                counter.run_now();
                 Ok(json!({ "looking": asset }))
             }
             Command::Hold { scope, reason } => {
@@ -274,13 +276,25 @@ impl Desk<'_> {
             Command::Approve { payout } => self.approve(payout).await,
             Command::Ban { who, reason } => self.ban(&who, Some(reason)).await,
             Command::Unban { who } => self.ban(&who, None).await,
+            Command::Unregister { who } => self.unregister(&who).await,
             Command::Pause { pool, reason } => self.pause(&pool, Some(reason)).await,
             Command::Resume { pool } => self.pause(&pool, None).await,
             Command::Revoke { share, reason } => {
+                self.acted(format!("revoke share {share}: {reason}")).await?;
                 self.pool.revoke(ShareSeq(share), reason).await?;
                 Ok(json!({ "revoked": share }))
             }
         }
+    }
+
+    /// Writes an act down that no order of its own carries out: before it is done.
+    async fn acted(&self, what: String) -> anyhow::Result<()> {
+        let by = self.by.to_owned();
+        self.order(move |books, now| {
+            books.act(&by, what, now);
+            Ok(())
+        })
+        .await
     }
 
     /// An order that only needs the books and the time.
@@ -560,7 +574,8 @@ impl Desk<'_> {
                 }
             }
         }
-        self.order(move |books, now| books.match_spend(asset, &spend, as_payout, now)).await?;
+        let by = self.by.to_owned();
+        self.order(move |books, now| books.match_spend(asset, &spend, as_payout, &by, now)).await?;
         counter.look();
         Ok(json!({ "matched": txid }))
     }
@@ -583,6 +598,25 @@ impl Desk<'_> {
         };
         self.pool.order(order).await?;
         Ok(json!({ "booked": amount }))
+    }
+
+    /// Takes a registration back; the names stay claimed.
+    async fn unregister(&self, who: &str) -> anyhow::Result<Value> {
+        let coins = self.settings.assets.iter();
+        let identities: Vec<Identity> =
+            coins.filter_map(|asset| identity_of(who, asset.coin).ok()).collect();
+        let (by, said) = (self.by.to_owned(), format!("take back the registration of {who}"));
+        let was = self.order(move |books, now| {
+            let was = identities.iter().filter(|identity| books.unregister(identity)).count() > 0;
+            if was {
+                books.act(&by, said, now);
+            }
+            Ok(was)
+        });
+        if !was.await? {
+            bail!("{who} is not registered");
+        }
+        Ok(json!({ "unregistered": who }))
     }
 
     async fn address(&self, account: &str, to: &str) -> anyhow::Result<Value> {

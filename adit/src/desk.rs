@@ -4,6 +4,8 @@
 
 use crate::cli::WebCommand;
 use crate::config;
+use crate::control::Command;
+use crate::payouts;
 use anyhow::{Context, bail};
 use pool::{Clock, SystemClock};
 use std::path::Path;
@@ -29,6 +31,9 @@ pub fn run(command: WebCommand) -> anyhow::Result<()> {
             if !Operators::in_db(open(&config.config)?).remove(&name)? {
                 bail!("there is no operator \"{name}\"; `adit web list` shows who there is");
             }
+        }
+        WebCommand::Unregister { config, address } => {
+            payouts::order(&config.config, &Command::Unregister { who: address })?;
         }
         WebCommand::AddKey { config, label, paid, per_minute, per_day } => {
             let tier = if paid { Tier::Paid } else { Tier::Free };

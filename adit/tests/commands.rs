@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Pool, Setup, all_rest, somebody};
+use common::{Chain, Pool, Setup, all_rest, somebody};
 use pow::Algorithm;
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
@@ -97,6 +97,28 @@ async fn payouts_are_held_by_hand_and_go_on_when_released_and_everything_is_list
     // Without a running pool the store itself is asked.
     pool.says(&["payouts", "hold"], &["coin", "--reason", "offline"]);
     assert!(pool.says(&["payouts", "list"], &[]).contains("offline"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_takes_nothing_of_what_a_lost_file_left_beside_it() {
+    let chain = Chain::with_hashes_per_block(256);
+    let mut pool = Pool::new(&chain.setup());
+    pool.start();
+    let miner = pool.miner(&somebody(1).0, Algorithm::Sha256d, 40.0);
+    pool.wait_for_rewards(1);
+    let backup = pool.folder.path().join("backup.db");
+    pool.says(&["backup"], &[backup.to_str().unwrap()]);
+    pool.wait_for_rewards(3);
+    pool.kill();
+    miner.stop().await;
+    let saved = store::Reader::open_file(&backup).unwrap().rewards(1000).unwrap();
+    std::fs::remove_file(pool.store().join("adit.db")).unwrap();
+    assert!(pool.store().join("adit.db-wal").exists(), "what the killed pool left");
+    pool.says(&["restore"], &[backup.to_str().unwrap()]);
+    assert_eq!(pool.reader().rewards(1000).unwrap(), saved);
+    pool.start();
+    pool.audit();
+    pool.stop();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@
 
 use crate::config::{AssetConfig, PoolConfig};
 use crate::door::Refused;
+use crate::guests::Guests;
 use crate::view::Standings;
 use accounting::ledger::{Applied, Kind, Ledger, Posting, Refusal};
 use accounting::payout::Payout;
@@ -56,6 +57,7 @@ pub struct Books {
     pub(crate) unmatched_spends: BTreeMap<(AssetId, [u8; 32]), String>,
     pub(crate) matched_spends: HashSet<(AssetId, [u8; 32])>,
     pub(crate) notes: BTreeMap<(String, String), Vec<u8>>,
+    pub(crate) guests: Arc<Guests>,
     revoked: HashSet<ShareSeq>,
     pub(crate) folded: ShareSeq,
     changes: Vec<Change>,
@@ -180,6 +182,7 @@ impl Books {
                 .map(|(a, txid, detail)| ((a, txid), detail))
                 .collect(),
             matched_spends: book.matched_spends,
+            guests: Arc::new(Guests::of(&book.notes)),
             notes: book.notes,
             revoked: book.revoked,
             folded: book.log_end,
@@ -563,10 +566,14 @@ impl Books {
         self.folded
     }
 
-    /// The work of a block of the pool's network now: the unit of its window, known before the first block is found.
-    pub fn set_network_work(&mut self, pool: PoolId, work: u128) {
-        if let Some(pool) = self.pools.get_mut(&pool) {
-            pool.network_work = work;
+    /// The work of a block of the pool's network now: the unit of its window, known before the first block is found. Kept
+    /// where other pools' blocks pay this window too: one may be found before this pool hears of its network again.
+    pub fn set_network_work(&mut self, id: PoolId, work: u128) {
+        let Some(pool) = self.pools.get_mut(&id) else { return };
+        let is_news = pool.network_work != work;
+        pool.network_work = work;
+        if is_news && pool.config.part.is_some() {
+            self.note(Books::DOOR, format!("work/{id}"), Some(work.to_be_bytes().to_vec()));
         }
     }
 }
@@ -631,6 +638,10 @@ fn name_pools(
         let note = book.notes.get(&(Books::DOOR.to_owned(), format!("quiet/{}", stored.id)));
         let noted = note.and_then(|note| <[u8; 8]>::try_from(note.as_slice()).ok());
         pool.quiet = noted.map_or(ShareSeq(0), |bytes| ShareSeq(u64::from_be_bytes(bytes)));
+        let note = book.notes.get(&(Books::DOOR.to_owned(), format!("work/{}", stored.id)));
+        if let Some(noted) = note.and_then(|note| <[u8; 16]>::try_from(note.as_slice()).ok()) {
+            pool.network_work = u128::from_be_bytes(noted);
+        }
         if stored.id == next {
             // Nothing in the log is of a pool that did not exist.
             pool.note_quiet(next, book.log_end, changes);

@@ -3,7 +3,7 @@
 //! Invariant: reserve → sign → write → broadcast, in that order; after a crash between any two, going on from what is
 //! written neither loses nor doubles. An answer that did not come changes nothing.
 
-use crate::books::OpenPayout;
+use crate::books::{Books, OpenPayout};
 use crate::clock::Clock;
 use crate::config::PayoutRules;
 use crate::crash::crash_point;
@@ -346,7 +346,15 @@ impl<T: Treasury> Cashier<T> {
     /// Signs (again), writes the bytes, and only then sends them.
     async fn sign_and_send(&mut self, payout: &Payout) -> Result<(), Trouble> {
         let id = payout.id;
-        let missing = self.pool.order(move |books, _, _| Ok(books.approvals_missing(id))).await?;
+        let stops =
+            move |books: &mut Books| (books.approvals_missing(id), books.hold_on_payout(id));
+        let (missing, held) = self.pool.order(move |books, _, _| Ok(stops(books))).await?;
+        if let Some(scope) = held {
+            self.waiting.push(format!(
+                "payout {id} is held ({scope}): release with `adit payouts release {scope}`, or cancel it with `adit payouts cancel {id}`"
+            ));
+            return Ok(());
+        }
         if missing > 0 {
             let sum = payout.sent();
             self.waiting.push(format!(

@@ -103,6 +103,11 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// Take a registration back.
+    Unregister {
+        /// The address.
+        who: String,
+    },
     /// Takes a ban back.
     Unban {
         /// As it was given.

@@ -3,9 +3,11 @@
 //! Invariant: a future dropped here loses an answer, never a fact: what was sent is still written.
 
 use crate::books::Books;
+use crate::guests::Guests;
 use crate::observe::Observatory;
 use crate::view::View;
 use accounting::rate::Rate;
+use accounting::union::Terms;
 use accounting::{
     AccountId, Amount, BasisPoints, Identity, LogEntry, PoolId, RewardId, Scheme, Share, ShareSeq,
     UnixMs, Weight, WorkerId,
@@ -120,6 +122,7 @@ pub struct Pool {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) view: Arc<ArcSwap<View>>,
     pub(crate) noise: Arc<Observatory>,
+    pub(crate) guests: Arc<Guests>,
 }
 
 /// Where the log has a proof.
@@ -274,6 +277,12 @@ impl Pool {
         &self.noise
     }
 
+    /// Who has registered, and by which names.
+    #[must_use]
+    pub fn guests(&self) -> &Guests {
+        &self.guests
+    }
+
     /// The newest snapshot for readers.
     #[must_use]
     pub fn view(&self) -> Arc<View> {
@@ -290,8 +299,12 @@ impl Pool {
 
 impl BlockReport {
     /// The log entries it becomes: the share first, so that it lies inside its own window.
-    #[must_use]
-    pub fn entries(&self, finder: AccountId, worker: WorkerId) -> Vec<LogEntry> {
+    pub(crate) fn entries(
+        &self,
+        finder: AccountId,
+        worker: WorkerId,
+        shared: Option<Terms>,
+    ) -> Vec<LogEntry> {
         let share = self.share.as_ref().map(|(weight, rate)| {
             LogEntry::Share(Share {
                 pool: self.pool,
@@ -314,6 +327,7 @@ impl BlockReport {
             coinbase_fee: self.coinbase_fee,
             network_work: self.network_work,
             scheme: self.scheme,
+            shared,
             found_at: self.found_at,
         }));
         share.into_iter().chain([found]).collect()

@@ -24,6 +24,7 @@ pub mod command;
 pub mod config;
 pub mod crash;
 pub mod door;
+pub mod guests;
 pub mod host;
 pub mod observe;
 pub mod payouts;

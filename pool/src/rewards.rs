@@ -3,15 +3,15 @@
 //! Invariant: a reward is made once, from what its coinbase pays; its window and split are frozen then. Every move is a
 //! posting of the ledger, so that taking it back is one too.
 
-use crate::books::{Books, StoredSlices};
-use crate::door::Refused;
+use crate::books::{Books, PoolBook, StoredSlices};
+use crate::door::{BlockReport, Refused};
 use accounting::fee::FeeRule;
 use accounting::ledger::{Kind, Posting, Refusal, SetKey, TransferSet};
 use accounting::reward::{Reward, RewardState, RewardStep, Sighting, next_step, reversal};
 use accounting::slice::Slice;
 use accounting::split::{self, SliceCredit, Split};
-use accounting::union::{Beside, Part, Shared};
-use accounting::window::WindowTable;
+use accounting::union::{Beside, Shared, Terms, TermsBeside};
+use accounting::window::{Window, WindowTable};
 use accounting::{
     AccountId, Amount, AssetId, BasisPoints, BlockFound, PoolId, RewardId, Scheme, ShareSeq,
     SliceNo, UnixMs,
@@ -94,7 +94,22 @@ impl Books {
         Ok(Some(table))
     }
 
-    /// The windows of the other pools that this block pays, with their slices closed at the same place of the log.
+    /// On which terms the pools of a union share what is reported: those of this moment.
+    pub(crate) fn terms_of(&self, report: &BlockReport) -> Option<Terms> {
+        let own = self.pools.get(&report.pool)?;
+        let part = own.config.part.filter(|_| !report.to_finder.is_positive())?;
+        let others =
+            self.pools.iter().filter(|(id, pool)| **id != report.pool && pool.asset == own.asset);
+        let terms = |(id, pool): (&PoolId, &PoolBook)| {
+            let (scheme, network_work) = (pool.config.scheme, pool.network_work);
+            scheme.window_length(network_work)?;
+            Some(TermsBeside { pool: *id, part: pool.config.part?, scheme, network_work })
+        };
+        Some(Terms { part, beside: others.filter_map(terms).collect() })
+    }
+
+    /// The windows of the other pools that this block pays, with their slices closed at the same place of the log. A pool
+    /// that was taken out of the configuration since has none.
     fn freeze_beside(
         &mut self,
         store: &mut dyn Store,
@@ -102,29 +117,22 @@ impl Books {
         found: &BlockFound,
         now: UnixMs,
     ) -> Result<Option<Shared>, StoreError> {
-        let own =
-            self.pools.get(&found.pool).and_then(|pool| Some((pool.asset, pool.config.part?)));
-        let Some((asset, part)) = own.filter(|_| !found.to_finder.is_positive()) else {
-            return Ok(None);
-        };
-        let others: Vec<(PoolId, Part)> = self
-            .pools
-            .iter()
-            .filter(|(id, pool)| **id != found.pool && pool.asset == asset)
-            .filter_map(|(id, pool)| Some((*id, pool.config.part?)))
-            .collect();
-        let mut beside = Vec::with_capacity(others.len());
-        for (id, part) in others {
-            self.close_slice(id, now);
-            let Some(pool) = self.pools.get_mut(&id) else { continue };
-            let (scheme, network_work) = (pool.config.scheme, pool.network_work);
+        let Some(terms) = &found.shared else { return Ok(None) };
+        let mut beside = Vec::with_capacity(terms.beside.len());
+        for TermsBeside { pool: id, part, scheme, network_work } in terms.beside.iter().cloned() {
             let Some(length) = scheme.window_length(network_work) else { continue };
-            let mut source = StoredSlices { store: &mut *store, pool: id, as_of: seq };
-            pool.window.fit(length, pool.last_slice, &mut source)?;
-            let window = pool.window.table(length);
+            self.close_slice(id, now);
+            let window = match self.pools.get_mut(&id) {
+                Some(pool) => {
+                    let mut source = StoredSlices { store: &mut *store, pool: id, as_of: seq };
+                    pool.window.fit(length, pool.last_slice, &mut source)?;
+                    pool.window.table(length)
+                }
+                None => Window::new(SliceNo(0)).table(length),
+            };
             beside.push(Beside { pool: id, part, scheme, network_work, window });
         }
-        Ok(Some(Shared { part, beside }))
+        Ok(Some(Shared { part: terms.part, beside }))
     }
 
     fn split_of(

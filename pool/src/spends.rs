@@ -72,7 +72,7 @@ impl Books {
             signed_at: now,
         };
         for id in candidates {
-            match self.payout_signed(id, version.clone(), now) {
+            match self.take_version(id, version.clone(), now) {
                 Ok(()) => {
                     let txid = accounting::RewardId(spend.txid);
                     tracing::warn!(payout = id.0, %txid, "a transaction the books did not know is this payout");
@@ -111,6 +111,7 @@ impl Books {
         asset: AssetId,
         spend: &WalletSpend,
         as_payout: bool,
+        who: &str,
         now: UnixMs,
     ) -> Result<(), Refused> {
         let waits = self.unmatched_spends.contains_key(&(asset, spend.txid));
@@ -160,7 +161,7 @@ impl Books {
         take(Kind::NetworkFee, fee);
         let matched = if as_payout { "payout" } else { "withdrawal" };
         let act = self.act(
-            "operator",
+            who,
             format!("matched spend {} as {matched}", accounting::RewardId(spend.txid)),
             now,
         );

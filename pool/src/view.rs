@@ -3,6 +3,7 @@
 //! Invariant: made from the books after they were written; a reader holding it never blocks the writer.
 
 use crate::books::Books;
+use crate::payouts::hold_scopes;
 use accounting::ledger::{Balance, Kind};
 use accounting::payout::PayoutState;
 use accounting::reward::RewardState;
@@ -41,6 +42,14 @@ pub struct View {
     pub holds: Vec<(String, String)>,
     /// Spends nobody has explained.
     pub unmatched_spends: usize,
+}
+
+impl View {
+    /// Are payouts of this asset held, to this account or to all?
+    #[must_use]
+    pub fn holds_payouts(&self, asset: AssetId, account: Option<AccountId>) -> bool {
+        hold_scopes(asset, account).any(|scope| self.holds.iter().any(|(held, _)| *held == scope))
+    }
 }
 
 /// One pool.

@@ -52,7 +52,8 @@ pub fn start(
     let mut books = Books::open(store.as_mut(), assets, pools, clock.now())?;
     let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
     let view = Arc::new(ArcSwap::from_pointee(books.view(clock.now(), None)));
-    let pool = Pool { commands, view: view.clone(), noise: Arc::default() };
+    let guests = books.guests.clone();
+    let pool = Pool { commands, view: view.clone(), noise: Arc::default(), guests };
     let mut desk = Desk {
         store,
         books,
@@ -297,7 +298,8 @@ impl Desk {
         let (finder, worker) =
             self.books.enrol(&report.finder, &report.display, &report.worker, now);
         facts.waiting.push(Waiting::Fact(reply));
-        facts.entries.extend(report.entries(finder, worker));
+        let shared = self.books.terms_of(report);
+        facts.entries.extend(report.entries(finder, worker, shared));
     }
 
     /// Appends and answers; then draws the consequences.

@@ -139,7 +139,12 @@ async fn a_spend_that_pays_what_a_waiting_payout_would_is_that_payout_and_nobody
     let fee = Amount::from_units(131);
     let payout = writer
         .pool
-        .order(move |books, _, now| books.reserve_payout(AssetId(1), &plan, fee, now))
+        .order(move |books, _, now| {
+            books.release("all")?;
+            let payout = books.reserve_payout(AssetId(1), &plan, fee, now);
+            books.hold("all".into(), "backup".into(), now);
+            payout
+        })
         .await
         .unwrap();
     // After it, the payout was signed and confirmed; the restored books see only a spend.
@@ -161,7 +166,7 @@ async fn a_spend_that_pays_what_a_waiting_payout_would_is_that_payout_and_nobody
     cashier.round().await.unwrap();
     writer
         .pool
-        .order(move |books, _, now| books.match_spend(AssetId(1), &spend, true, now))
+        .order(move |books, _, now| books.match_spend(AssetId(1), &spend, true, "ann", now))
         .await
         .unwrap();
     writer.pool.order(|books, _, _| books.release("all")).await.unwrap();

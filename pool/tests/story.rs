@@ -10,7 +10,9 @@ use accounting::rate::Rate;
 use accounting::reward::{RewardState, RewardStep, Sighting};
 use accounting::{Amount, AssetId, BasisPoints, PayoutId, RewardId, Scheme, SliceNo};
 use common::*;
-use pool::{Pool, Refused};
+use pool::payouts::Plan;
+use pool::treasury::{PayoutOrder, Signing, WalletSpend};
+use pool::{Pool, Refused, Treasury};
 use store::Reader;
 
 fn folds(folder: &std::path::Path) -> bool {
@@ -276,7 +278,7 @@ async fn a_spend_the_books_do_not_know_stops_payouts_until_it_is_matched() {
     assert!(cashier.status().load().blockers[0].contains("adit payouts match"));
     writer
         .pool
-        .order(move |books, _, now| books.match_spend(AssetId(1), &spend, true, now))
+        .order(move |books, _, now| books.match_spend(AssetId(1), &spend, true, "ann", now))
         .await
         .unwrap();
     let (one, _) = enrol(&writer.pool, 1).await;
@@ -398,6 +400,96 @@ async fn a_pps_pool_buys_slices_from_its_bankroll_and_refuses_shares_it_cannot_p
         "the block is the bankroll's"
     );
     assert!(folds(folder.path()));
+    stop(writer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_stops_a_run_that_has_begun() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clock, treasury) = (TestClock::default(), FakeTreasury::default());
+    let writer = start(folder.path(), asset(), pool_of(PPLNS, 0), &clock);
+    mine(&writer.pool).await;
+    let mut cashier = cashier(&writer, folder.path(), &clock, &treasury);
+    // Matured, and not payable yet: what a run does is done by hand below.
+    treasury.world(|w| w.sightings.insert(RewardId([9; 32]), Sighting::InChain(101)));
+    cashier.round().await.unwrap();
+    let hold = |scope: &'static str| {
+        writer.pool.order(move |books, _, now| {
+            books.hold(scope.into(), "asked".into(), now);
+            Ok(())
+        })
+    };
+    let plan = writer.pool.order(|books, _, now| Ok(books.plan_payout(AssetId(1), now)));
+    let plan = plan.await.unwrap();
+    assert_eq!(plan.due.len(), 2);
+    let reserve = |plan: Plan| {
+        writer.pool.order(move |books, _, now| {
+            books.reserve_payout(AssetId(1), &plan, Amount::from_units(100), now)
+        })
+    };
+    hold("asset/1").await.unwrap();
+    assert!(
+        matches!(reserve(plan.clone()).await, Err(Refused::Rule(_))),
+        "between plan and reserve"
+    );
+    writer.pool.order(|books, _, _| books.release("asset/1")).await.unwrap();
+    let payout = reserve(plan).await.unwrap();
+    hold("account/1").await.unwrap();
+    treasury.world(|w| w.spendable = 50 * COIN);
+    let order = PayoutOrder {
+        id: payout.id.0,
+        parts: payout.parts.clone(),
+        fee: Amount::from_units(100),
+        versions: vec![],
+    };
+    let Ok(Signing::Signed(version)) = treasury.clone().sign(&order).await else { panic!() };
+    let signed =
+        writer.pool.order(move |books, _, now| books.payout_signed(payout.id, version, now));
+    assert!(matches!(signed.await, Err(Refused::Rule(_))), "between reserve and signature");
+    cashier.round().await.unwrap();
+    assert!(treasury.world(|w| w.sent.is_empty()));
+    writer.pool.order(|books, _, _| books.release("account/1")).await.unwrap();
+    cashier.round().await.unwrap();
+    assert_eq!(treasury.world(|w| w.sent.len()), 1, "and then once");
+    stop(writer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_keeps_no_payout_that_is_out_from_being_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clock, treasury) = (TestClock::default(), FakeTreasury::default());
+    let writer = start(folder.path(), asset(), pool_of(PPLNS, 0), &clock);
+    mine(&writer.pool).await;
+    let mut cashier = cashier(&writer, folder.path(), &clock, &treasury);
+    treasury.world(|w| w.sightings.insert(RewardId([9; 32]), Sighting::InChain(101)));
+    cashier.round().await.unwrap();
+    // As after a restore: chosen in the backup, signed after it, and everything held.
+    let fee = Amount::from_units(100);
+    let order = writer.pool.order(move |books, _, now| {
+        let plan = books.plan_payout(AssetId(1), now);
+        let payout = books.reserve_payout(AssetId(1), &plan, fee, now)?;
+        books.hold("all".into(), "restored".into(), now);
+        Ok(payout)
+    });
+    let payout = order.await.unwrap();
+    let parts = payout.parts.iter().map(|part| (part.destination.clone(), part.sent));
+    let spend = WalletSpend {
+        txid: [0xcc; 32],
+        out: payout.sent().add(fee),
+        fee,
+        outputs: parts.collect(),
+        confirmations: 10,
+        inputs: vec![([7; 32], 0)],
+        raw: vec![1],
+    };
+    treasury.world(|w| {
+        w.known.insert(spend.txid, (spend.out.units(), fee.units()));
+        w.foreign_spends.push(spend);
+    });
+    cashier.round().await.unwrap();
+    assert_eq!(writer.pool.view().unmatched_spends, 0);
+    let open = Reader::open(folder.path()).unwrap().book().unwrap().payouts;
+    assert_eq!(open[&payout.id].payout.versions.len(), 1);
     stop(writer).await;
 }
 

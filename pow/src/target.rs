@@ -35,6 +35,16 @@ impl Target {
         self.0
     }
 
+    /// What a hash meets that begins with so many zeros when 64 hexadecimal digits are written, the most significant first; `None`
+    /// from 64 on.
+    #[must_use]
+    pub fn of_leading_zeros(digits: u32) -> Option<Self> {
+        match digits {
+            0..64 => Some(Self(U256::MAX >> (4 * digits as usize))),
+            _ => None,
+        }
+    }
+
     /// Reads the header field `nBits`: one exponent byte and three of mantissa (Bitcoin Core, `arith_uint256::SetCompact`).
     ///
     /// # Errors

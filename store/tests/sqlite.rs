@@ -8,7 +8,7 @@ use accounting::rate::Rate;
 use accounting::reward::{Reward, RewardState};
 use accounting::slice::OpenSlice;
 use accounting::split::{Carry, SliceCredit, split};
-use accounting::union::{Beside, Part, Shared};
+use accounting::union::{Beside, Part, Shared, Terms, TermsBeside};
 use accounting::window::WindowTable;
 use accounting::{
     AccountId, Amount, AssetId, BasisPoints, BlockFound, Identity, IdentityKind, LogEntry,
@@ -47,6 +47,7 @@ fn found(n: u8) -> LogEntry {
         coinbase_fee: BasisPoints::default(),
         network_work: u128::MAX,
         scheme: Scheme::Tides,
+        shared: None,
         found_at: UnixMs(2_000),
     }))
 }
@@ -74,6 +75,19 @@ fn the_log_comes_back_in_order_after_a_restart_without_gaps() {
     assert_eq!(log(&mut store, 0), expected);
     assert_eq!(log(&mut store, 3), expected[2..]);
     assert_eq!(store.append(&[share(4)]).unwrap(), ShareSeq(6));
+}
+
+#[test]
+fn the_terms_on_which_a_block_is_shared_come_back_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let LogEntry::BlockFound(mut block) = found(9) else { unreachable!() };
+    let part = Part::new(2).unwrap();
+    let (pool, scheme, network_work) = (PoolId(2), Scheme::Tides, u128::MAX);
+    let beside = vec![TermsBeside { pool, part, scheme, network_work }];
+    block.shared = Some(Terms { part: Part::new(1).unwrap(), beside });
+    let entry = LogEntry::BlockFound(block);
+    open(folder.path()).append(std::slice::from_ref(&entry)).unwrap();
+    assert_eq!(log(&mut open(folder.path()), 1), [(1, entry)]);
 }
 
 #[test]

@@ -14,7 +14,7 @@ pub mod coinbase;
 pub mod difficulty;
 pub mod epochs;
 pub mod extranonce;
-pub mod guests;
+pub mod gxc;
 pub mod job;
 pub mod limits;
 pub mod node;

@@ -208,6 +208,7 @@ pub fn coinbase_only(
         witness_commitment: None,
         mweb: None,
         long_poll_id: None,
+        gxc: None,
         coinbase_only: true,
     })
 }

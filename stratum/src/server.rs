@@ -7,7 +7,6 @@ use crate::block::Blocks;
 use crate::coin::Coin;
 use crate::difficulty::Policy;
 use crate::extranonce::Extranonces;
-use crate::guests::Guests;
 use crate::job::{JobRules, Jobs};
 use crate::limits::{Connections, Limits};
 use crate::proxy;
@@ -58,8 +57,8 @@ pub struct Door {
     pub clock: Arc<dyn Clock>,
     /// Who is not wanted.
     pub bans: Arc<ArcSwap<Bans>>,
-    /// Who is welcome.
-    pub guests: Arc<dyn Guests>,
+    /// What addresses that have not registered are told, where only registered ones may mine.
+    pub registered_only: Option<String>,
     /// Why the operator has it hand out no work, if so.
     pub paused: watch::Sender<Option<String>>,
     /// Counters for people.

@@ -3,9 +3,11 @@
 //! Invariant: read once, checked against itself, never changed. Rules marked `!` that we do not know make it unusable
 //! (BIP9), because a block made without knowing them could be invalid.
 
+use crate::gxc::offer::Offer;
 use pow::{Target, sha256d};
 use serde::Deserialize;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Rules we know how to build blocks under, besides those without `!`.
 const KNOWN_RULES: [&str; 5] = ["segwit", "mweb", "taproot", "csv", "signet"];
@@ -13,7 +15,7 @@ const KNOWN_RULES: [&str; 5] = ["segwit", "mweb", "taproot", "csv", "signet"];
 const TRANSACTIONS_MAX: usize = 200_000;
 
 /// What a block can be built from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Template {
     /// Height of the block to build.
     pub height: u64,
@@ -49,6 +51,8 @@ pub struct Template {
     pub long_poll_id: Option<String>,
     /// Built from the tip's header alone, while the full template was not there yet.
     pub coinbase_only: bool,
+    /// What a GXC node is handed instead of bytes.
+    pub gxc: Option<Arc<Offer>>,
 }
 
 /// Why a template cannot be used.
@@ -156,6 +160,7 @@ impl Template {
             mweb: raw.mweb.as_deref().map(|text| bytes_from_hex(text, "bad mweb")).transpose()?,
             long_poll_id: raw.longpollid.map(Cow::into_owned),
             coinbase_only: false,
+            gxc: None,
         })
     }
 }

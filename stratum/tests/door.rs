@@ -136,7 +136,7 @@ impl World {
             blocks,
             clock: Arc::new(clock.clone()),
             bans: Arc::default(),
-            guests: Arc::new(stratum::guests::Everybody),
+            registered_only: None,
             paused: tokio::sync::watch::channel(None).0,
             stats: Stats::default(),
         });

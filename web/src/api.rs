@@ -1,7 +1,6 @@
 //! The pool's own API under `/api/v1`: what the pages say, for programs, described by OpenAPI made from these handlers.
 //!
-//! Invariant: reads only, but for a registration, which its owner's signature proves. Every error is a problem document
-//! that says what to do.
+//! Invariant: reads only. Every error is a problem document that says what to do.
 
 pub mod accounts;
 pub mod ask;

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// The file's name in the data folder.
 pub const FILE_NAME: &str = "web.sqlite";
 /// The newest schema.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 /// What went wrong with it.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +71,12 @@ impl Db {
         if found == 0 {
             let tx = db.transaction()?;
             tx.execute_batch(include_str!("db.sql"))?;
+            tx.pragma_update(None, "user_version", SCHEMA)?;
+            tx.commit()?;
+        }
+        if found == 1 {
+            let tx = db.transaction()?;
+            tx.execute_batch("ALTER TABLE profiles ADD COLUMN unconfirmed TEXT")?;
             tx.pragma_update(None, "user_version", SCHEMA)?;
             tx.commit()?;
         }

@@ -49,6 +49,7 @@ CREATE TABLE profiles (
   is_public INTEGER NOT NULL,
   notices   TEXT NOT NULL,
   said_at   INTEGER NOT NULL,
+  unconfirmed TEXT,
   PRIMARY KEY (kind, network, bytes)
 ) STRICT, WITHOUT ROWID;
 

@@ -22,6 +22,7 @@ mod webhook;
 pub use channel::{Channel, ChannelError, Security, Way};
 pub use outbox::{NoticeError, Outbox};
 pub use secret::Secret;
+pub use smtp::is_address;
 
 use serde::{Deserialize, Serialize};
 
@@ -47,11 +48,13 @@ pub enum Kind {
     PayoutsBlocked,
     /// A scheduled backup was not made.
     BackupFailed,
+    /// Somebody is asked whether an e-mail address is theirs.
+    ConfirmEmail,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 9] = [
+    pub const ALL: [Kind; 10] = [
         Kind::BlockFound,
         Kind::PayoutSent,
         Kind::WorkerSilent,
@@ -61,6 +64,7 @@ impl Kind {
         Kind::StoreFailing,
         Kind::PayoutsBlocked,
         Kind::BackupFailed,
+        Kind::ConfirmEmail,
     ];
 
     /// Its name, as configurations and webhooks write it.
@@ -76,6 +80,7 @@ impl Kind {
             Kind::StoreFailing => "store-failing",
             Kind::PayoutsBlocked => "payouts-blocked",
             Kind::BackupFailed => "backup-failed",
+            Kind::ConfirmEmail => "confirm-email",
         }
     }
 }

@@ -59,6 +59,7 @@ pub fn routes() -> Router<Arc<Site>> {
         .route("/terms", get(|site: State<Arc<Site>>| other::text(site, "terms", "Terms")))
         .route("/privacy", get(|site: State<Arc<Site>>| other::text(site, "privacy", "Privacy")))
         .route("/register", get(register::form).post(register::say))
+        .route("/register/confirm/{code}", get(register::confirm_form).post(register::confirm))
         .route("/assets/{name}", get(asset))
 }
 
@@ -84,6 +85,13 @@ impl Trouble {
     pub fn bad(site: &Arc<Site>, text: impl Into<String>) -> Self {
         let (status, title) = (StatusCode::BAD_REQUEST, "That cannot be read");
         Trouble { status, title, text: text.into(), site: site.clone() }
+    }
+
+    /// What was said cannot be written now.
+    pub fn busy(site: &Arc<Site>) -> Self {
+        let (status, title) = (StatusCode::SERVICE_UNAVAILABLE, "Not now");
+        let text = "This cannot be written at the moment; please try again soon.".into();
+        Trouble { status, title, text, site: site.clone() }
     }
 
     /// The store did not answer.
@@ -229,8 +237,6 @@ async fn pool_page(
     })
     .await?;
     let network = crate::model::network::network(asset);
-    // A single account's hold is its owner's business.
-    let holds_all = ["all".to_owned(), format!("asset/{}", pool.asset)];
     render(
         site,
         "pool.html",
@@ -240,7 +246,7 @@ async fn pool_page(
             network,
             asset_name => asset.coin,
             nodes_ok => asset.nodes.iter().all(|node| node.trouble.is_none()),
-            payouts_held => view.holds.iter().any(|(scope, _)| holds_all.contains(scope)),
+            payouts_held => view.holds_payouts(pool.asset, None),
             blockers => asset.blockers,
             values => live::pool_values(&shown, &network, site.now()),
             chart => Value::from_safe_string(chart),

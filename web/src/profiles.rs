@@ -5,14 +5,11 @@
 use crate::db::{Db, DbError};
 use crate::history::Shown;
 use crate::history::shown::Listed;
+use crate::secrets::same;
 use accounting::{AccountId, Identity, IdentityKind, UnixMs};
-use arc_swap::ArcSwap;
 use rusqlite::{Connection, params};
 use std::collections::HashMap;
-use std::sync::Arc;
-
-/// Profiles that are kept: addresses cost nothing, so signatures are no limit.
-const PROFILES_MAX: usize = 100_000;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 /// What an owner said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +20,10 @@ pub struct Profile {
     pub display: String,
     /// A name to be called by.
     pub name: Option<String>,
-    /// Where notices go.
+    /// Where notices go, once it is confirmed.
     pub email: Option<String>,
+    /// What the letter that asks for confirmation leads to; `None` once it was followed.
+    pub unconfirmed: Option<String>,
     /// May lists show the whole address?
     pub is_public: bool,
     /// Which notices, by name.
@@ -33,30 +32,40 @@ pub struct Profile {
     pub said_at: UnixMs,
 }
 
-/// All profiles.
+/// All profiles: as many as the pool keeps registrations ([`pool::guests::OWNERS_MAX`]).
 pub struct Profiles {
     db: Db,
-    known: ArcSwap<Known>,
+    known: RwLock<Known>,
 }
 
 #[derive(Default)]
 struct Known {
     by_identity: HashMap<Identity, Arc<Profile>>,
     by_account: HashMap<AccountId, Arc<Profile>>,
-    /// By name, in lower case.
+    /// By the name they show, in lower case.
     by_name: HashMap<String, Arc<Profile>>,
 }
 
 impl Known {
-    fn of(
-        by_identity: HashMap<Identity, Arc<Profile>>,
-        by_account: HashMap<AccountId, Arc<Profile>>,
-    ) -> Self {
-        let named = by_identity.values().filter_map(|profile| {
-            Some((profile.name.as_ref()?.to_ascii_lowercase(), profile.clone()))
-        });
-        let by_name = named.collect();
-        Known { by_identity, by_account, by_name }
+    fn take(&mut self, profile: &Arc<Profile>, account: Option<AccountId>) {
+        let before = self.by_identity.insert(profile.identity.clone(), profile.clone());
+        if let Some(name) = before.and_then(|before| before.shown_name()) {
+            self.by_name.remove(&name);
+        }
+        self.by_name.extend(profile.shown_name().map(|name| (name, profile.clone())));
+        self.by_account.extend(account.map(|id| (id, profile.clone())));
+    }
+}
+
+impl Profile {
+    /// Where its owner wants to be told, and said so from there.
+    #[must_use]
+    pub fn reached_at(&self) -> Option<&str> {
+        self.email.as_deref().filter(|_| self.unconfirmed.is_none())
+    }
+
+    fn shown_name(&self) -> Option<String> {
+        self.name.as_ref().map(|name| name.to_ascii_lowercase())
     }
 }
 
@@ -67,39 +76,40 @@ impl Profiles {
     /// When the database cannot be read.
     pub fn open(db: Db) -> Result<Self, DbError> {
         let all = db.now(|sql| load(sql))?;
-        let by_identity = all.into_iter().map(|p| (p.identity.clone(), Arc::new(p))).collect();
-        let known = Known::of(by_identity, HashMap::new());
-        Ok(Profiles { db, known: ArcSwap::from_pointee(known) })
+        let mut known = Known::default();
+        all.into_iter().for_each(|profile| known.take(&Arc::new(profile), None));
+        Ok(Profiles { db, known: RwLock::new(known) })
     }
 
     /// An owner's profile.
     #[must_use]
     pub fn of(&self, who: &Identity) -> Option<Arc<Profile>> {
-        self.known.load().by_identity.get(who).cloned()
+        self.look().by_identity.get(who).cloned()
     }
 
     /// All of them.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Profile>> {
-        self.known.load().by_identity.values().cloned().collect()
+        self.look().by_identity.values().cloned().collect()
     }
 
-    /// Is there room for one more?
+    /// How many there are.
     #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.known.load().by_identity.len() < PROFILES_MAX
+    pub fn len(&self) -> usize {
+        self.look().by_identity.len()
     }
 
-    /// Whoever goes by this name.
+    /// Is there none?
     #[must_use]
-    pub fn named(&self, name: &str) -> Option<Arc<Profile>> {
-        self.known.load().by_name.get(&name.to_ascii_lowercase()).cloned()
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Whoever goes by this name and lets others know.
     #[must_use]
     pub fn publicly_named(&self, name: &str) -> Option<Arc<Profile>> {
-        self.named(name).filter(|profile| profile.is_public)
+        let known = self.look();
+        known.by_name.get(&name.to_ascii_lowercase()).filter(|profile| profile.is_public).cloned()
     }
 
     /// May lists show this account's address?
@@ -111,7 +121,7 @@ impl Profiles {
     /// The name of an account that is public, if it has one.
     #[must_use]
     pub fn public_name(&self, account: AccountId) -> Option<Option<String>> {
-        let known = self.known.load();
+        let known = self.look();
         let public = known.by_account.get(&account).filter(|profile| profile.is_public)?;
         Some(public.name.clone())
     }
@@ -123,20 +133,59 @@ impl Profiles {
     pub async fn say(&self, profile: Profile, account: Option<AccountId>) -> Result<(), DbError> {
         let written = profile.clone();
         self.db.run(move |sql| save(sql, &written)).await?;
-        let profile = Arc::new(profile);
-        self.known.rcu(|known| {
-            let mut by_identity = known.by_identity.clone();
-            by_identity.insert(profile.identity.clone(), profile.clone());
-            let mut by_account = known.by_account.clone();
-            by_account.extend(account.map(|id| (id, profile.clone())));
-            Known::of(by_identity, by_account)
+        self.change(|known| known.take(&Arc::new(profile), account));
+        Ok(())
+    }
+
+    /// The e-mail address that this was sent to is its owner's. False where nothing waits for it.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn confirm(&self, code: &str) -> Result<bool, DbError> {
+        let waiting = |profile: &&Arc<Profile>| {
+            profile.unconfirmed.as_ref().is_some_and(|own| same(own.as_bytes(), code.as_bytes()))
+        };
+        let Some(found) = self.look().by_identity.values().find(waiting).cloned() else {
+            return Ok(false);
+        };
+        self.say(Profile { unconfirmed: None, ..(*found).clone() }, None).await?;
+        Ok(true)
+    }
+
+    /// Forgets profiles of identities that are registered no more.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn keep(&self, is_registered: impl Fn(&Identity) -> bool) -> Result<(), DbError> {
+        let gone: Vec<Identity> =
+            self.look().by_identity.keys().filter(|who| !is_registered(who)).cloned().collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let written = gone.clone();
+        self.db.run(move |sql| written.iter().try_for_each(|who| forget(sql, who))).await?;
+        self.change(|known| {
+            for who in &gone {
+                if let Some(profile) = known.by_identity.remove(who) {
+                    profile.shown_name().map(|name| known.by_name.remove(&name));
+                    known.by_account.retain(|_, own| own.identity != *who);
+                }
+            }
         });
         Ok(())
     }
 
+    fn look(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Known)) {
+        change(&mut self.known.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
     /// Learns the numbers of accounts from the machines at work.
     pub fn learn(&self, shown: &Shown) {
-        let known = self.known.load();
+        let known = self.look();
         let number = |(_, track): &Listed| Some(track.total.ids?.0);
         let found: Vec<(AccountId, Arc<Profile>)> = known
             .by_identity
@@ -147,18 +196,15 @@ impl Profiles {
             })
             .filter(|(account, _)| !known.by_account.contains_key(account))
             .collect();
+        drop(known);
         if !found.is_empty() {
-            self.known.rcu(|known| {
-                let mut by_account = known.by_account.clone();
-                by_account.extend(found.iter().cloned());
-                Known::of(known.by_identity.clone(), by_account)
-            });
+            self.change(|known| known.by_account.extend(found));
         }
     }
 }
 
 fn load(sql: &Connection) -> rusqlite::Result<Vec<Profile>> {
-    let text = "SELECT kind, network, bytes, display, name, email, is_public, notices, said_at FROM profiles";
+    let text = "SELECT kind, network, bytes, display, name, email, is_public, notices, said_at, unconfirmed FROM profiles";
     let mut statement = sql.prepare(text)?;
     let rows = statement.query_map([], |row| {
         let kind: IdentityKind = row.get::<_, String>(0)?.parse().unwrap_or(IdentityKind::Script);
@@ -171,6 +217,7 @@ fn load(sql: &Connection) -> rusqlite::Result<Vec<Profile>> {
             is_public: row.get(6)?,
             notices: notices.split_whitespace().map(str::to_owned).collect(),
             said_at: UnixMs(row.get::<_, i64>(8)?.cast_unsigned()),
+            unconfirmed: row.get(9)?,
         })
     })?;
     rows.collect()
@@ -187,7 +234,13 @@ fn save(sql: &Connection, p: &Profile) -> rusqlite::Result<()> {
         p.is_public,
         p.notices.join(" "),
         p.said_at.0.cast_signed(),
+        p.unconfirmed,
     ];
-    sql.execute("INSERT OR REPLACE INTO profiles VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+    sql.execute("INSERT OR REPLACE INTO profiles VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
         .map(drop)
+}
+
+fn forget(sql: &Connection, who: &Identity) -> rusqlite::Result<()> {
+    let text = "DELETE FROM profiles WHERE kind = ? AND network = ? AND bytes = ?";
+    sql.execute(text, params![who.kind.as_str(), who.network, who.bytes]).map(drop)
 }

@@ -3,13 +3,14 @@
 //! Invariant: the signed text holds everything that is said and when; an older one never replaces a newer.
 
 use crate::model::{Iso, Money};
+use crate::notices::{Kind, Notice, is_address};
 use crate::profiles::Profile;
+use crate::secrets::token;
 use crate::site::Site;
 use ::pool::Refused;
 use accounting::{Amount, UnixMs};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use utoipa::ToSchema;
 
 /// How long a text may wait for its signature.
 const VALID_MS: u64 = 24 * 3600 * 1000;
@@ -17,7 +18,7 @@ const VALID_MS: u64 = 24 * 3600 * 1000;
 pub const NOTICES: [&str; 3] = ["payout-sent", "worker-silent", "reject-rate"];
 
 /// What somebody wants to say.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Wish {
     /// The address that is mined with.
@@ -45,7 +46,7 @@ pub struct Checked {
 }
 
 /// A text to be signed.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Text {
     /// The text, in one line: to be signed as it is.
     pub message: String,
@@ -72,7 +73,7 @@ pub async fn check(site: &Arc<Site>, wish: Wish) -> Result<Checked, String> {
     if !wish.name.is_empty() && wish.name.len() < 3 {
         return Err("a name has at least three characters".into());
     }
-    if let Some(other) = site.profiles.named(&wish.name).filter(|_| !wish.name.is_empty())
+    if let Some(other) = site.pool.guests().named(&wish.name)
         && other.identity != named.parsed.identity
     {
         return Err(format!("somebody else is called \"{}\" already", wish.name));
@@ -83,6 +84,9 @@ pub async fn check(site: &Arc<Site>, wish: Wish) -> Result<Checked, String> {
     check_email(&wish.email)?;
     if let Some(odd) = wish.notices.iter().find(|kind| !NOTICES.contains(&kind.as_str())) {
         return Err(format!("there are no notices \"{odd}\""));
+    }
+    if !wish.email.is_empty() && !site.outbox.writes_letters() {
+        return Err("this pool sends no e-mail; leave that field empty".into());
     }
     if !wish.notices.is_empty() && wish.email.is_empty() {
         return Err("notices need an e-mail address".into());
@@ -97,16 +101,12 @@ pub async fn check(site: &Arc<Site>, wish: Wish) -> Result<Checked, String> {
 }
 
 fn check_email(text: &str) -> Result<(), String> {
-    let wrong = || Err(format!("\"{text}\" is no e-mail address"));
     if text.is_empty() {
         return Ok(());
     }
-    let Some((user, host)) = text.rsplit_once('@') else { return wrong() };
-    let is_plain = |c: char| {
-        c.is_ascii_graphic() && !matches!(c, '<' | '>' | ',' | ';' | '"' | '(' | ')' | '\\')
-    };
-    if user.is_empty() || !host.contains('.') || text.len() > 254 || !text.chars().all(is_plain) {
-        return wrong();
+    // A letter's comma would be a second person.
+    if text.len() > 254 || !is_address(text) || text.contains([',', ';', '<', '>', '"']) {
+        return Err(format!("\"{text}\" is no e-mail address"));
     }
     Ok(())
 }
@@ -141,6 +141,27 @@ fn minimum(
         return Err("a minimum can be set once a share of this address was accepted".into());
     }
     Ok(Some(amount))
+}
+
+/// Asks, once a day at most for each e-mail address, whether it is the owner's: nobody else can have letters sent there.
+async fn ask_to_confirm(site: &Site, profile: &Profile) {
+    let (Some(email), Some(code)) = (&profile.email, &profile.unconfirmed) else { return };
+    let path = format!("/register/confirm/{code}");
+    let notice = Notice {
+        once: format!("confirm/{email}/{}", site.now().0 / VALID_MS),
+        kind: Kind::ConfirmEmail,
+        subject: "Is this your e-mail address?".into(),
+        body: format!(
+            "Somebody registered it at {} for notices about an address that they mine with. If that was you, confirm it \
+             there: {}. If not, do nothing, and nothing more is sent.",
+            site.settings.title,
+            site.settings.page(&path).unwrap_or_else(|| format!("{path} on the pool's pages")),
+        ),
+        link: site.settings.page(&path),
+    };
+    if let Err(error) = site.outbox.put_to(notice, email).await {
+        tracing::warn!(%error, "an e-mail address is not asked for confirmation");
+    }
 }
 
 impl Checked {
@@ -179,30 +200,41 @@ impl Checked {
         {
             return Err("something newer was said already; begin again".into());
         }
-        let is_new = site.profiles.of(&self.named.parsed.identity).is_none();
-        if is_new && !site.profiles.has_room() {
-            return Err("no more registrations are taken at the moment; ask the operator".into());
-        }
-        if let Some(account) = self.named.account {
-            let minimum = self.minimum;
-            let set = site.pool.order(move |books, _, _| {
+        let Checked { wish, named, minimum, made_at } = self;
+        let who = named.parsed.clone();
+        let name = Some(wish.name.clone()).filter(|name| !name.is_empty());
+        let set = site.pool.order(move |books, _, now| {
+            books.register(&who.identity, &who.display, name.as_deref(), now)?;
+            if let Some(account) = named.account {
                 let member = books.is_member(account);
                 books.set_settings(account, minimum, member);
-                Ok(())
-            });
-            set.await.map_err(|refused: Refused| refused.to_string())?;
-        }
+            }
+            Ok(())
+        });
+        set.await.map_err(|refused: Refused| refused.to_string())?;
         let some = |text: String| Some(text).filter(|text| !text.is_empty());
-        let profile = Profile {
-            identity: self.named.parsed.identity,
-            display: self.named.parsed.display,
-            name: some(self.wish.name),
-            email: some(self.wish.email),
-            is_public: self.wish.is_public,
-            notices: self.wish.notices,
-            said_at: self.made_at,
+        let before = site.profiles.of(&named.parsed.identity);
+        let unconfirmed = match before.filter(|old| old.email.as_deref() == Some(&*wish.email)) {
+            Some(old) => old.unconfirmed.clone(),
+            None => some(wish.email.clone()).map(|_| token()),
         };
-        site.profiles.say(profile, self.named.account).await.map_err(|error| {
+        let profile = Profile {
+            unconfirmed,
+            identity: named.parsed.identity,
+            display: named.parsed.display,
+            name: some(wish.name),
+            email: some(wish.email),
+            is_public: wish.is_public,
+            notices: wish.notices,
+            said_at: made_at,
+        };
+        if site.profiles.len() >= site.pool.guests().len()
+            && let Err(error) = site.profiles.keep(|who| site.pool.guests().has(who)).await
+        {
+            tracing::warn!(%error, "profiles nobody is registered for stay");
+        }
+        ask_to_confirm(site, &profile).await;
+        site.profiles.say(profile, named.account).await.map_err(|error| {
             tracing::warn!(%error, "a registration was not written");
             "this cannot be written now; try again soon".to_owned()
         })

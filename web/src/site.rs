@@ -54,6 +54,15 @@ pub struct Explorer {
 }
 
 impl Settings {
+    /// What addresses that have not registered are told when they want to mine; `None` where everybody is welcome.
+    #[must_use]
+    pub fn refusal(&self) -> Option<String> {
+        let at = self.page("/register");
+        let place = at.as_deref().unwrap_or("the pool's pages, under /register");
+        self.registered_only
+            .then(|| format!("this address is not registered: register it at {place}"))
+    }
+
     /// Where everybody finds a page, if the operator said where the pages are.
     #[must_use]
     pub fn page(&self, path: &str) -> Option<String> {
@@ -100,7 +109,7 @@ pub struct Site {
     /// The web's own database.
     pub db: Db,
     /// What owners said about themselves.
-    pub profiles: Arc<Profiles>,
+    pub profiles: Profiles,
     /// How often blocks are found and payouts made; counted anew every half minute.
     pub activity: ArcSwap<Vec<Activity>>,
     /// Keys of programs.

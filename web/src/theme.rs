@@ -24,6 +24,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("search.html", include_str!("../templates/search.html")),
     ("calculator.html", include_str!("../templates/calculator.html")),
     ("register.html", include_str!("../templates/register.html")),
+    ("confirm.html", include_str!("../templates/confirm.html")),
     ("login.html", include_str!("../templates/login.html")),
     ("operator.html", include_str!("../templates/operator.html")),
     ("revenue.html", include_str!("../templates/revenue.html")),

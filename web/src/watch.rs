@@ -9,11 +9,11 @@ use crate::notices::{Kind, Notice, NoticeError, Outbox};
 use crate::outlook::{AssetOutlook, Outlook};
 use crate::profiles::Profile;
 use crate::site::{Settings, Site};
-use accounting::UnixMs;
 use accounting::payout::PayoutState;
 use accounting::reward::RewardState;
+use accounting::{AccountId, Amount, PayoutId, UnixMs};
 use pool::observe::Machine;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use store::sqlite::{Cut, PayoutSummary, RewardFilter, RewardRow};
 
@@ -32,11 +32,14 @@ const JUDGED: u64 = 20;
 /// How often the shares of machines are judged.
 const JUDGE_MS: u64 = 10 * 60 * 1000;
 
+/// Notices for single persons.
+type Letters = Vec<(Arc<Profile>, Notice)>;
+
 /// Looks, and remembers what it saw.
 pub struct Watch {
     outbox: Outbox,
-    /// The channel for persons' notices, if there is one.
-    letters: Option<String>,
+    /// Payouts whose recipients were told.
+    told: BTreeSet<PayoutId>,
     since: UnixMs,
     troubles: BTreeMap<String, UnixMs>,
     judged_at: UnixMs,
@@ -46,16 +49,11 @@ pub struct Watch {
 impl Watch {
     /// Goes on from when the web was last alive.
     #[must_use]
-    pub fn new(
-        outbox: Outbox,
-        letters: Option<String>,
-        last_alive: Option<UnixMs>,
-        now: UnixMs,
-    ) -> Self {
+    pub fn new(outbox: Outbox, last_alive: Option<UnixMs>, now: UnixMs) -> Self {
         let since = last_alive.unwrap_or(now);
         Watch {
             outbox,
-            letters,
+            told: BTreeSet::new(),
             since,
             troubles: BTreeMap::new(),
             judged_at: now,
@@ -71,23 +69,34 @@ impl Watch {
         let now = site.now();
         let oldest = UnixMs(self.since.0.max(now.0.saturating_sub(OLDEST_MS)));
         let mut notices = self.troubles_of(site, now);
+        let mut letters: Letters = Vec::new();
         let facts = self.facts(site, oldest).await;
         let is_known = facts.is_ok();
+        let mut sent = Vec::new();
         match facts {
             Ok((blocks, payouts)) => {
                 let outlook = site.outlook.load_full();
                 let at = &site.settings;
                 notices.extend(blocks.iter().flat_map(|block| of_block(block, &outlook, at)));
                 notices.extend(payouts.iter().map(|payout| of_payout(payout, &outlook, at)));
-                self.tell_recipients(site, payouts).await?;
+                sent = payouts;
             }
             Err(error) => tracing::warn!(%error, "notices wait for the store"),
         }
         if now.0 >= self.judged_at.0 + JUDGE_MS {
             self.judged_at = now;
-            notices.extend(self.judge(site, now).await?);
+            let (of_all, of_owners) = self.judge(site, now);
+            notices.extend(of_all);
+            letters = of_owners;
         }
+        // The operator's first: nobody's own letter stands in their way.
         self.outbox.put(notices).await?;
+        let listed = sent.iter().map(|payout| payout.id).collect();
+        letters.extend(self.to_recipients(site, sent).await?);
+        for (owner, notice) in letters {
+            self.write_to(&owner, notice).await?;
+        }
+        self.told = listed;
         if is_known {
             // A fact booked while this looked is found again; it has a name.
             self.since = UnixMs(now.0.saturating_sub(PATIENCE_MS));
@@ -114,51 +123,53 @@ impl Watch {
             .await
     }
 
-    /// Letters to whoever registered for them.
-    async fn tell_recipients(
-        &self,
-        site: &Arc<Site>,
-        payouts: Vec<PayoutSummary>,
-    ) -> Result<(), NoticeError> {
-        let wanted = wanting(site, "payout-sent");
-        let Some(letters) = self.letters.as_ref().filter(|_| !wanted.is_empty()) else {
+    /// A letter to one person. One that cannot be addressed is that person's trouble only.
+    async fn write_to(&self, owner: &Profile, notice: Notice) -> Result<(), NoticeError> {
+        let Some(email) = owner.reached_at().filter(|_| self.outbox.writes_letters()) else {
             return Ok(());
         };
-        let asked = wanted.clone();
-        let parts = site.readers.read(move |reader| {
+        match self.outbox.put_to(notice, email).await {
+            Err(NoticeError::NoAddress) => {
+                tracing::warn!(owner = owner.display, "no letter can be sent there");
+                Ok(())
+            }
+            put => put.map(drop),
+        }
+    }
+
+    /// Letters to whoever registered for them and is paid by these.
+    async fn to_recipients(
+        &self,
+        site: &Arc<Site>,
+        mut payouts: Vec<PayoutSummary>,
+    ) -> Result<Letters, NoticeError> {
+        payouts.retain(|payout| !self.told.contains(&payout.id));
+        let wanted = wanting(site, "payout-sent");
+        if payouts.is_empty() || wanted.is_empty() || !self.outbox.writes_letters() {
+            return Ok(Vec::new());
+        }
+        let paid = site.readers.read(move |reader| {
+            let mut paid: HashMap<AccountId, Vec<(PayoutSummary, Amount)>> = HashMap::new();
+            for payout in payouts {
+                for part in reader.payout_parts(payout.id, Cut::first(u64::MAX))? {
+                    paid.entry(part.account).or_default().push((payout.clone(), part.sent));
+                }
+            }
             let mut found = Vec::new();
-            for owner in asked {
+            for owner in wanted {
                 let Some(account) = reader.account_of(&owner.identity)? else { continue };
-                let own = reader.payouts_of(account, Cut::first(FACTS))?;
+                let own = paid.remove(&account).unwrap_or_default();
                 found.extend(own.into_iter().map(|part| (owner.clone(), part)));
             }
             Ok(found)
         });
+        let paid = paid.await?;
         let outlook = site.outlook.load_full();
-        for (owner, part) in parts.await? {
-            let id = part.payout.id;
-            let Some(email) = &owner.email else { continue };
-            if !payouts.iter().any(|payout| payout.id == id) {
-                continue;
-            }
-            let asset = outlook.asset(part.payout.asset);
-            let (decimals, symbol) = asset.map_or((8, ""), |a| (a.decimals, a.symbol.as_str()));
-            let sent = Money::new(part.sent, decimals).decimal;
-            let notice = Notice {
-                once: format!("payout/{id}/sent/{}", owner.display),
-                kind: Kind::PayoutSent,
-                subject: format!("{sent} {symbol} are on their way"),
-                body: format!(
-                    "{} sent {sent} {symbol} to {} with payout {id}, transaction {}.",
-                    site.settings.title,
-                    owner.display,
-                    part.payout.txid.map_or_else(String::new, |txid| txid.to_string()),
-                ),
-                link: site.settings.page(&format!("/payout/{id}")),
-            };
-            self.outbox.put_to(notice, letters, email).await?;
-        }
-        Ok(())
+        let letter = |(owner, (payout, sent)): (Arc<Profile>, (PayoutSummary, Amount))| {
+            let notice = of_part(&owner, &payout, sent, &outlook, &site.settings);
+            (owner, notice)
+        };
+        Ok(paid.into_iter().map(letter).collect())
     }
 
     /// Troubles that have lasted.
@@ -191,10 +202,10 @@ impl Watch {
     }
 
     /// Machines that fell silent, and machines and pools whose shares are refused.
-    async fn judge(&mut self, site: &Arc<Site>, now: UnixMs) -> Result<Vec<Notice>, NoticeError> {
+    fn judge(&mut self, site: &Arc<Site>, now: UnixMs) -> (Option<Notice>, Letters) {
         let shown = site.history.shown();
         let (mut all, mut refused_of_all) = (0, 0);
-        let mut letters: Vec<(Arc<Profile>, Notice)> = Vec::new();
+        let mut letters: Letters = Vec::new();
         let mut counts = HashMap::new();
         for (machine, track) in shown.machines() {
             let (shares, refused) = (track.total.shares, track.total.refused());
@@ -204,7 +215,7 @@ impl Watch {
             all += new + bad;
             refused_of_all += bad;
             let Some(owner) = site.profiles.of(&machine.identity) else { continue };
-            if owner.email.is_none() {
+            if owner.reached_at().is_none() {
                 continue;
             }
             let link = site.settings.page(&format!("/miner/{}", encoded(&owner.display)));
@@ -221,31 +232,46 @@ impl Watch {
             }
         }
         self.counts = counts;
-        if let Some(channel) = &self.letters {
-            for (owner, notice) in letters {
-                if let Some(email) = &owner.email {
-                    self.outbox.put_to(notice, channel, email).await?;
-                }
-            }
-        }
         let share = refused_of_all as f64 / all.max(1) as f64;
         let many = all >= JUDGED && share > REFUSED;
-        Ok(many
-            .then(|| Notice {
-                once: format!("rejects/all/{}", now.0 / 3_600_000),
-                kind: Kind::RejectRate,
-                subject: "Many shares are refused".into(),
-                body: format!("{:.0} % of the last {all} shares were refused.", share * 100.0),
-                link: site.settings.page("/statistics"),
-            })
-            .into_iter()
-            .collect())
+        let of_all = many.then(|| Notice {
+            once: format!("rejects/all/{}", now.0 / 3_600_000),
+            kind: Kind::RejectRate,
+            subject: "Many shares are refused".into(),
+            body: format!("{:.0} % of the last {all} shares were refused.", share * 100.0),
+            link: site.settings.page("/statistics"),
+        });
+        (of_all, letters)
     }
 }
 
 fn wanting(site: &Site, kind: &str) -> Vec<Arc<Profile>> {
     let all = site.profiles.all().into_iter();
-    all.filter(|p| p.email.is_some() && p.notices.iter().any(|own| own == kind)).collect()
+    all.filter(|p| p.reached_at().is_some() && p.notices.iter().any(|own| own == kind)).collect()
+}
+
+fn of_part(
+    owner: &Profile,
+    payout: &PayoutSummary,
+    sent: Amount,
+    outlook: &Outlook,
+    at: &Settings,
+) -> Notice {
+    let asset = outlook.asset(payout.asset);
+    let (decimals, symbol) = asset.map_or((8, ""), |a| (a.decimals, a.symbol.as_str()));
+    let (id, sent) = (payout.id, Money::new(sent, decimals).decimal);
+    Notice {
+        once: format!("payout/{id}/sent/{}", owner.display),
+        kind: Kind::PayoutSent,
+        subject: format!("{sent} {symbol} are on their way"),
+        body: format!(
+            "{} sent {sent} {symbol} to {} with payout {id}, transaction {}.",
+            at.title,
+            owner.display,
+            payout.txid.map_or_else(String::new, |txid| txid.to_string()),
+        ),
+        link: at.page(&format!("/payout/{id}")),
+    }
 }
 
 fn of_silence(machine: &Machine, last: UnixMs, link: Option<String>) -> Notice {

@@ -425,9 +425,9 @@ async fn a_letter_to_one_person_goes_to_nobody_else() {
     let folder = TempDir::new().unwrap();
     let channels = vec![hook.webhook("hook"), channel("smtp", smtp(port, false))];
     let outbox = open(folder.path(), channels, &TestClock::default());
-    assert!(outbox.put_to(notice("a"), "smtp", "some@example.org").await.unwrap());
-    assert!(!outbox.put_to(notice("a"), "smtp", "some@example.org").await.unwrap());
-    assert!(outbox.put_to(notice("a"), "smtp", "other@example.org").await.unwrap());
+    assert!(outbox.put_to(notice("a"), "some@example.org").await.unwrap());
+    assert!(!outbox.put_to(notice("a"), "some@example.org").await.unwrap());
+    assert!(outbox.put_to(notice("a"), "other@example.org").await.unwrap());
     let rows: Vec<String> = column(folder.path(), "channel");
     assert_eq!(rows, ["smtp:some@example.org", "smtp:other@example.org"]);
     outbox.deliver_due().await.unwrap();
@@ -440,12 +440,16 @@ async fn a_letter_to_one_person_goes_to_nobody_else() {
     assert!(hook.heard_nothing() && mails.try_recv().is_err());
     assert_eq!(outbox.waiting().await.unwrap(), 0);
 
-    let wrong = outbox.put_to(notice("a"), "hook", "some@example.org").await;
-    assert!(matches!(wrong, Err(NoticeError::NotToPersons(_))));
-    let wrong = outbox.put_to(notice("a"), "mail", "some@example.org").await;
-    assert!(matches!(wrong, Err(NoticeError::NoChannel(_))));
-    let wrong = outbox.put_to(notice("a"), "smtp", "a@example.org>, <b@example.org").await;
+    let wrong = outbox.put_to(notice("a"), "a@example.org>, <b@example.org").await;
     assert!(matches!(wrong, Err(NoticeError::NoAddress)));
+    let folder = TempDir::new().unwrap();
+    let mute = Outbox::new(
+        Db::open(folder.path()).unwrap(),
+        vec![hook.webhook("hook")],
+        Arc::new(TestClock::default()),
+    );
+    let wrong = mute.unwrap().put_to(notice("a"), "some@example.org").await;
+    assert!(matches!(wrong, Err(NoticeError::NoLetters)));
 }
 
 #[tokio::test]
@@ -813,7 +817,7 @@ async fn notices_for_a_channel_that_is_no_longer_configured_are_given_up_after_a
     let (folder, clock) = (TempDir::new().unwrap(), TestClock::default());
     let channels = vec![hook.webhook("hook"), channel("mail", smtp(1, false))];
     let outbox = open(folder.path(), channels, &clock);
-    outbox.put_to(notice("a"), "mail", "some@example.org").await.unwrap();
+    outbox.put_to(notice("a"), "some@example.org").await.unwrap();
     outbox.put(vec![notice("b")]).await.unwrap();
     drop(outbox);
     let outbox = open(folder.path(), vec![hook.webhook("hook")], &clock);
@@ -953,7 +957,7 @@ async fn a_persons_address_is_in_no_trouble() {
     let folder = TempDir::new().unwrap();
     let channels = vec![channel("mail", smtp(port, false))];
     let outbox = open(folder.path(), channels, &TestClock::default());
-    outbox.put_to(notice("a"), "mail", "some@example.org").await.unwrap();
+    outbox.put_to(notice("a"), "some@example.org").await.unwrap();
     outbox.deliver_due().await.unwrap();
     let trouble = trouble(folder.path());
     assert!(trouble.contains("451") && !trouble.contains("some@example.org"), "{trouble}");

@@ -61,26 +61,31 @@ pub fn restore(settings: &Settings, from: &Path) -> anyhow::Result<()> {
     let folder = &settings.data_dir;
     std::fs::create_dir_all(folder)?;
     let now = SystemClock.now();
-    if folder.join(FILE_NAME).exists() {
-        // Nobody may have it open while it is moved.
-        drop(Sqlite::open(folder)?);
+    // Nobody may have it open while it is moved.
+    let alone = store::sqlite::alone(folder)?;
+    let web = with_suffix(from);
+    let mut parts = vec![(from, FILE_NAME)];
+    parts.extend(web.exists().then_some((web.as_path(), web::db::FILE_NAME)));
+    // What SQLite left beside a file belongs to that file: beside another it would be taken for its newest pages.
+    let there: Vec<PathBuf> = parts
+        .iter()
+        .flat_map(|(_, name)| {
+            ["", "-wal", "-shm"].map(|suffix| folder.join(format!("{name}{suffix}")))
+        })
+        .filter(|file| file.exists())
+        .collect();
+    if !there.is_empty() {
         let aside = aside(folder, now);
         std::fs::create_dir(&aside)?;
-        let has_web = with_suffix(from).exists();
-        for name in [Some(FILE_NAME), has_web.then_some(web::db::FILE_NAME)].into_iter().flatten() {
-            for suffix in ["", "-wal", "-shm"] {
-                let file = folder.join(format!("{name}{suffix}"));
-                if file.exists() {
-                    std::fs::rename(&file, aside.join(file.file_name().unwrap_or_default()))?;
-                }
-            }
+        for file in there {
+            std::fs::rename(&file, aside.join(file.file_name().unwrap_or_default()))?;
         }
         println!("what was there is in {}", aside.display());
     }
-    std::fs::copy(from, folder.join(FILE_NAME)).with_context(|| folder.display().to_string())?;
-    if with_suffix(from).exists() {
-        std::fs::copy(with_suffix(from), folder.join(web::db::FILE_NAME))?;
+    for (source, name) in parts {
+        put(source, &folder.join(name)).with_context(|| folder.display().to_string())?;
     }
+    drop(alone);
     let mut store = Sqlite::open(folder)?;
     let reason = "restored from a backup: compare the wallet's spends with the books first";
     hold_all(&mut store, reason, now)?;
@@ -88,6 +93,16 @@ pub fn restore(settings: &Settings, from: &Path) -> anyhow::Result<()> {
         "restored. Start the pool, look at `adit payouts list`, match every unexplained spend, then `adit payouts release all`"
     );
     Ok(())
+}
+
+/// Copies a file; it is there as a whole, and on the disk, or not at all.
+fn put(from: &Path, to: &Path) -> std::io::Result<()> {
+    let half = to.with_extension("restoring");
+    std::fs::copy(from, &half)?;
+    std::fs::File::open(&half)?.sync_all()?;
+    std::fs::rename(&half, to)?;
+    let folder = to.parent().unwrap_or(Path::new("."));
+    std::fs::File::open(folder)?.sync_all()
 }
 
 fn hold_all(store: &mut dyn Store, reason: &str, at: UnixMs) -> anyhow::Result<()> {

@@ -4,7 +4,6 @@
 //! core task that ends, ends the process.
 
 mod asset;
-mod guests;
 mod outlook;
 mod pages;
 mod port;
@@ -31,7 +30,6 @@ use stratum::bans::Bans;
 use stratum::block::Blocks;
 use stratum::coin::Coin;
 use stratum::extranonce::Extranonces;
-use stratum::guests::{Everybody, Guests};
 use stratum::job::{JobMaker, JobRules, Pays};
 use stratum::server::{self, Door, Floor, Stats};
 use stratum::source;
@@ -150,8 +148,7 @@ pub async fn start(settings: Settings, cancel: CancellationToken) -> anyhow::Res
         Some(web) => Some(pages::start(&settings, web, &writer.pool, &live)?),
         None => None,
     };
-    let guests =
-        pages.as_ref().map_or_else(|| Arc::new(Everybody) as _, |pages| pages.guests.clone());
+    let registered_only = settings.web.as_ref().and_then(|web| web.site.refusal());
     let (pool, writer) = (writer.pool.clone(), writer.thread);
     let running = Running { pool, settings, live: live.clone(), pages, writer };
     control::listen(&running)?;
@@ -171,7 +168,7 @@ pub async fn start(settings: Settings, cancel: CancellationToken) -> anyhow::Res
             pool: running.pool.clone(),
             folder: running.settings.data_dir.clone(),
             live: live.clone(),
-            guests: guests.clone(),
+            registered_only: registered_only.clone(),
         };
         starting.spawn(start.run());
     }
@@ -189,7 +186,7 @@ struct AssetStart {
     pool: Pool,
     folder: PathBuf,
     live: Arc<Live>,
-    guests: Arc<dyn Guests>,
+    registered_only: Option<String>,
 }
 
 impl AssetStart {
@@ -218,7 +215,7 @@ impl AssetStart {
                 rules: maker.rules().clone(),
                 jobs: maker.subscribe(),
                 bans: live.bans.clone(),
-                guests: self.guests.clone(),
+                registered_only: self.registered_only.clone(),
                 paused,
                 extranonces: Arc::new(Extranonces::default()),
                 blocks: self.blocks.clone(),

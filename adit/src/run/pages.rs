@@ -1,6 +1,5 @@
 //! The pages beside the pool: on threads of their own, which give way to miners.
 
-use super::guests::GuestList;
 use super::{Live, outlook};
 use crate::config::{NoticeSettings, Settings, WebSettings};
 use crate::control::{Given, Open};
@@ -12,7 +11,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use stratum::guests::Guests;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -47,8 +45,6 @@ const STOP_LIMIT: Duration = Duration::from_secs(3);
 pub struct Pages {
     /// Where.
     pub address: SocketAddr,
-    /// Who is welcome, by what owners said.
-    pub guests: Arc<dyn Guests>,
     threads: Threads,
     tasks: TaskTracker,
 }
@@ -80,16 +76,13 @@ pub fn start(
     let first = outlook::outlook(settings, live, started_at, started_at);
     let channels: Vec<_> =
         web.notices.iter().map(NoticeSettings::channel).collect::<Result<_, _>>()?;
-    let letters = channels.iter().find(|channel| channel.writes_letters());
-    let letters = letters.map(|channel| channel.name().to_owned());
-    let profiles = Arc::new(Profiles::open(db.clone())?);
     let outbox = Outbox::new(db.clone(), channels, clock.clone())?;
     let site = Arc::new(Site {
         pool: pool.clone(),
         readers: Readers::of(&settings.data_dir),
         outlook: Arc::new(ArcSwap::from_pointee(first)),
         history: History::open(db.clone(), started_at)?,
-        profiles: profiles.clone(),
+        profiles: Profiles::open(db.clone())?,
         activity: ArcSwap::default(),
         keys: Keys::in_db(db.clone()),
         operators: Operators::in_db(db.clone()),
@@ -128,13 +121,12 @@ pub fn start(
     let looking = look(settings.clone(), live.clone(), site.clone(), started_at, cancel.clone());
     tasks.spawn_on(looking, &handle);
     tasks.spawn_on(sample(site.clone(), cancel), &handle);
-    let watch = Watch::new(outbox.clone(), letters, site.history.last_alive()?, started_at);
+    let watch = Watch::new(outbox.clone(), site.history.last_alive()?, started_at);
     tasks.spawn_on(watching(watch, site.clone(), live.floor.cancel.clone()), &handle);
     let cancel = live.floor.cancel.clone();
     tasks.spawn_on(async move { outbox.run(cancel).await }, &handle);
     tracing::info!(%address, "pages");
-    let guests = Arc::new(GuestList::new(profiles, &web.site));
-    Ok(Pages { address, guests, threads, tasks })
+    Ok(Pages { address, threads, tasks })
 }
 
 /// Carries operators' acts out as the command line's are.

@@ -53,21 +53,22 @@ pub(super) fn append(
 }
 
 fn insert_block(tx: &Connection, seq: i64, b: &BlockFound) -> rusqlite::Result<()> {
-    tx.prepare_cached("INSERT INTO blocks_found VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
+    tx.prepare_cached("INSERT INTO blocks_found VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
         .execute(params![
-            seq,
-            b.pool.0,
-            int(b.finder.0)?,
-            int(b.worker.0)?,
-            Text(b.block),
-            int(b.height)?,
-            Money(b.to_pool),
-            Money(b.to_finder),
-            b.coinbase_fee.points(),
-            Sum(b.network_work),
-            Json(b.scheme),
-            int(b.found_at.0)?,
-        ])?;
+        seq,
+        b.pool.0,
+        int(b.finder.0)?,
+        int(b.worker.0)?,
+        Text(b.block),
+        int(b.height)?,
+        Money(b.to_pool),
+        Money(b.to_finder),
+        b.coinbase_fee.points(),
+        Sum(b.network_work),
+        Json(b.scheme),
+        int(b.found_at.0)?,
+        b.shared.as_ref().map(Json),
+    ])?;
     Ok(())
 }
 
@@ -154,6 +155,7 @@ fn read_block(row: &Row<'_>) -> rusqlite::Result<(ShareSeq, LogEntry)> {
         network_work: row.get::<_, Sum>(9)?.0,
         scheme: row.get::<_, Json<_>>(10)?.0,
         found_at: UnixMs(uint(row, 11)?),
+        shared: row.get::<_, Option<Json<_>>>(12)?.map(|terms| terms.0),
     };
     Ok((ShareSeq(uint(row, 0)?), LogEntry::BlockFound(Box::new(found))))
 }

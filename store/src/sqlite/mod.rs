@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The schema this program writes.
-const SCHEMA: u32 = 4;
+const SCHEMA: u32 = 5;
 /// How long a commit waits for the checkpoint thread to let go before it is an error.
 const BUSY_MS: u64 = 10_000;
 
@@ -183,8 +183,12 @@ fn configure(db: &Connection) -> Result<(), StoreError> {
 }
 
 /// What brings a file from each schema to the next, from 1 on.
-const STEPS: [&str; 3] =
-    [include_str!("schema_2.sql"), include_str!("schema_3.sql"), include_str!("schema_4.sql")];
+const STEPS: [&str; 4] = [
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+    include_str!("schema_5.sql"),
+];
 /// What makes a new file: the tables as they are now, and the steps that did nothing but add some.
 const FRESH: [&str; 3] =
     [include_str!("schema.sql"), include_str!("schema_3.sql"), include_str!("schema_4.sql")];
@@ -209,6 +213,14 @@ fn migrate(db: &mut Connection) -> Result<(), StoreError> {
         tx.commit()?;
     }
     Ok(())
+}
+
+/// Takes a store's folder without opening the store: no other process has it while this lives.
+///
+/// # Errors
+/// When another process has it, or the folder cannot be written.
+pub fn alone(folder: &Path) -> Result<impl Sized + use<>, StoreError> {
+    lock(folder)
 }
 
 /// Takes the folder's lock, which the operating system releases when the process ends.

@@ -25,7 +25,9 @@ CREATE TABLE blocks_found (
   coinbase_fee INTEGER NOT NULL,
   network_work ANY NOT NULL,
   scheme       TEXT NOT NULL,
-  found_at     INTEGER NOT NULL
+  found_at     INTEGER NOT NULL,
+  -- The terms on which the pools of a union share it.
+  shared       TEXT
 ) STRICT;
 
 CREATE TABLE revocations (

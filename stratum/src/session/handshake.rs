@@ -185,11 +185,18 @@ impl Session {
             }
             None => (text.as_str(), ""),
         };
-        let guests = &self.door.guests;
+        let guests = self.door.pool.guests();
+        let pays_finder = matches!(self.door.rules.pays, Pays::Finder { .. });
         let (wallet, script) = match address::script_of(wallet, self.door.coin) {
             Ok(script) => (wallet.to_owned(), script),
+            // The work itself would tell everybody whose name it is.
+            Err(_) if pays_finder && guests.named(wallet).is_some() => {
+                return Err(
+                    "on this port mine by your address: its jobs pay it, for all to see".into()
+                );
+            }
             Err(error) => {
-                let known_as = guests.address_of(wallet).ok_or_else(|| error.to_string())?;
+                let known_as = guests.named(wallet).ok_or_else(|| error.to_string())?.display;
                 let script = address::script_of(&known_as, self.door.coin);
                 (known_as, script.map_err(|error| error.to_string())?)
             }
@@ -202,8 +209,11 @@ impl Session {
         if self.door.bans.load().has_account(&identity) {
             return Err("this address is banned from the pool; ask its operator".into());
         }
-        guests.admit(&identity)?;
-        let pays_finder = matches!(self.door.rules.pays, Pays::Finder { .. });
+        if let Some(refusal) = &self.door.registered_only
+            && !guests.has(&identity)
+        {
+            return Err(refusal.clone());
+        }
         if pays_finder && self.workers.first().is_some_and(|first| *first.identity != identity) {
             return Err("a solo connection mines for one address; open another connection for another address".into());
         }

@@ -20,6 +20,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 const BURST: f64 = 120.0;
 /// Questions a second without a key.
 const PER_SECOND: f64 = 20.0;
+/// Steps of registrations that may come at once: a person needs two, and a few more to mend what was mistyped.
+const REGISTRATIONS_BURST: f64 = 20.0;
+/// Steps of registrations a second.
+const REGISTRATIONS_PER_SECOND: f64 = 0.1;
 /// Askers that are told apart.
 const ASKERS_MAX: usize = 50_000;
 /// Answers up to here get an ETag.
@@ -29,6 +33,7 @@ const TAGGED_MAX: usize = 4 << 20;
 #[derive(Debug, Default)]
 pub struct Budgets {
     askers: Mutex<HashMap<IpAddr, Budget>>,
+    registrars: Mutex<HashMap<IpAddr, Budget>>,
     keys: Mutex<HashMap<[u8; 32], Budget>>,
 }
 
@@ -54,15 +59,11 @@ impl Budget {
 
 impl Budgets {
     fn take(&self, asker: IpAddr, now: UnixMs) -> Result<(), u64> {
-        let mut askers = self.askers.lock().unwrap_or_else(PoisonError::into_inner);
-        if askers.len() >= ASKERS_MAX && !askers.contains_key(&asker) {
-            // Whoever has a full budget again need not be remembered.
-            askers.retain(|_, budget| now.0 < budget.at.0 + (BURST / PER_SECOND * 1000.0) as u64);
-            if askers.len() >= ASKERS_MAX {
-                return Err(1);
-            }
-        }
-        askers.entry(asker).or_insert(Budget { left: BURST, at: now }).take(now, PER_SECOND, BURST)
+        take_of(&self.askers, asker, now, PER_SECOND, BURST)
+    }
+
+    fn take_for_registration(&self, asker: IpAddr, now: UnixMs) -> Result<(), u64> {
+        take_of(&self.registrars, asker, now, REGISTRATIONS_PER_SECOND, REGISTRATIONS_BURST)
     }
 
     fn take_with_key(&self, key: [u8; 32], per_minute: u32, now: UnixMs) -> Result<(), u64> {
@@ -72,13 +73,40 @@ impl Budgets {
     }
 }
 
-/// The layer around the API.
+fn take_of(
+    askers: &Mutex<HashMap<IpAddr, Budget>>,
+    asker: IpAddr,
+    now: UnixMs,
+    per_second: f64,
+    burst: f64,
+) -> Result<(), u64> {
+    let mut askers = askers.lock().unwrap_or_else(PoisonError::into_inner);
+    if askers.len() >= ASKERS_MAX && !askers.contains_key(&asker) {
+        // Whoever has a full budget again need not be remembered.
+        askers.retain(|_, budget| now.0 < budget.at.0 + (burst / per_second * 1000.0) as u64);
+        if askers.len() >= ASKERS_MAX {
+            return Err(1);
+        }
+    }
+    askers.entry(asker).or_insert(Budget { left: burst, at: now }).take(now, per_second, burst)
+}
+
+/// The layer around the API, and around what else costs.
 pub async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    if !(path.starts_with("/api/")
-        || path.starts_with("/users/")
-        || path.starts_with("/pool/pool.status"))
-    {
+    let (path, method) = (request.uri().path(), request.method());
+    let registers = method == Method::POST && path.starts_with("/register");
+    if registers {
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+        let asker = host_of(site.settings.client_of(peer, request.headers()));
+        return match site.budgets.take_for_registration(asker, site.now()) {
+            Ok(()) => next.run(request).await,
+            Err(wait) => too_many(wait, format!("That was often; go on in {wait} s.")),
+        };
+    }
+    let is_api = ["/api/", "/users/", "/pool/pool.status"].iter().any(|own| path.starts_with(own));
+    // Long answers and long conversations cost as much as any question.
+    let is_long = path == "/live" || path.ends_with(".csv");
+    if !(is_api || is_long) {
         return next.run(request).await;
     }
     let origin = allowed_origin(&site, request.headers());
@@ -93,7 +121,7 @@ pub async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) 
     let is_get = request.method() == Method::GET;
     let asked = request.headers().get(header::IF_NONE_MATCH).cloned();
     let response = next.run(request).await;
-    let response = if is_get { tagged(response, asked).await } else { response };
+    let response = if is_get && is_api { tagged(response, asked).await } else { response };
     with_origin(response, origin)
 }
 
@@ -102,11 +130,6 @@ async fn admit(
     headers: &HeaderMap,
     peer: Option<IpAddr>,
 ) -> Result<(), Response> {
-    let too_many = |wait: u64, text: String| {
-        let mut response = Problem::too_many(text).into_response();
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.max(1)));
-        response
-    };
     let now = site.now();
     if let Some(key) = key_of(headers) {
         let hash: [u8; 32] = Sha256::digest(key.as_bytes()).into();
@@ -140,6 +163,12 @@ async fn admit(
         let text = format!("More than {PER_SECOND} questions a second; go on in {wait} s, or ask the operator for an API key.");
         too_many(wait, text)
     })
+}
+
+fn too_many(wait: u64, text: String) -> Response {
+    let mut response = Problem::too_many(text).into_response();
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.max(1)));
+    response
 }
 
 /// `X-Api-Key: …`, or `Authorization: Bearer …`.

@@ -36,8 +36,8 @@ pub struct Account {
     pub minimum_payout: Money,
     /// Where its money goes, if not to its own address.
     pub destination: Option<Destination>,
-    /// Are payouts to it held? Why.
-    pub held: Option<String>,
+    /// Are payouts to it held by the operator?
+    pub held: bool,
     /// Does it pay the members' fee?
     pub member: bool,
     /// Its part in each pool of this asset.
@@ -272,18 +272,11 @@ pub fn account(from: &Sources<'_>, named: &Named) -> Result<Option<Account>, Sto
         ),
         destination: destination
             .map(|(address, from)| Destination { address, effective_from: Iso(from) }),
-        held: held(from.view, asset, id),
+        held: from.view.holds_payouts(asset.id, id),
         member,
         pools: in_pools(from, asset, id, member),
         workers: workers(from.outlook, asset, machines),
     }))
-}
-
-fn held(view: &View, asset: &AssetOutlook, id: Option<AccountId>) -> Option<String> {
-    let own = id.map(|id| format!("account/{id}"));
-    let scopes = [Some("all".to_owned()), Some(format!("asset/{}", asset.id)), own];
-    let is_one = |scope: &String| scopes.iter().flatten().any(|known| known == scope);
-    view.holds.iter().find(|(scope, _)| is_one(scope)).map(|(_, reason)| reason.clone())
 }
 
 fn in_pools(

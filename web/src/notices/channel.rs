@@ -3,6 +3,7 @@
 //! Invariant: a channel that exists can be used: its addresses are addresses, and nothing secret goes over a line that others
 //! can read unless the configuration says so. A delivery ends within 15 seconds. No secret leaves in an error.
 
+use super::Kind;
 use super::discord::Discord;
 use super::letter::{Letter, cut};
 use super::ntfy::Ntfy;
@@ -10,7 +11,6 @@ use super::secret::{Secret, without};
 use super::smtp::{Mailer, Smtp};
 use super::telegram::Telegram;
 use super::webhook::Webhook;
-use super::{Kind, NoticeError};
 use accounting::UnixMs;
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -180,15 +180,6 @@ impl Channel {
     #[must_use]
     pub const fn writes_letters(&self) -> bool {
         matches!(self.sender, Sender::Smtp(_))
-    }
-
-    /// Can it tell this person alone?
-    pub(super) fn check_person(&self, person: &str) -> Result<(), NoticeError> {
-        match &self.sender {
-            Sender::Smtp(_) if Smtp::is_address(person) => Ok(()),
-            Sender::Smtp(_) => Err(NoticeError::NoAddress),
-            _ => Err(NoticeError::NotToPersons(self.name.clone())),
-        }
     }
 
     /// Delivers once. `Ok`: the other side has taken it.

@@ -66,6 +66,7 @@ impl Ntfy {
 /// How urgent it is (1 to 5), and the picture beside it.
 fn look(kind: Kind) -> (&'static str, &'static str) {
     match kind {
+        Kind::ConfirmEmail => ("3", "email"),
         Kind::BlockFound => ("3", "pick"),
         Kind::PayoutSent => ("3", "moneybag"),
         Kind::WorkerSilent => ("4", "zzz"),

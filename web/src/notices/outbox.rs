@@ -3,6 +3,7 @@
 //! Invariant: a fact has one row for each channel, so it is told once however often it is put. At most 10 000 notices wait.
 
 use super::channel::Channel;
+use super::is_address;
 use super::lanes::Lane;
 use super::letter::one_line;
 use super::{Notice, rows};
@@ -23,12 +24,11 @@ pub enum NoticeError {
     /// Two channels have one name.
     #[error("notices.{0}: two channels have this name; a row must say which one it is for")]
     NameTwice(String),
-    /// No channel has this name.
-    #[error("there is no channel {0:?} for notices: add [notices.{0}] to the configuration")]
-    NoChannel(String),
-    /// It tells everybody it knows, or nobody.
-    #[error("the channel {0:?} cannot tell one person alone; only e-mail can")]
-    NotToPersons(String),
+    /// Persons are told by e-mail only.
+    #[error(
+        "no channel writes letters: add one of kind \"smtp\" to [notices] in the configuration"
+    )]
+    NoLetters,
     /// Nobody can be reached there.
     #[error("this is no e-mail address")]
     NoAddress,
@@ -76,22 +76,25 @@ impl Outbox {
         self.write(letters).await
     }
 
-    /// Writes a notice down for one person, told by e-mail through this channel, whatever kinds the channel wants. Gives
+    /// Can it write to single persons?
+    #[must_use]
+    pub fn writes_letters(&self) -> bool {
+        self.channels().any(Channel::writes_letters)
+    }
+
+    /// Writes a notice down for one person, told by e-mail through the first channel that can, whatever kinds it wants. Gives
     /// whether it is new.
     ///
     /// # Errors
-    /// When there is no such channel, it cannot tell single persons, the address is none, or the database cannot be
-    /// written.
-    pub async fn put_to(
-        &self,
-        notice: Notice,
-        channel: &str,
-        address: &str,
-    ) -> Result<bool, NoticeError> {
-        let found = self.channels().find(|own| own.name() == channel);
-        let found = found.ok_or_else(|| NoticeError::NoChannel(channel.to_owned()))?;
-        found.check_person(address)?;
-        Ok(self.write(vec![(tidied(&notice), format!("{channel}:{address}"))]).await? > 0)
+    /// When no channel writes letters, nobody can be reached there, or the database cannot be written.
+    pub async fn put_to(&self, notice: Notice, address: &str) -> Result<bool, NoticeError> {
+        let channel = self.channels().find(|own| own.writes_letters());
+        let channel = channel.ok_or(NoticeError::NoLetters)?;
+        if !is_address(address) {
+            return Err(NoticeError::NoAddress);
+        }
+        let row = (tidied(&notice), format!("{}:{address}", channel.name()));
+        Ok(self.write(vec![row]).await? > 0)
     }
 
     /// How many notices wait, all channels together.

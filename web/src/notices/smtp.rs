@@ -116,6 +116,11 @@ pub(super) struct Smtp {
     to: Vec<Mailbox>,
 }
 
+/// Can a letter be addressed to this?
+pub fn is_address(text: &str) -> bool {
+    text.parse::<lettre::Address>().is_ok()
+}
+
 impl Smtp {
     /// Checks the addresses.
     pub fn new(mailer: Mailer, from: &str, to: &[String]) -> Result<Self, Fault> {
@@ -126,11 +131,6 @@ impl Smtp {
         let from = read("from", from)?;
         let to = to.iter().map(|text| read("to", text)).collect::<Result<_, _>>()?;
         Ok(Smtp { mailer, from, to })
-    }
-
-    /// Is this text a bare e-mail address?
-    pub fn is_address(text: &str) -> bool {
-        text.parse::<lettre::Address>().is_ok()
     }
 
     /// Does it tell anybody but single persons?

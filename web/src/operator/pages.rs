@@ -8,6 +8,7 @@ use crate::secrets;
 use crate::server::Way;
 use crate::site::Site;
 use ::pool::command::Command;
+use accounting::reserve::{reserve_for, ruin_exponent};
 use accounting::{AccountId, Amount};
 use axum::Router;
 use axum::extract::{Form, Query, State};
@@ -358,10 +359,10 @@ struct Cover {
 #[derive(Serialize)]
 struct Ruin {
     pool: String,
-    /// The chance that luck alone empties it, ever.
-    probability: f64,
-    /// What would be needed for one in a thousand.
-    wanted: Money,
+    /// Luck alone empties it, ever, at most once in ten to this.
+    exponent: u32,
+    /// What would be needed for one in a thousand; nothing is enough without a fee.
+    wanted: Option<Money>,
 }
 
 fn covers(outlook: &Outlook, view: &::pool::View) -> Vec<Cover> {
@@ -400,26 +401,23 @@ fn covers(outlook: &Outlook, view: &::pool::View) -> Vec<Cover> {
     view.assets.iter().filter_map(cover).collect()
 }
 
-/// Rosenfeld's bound for a pool that buys shares: with a bankroll R, a block value B and a fee f, luck alone ruins it with
-/// probability exp(−2fR/B) (Analysis of Bitcoin Pooled Mining Reward Systems, 2011).
+/// Ruin at one in so many powers of ten is what a bankroll should at least bear.
+const WANTED_EXPONENT: u32 = 3;
+
+/// What the bankroll bears in each pool that buys shares.
 fn ruins(
     outlook: &Outlook,
     asset: &::pool::view::AssetView,
     about: &crate::outlook::AssetOutlook,
 ) -> Vec<Ruin> {
     let Some(next) = about.next else { return Vec::new() };
-    let block = next.value as f64;
-    let bankroll = asset.bankroll.units() as f64;
+    let block = Amount::from_units(next.value.into());
     let buys = outlook.pools_of(asset.id).filter(|pool| pool.scheme.pays_per_share());
-    buys.map(|pool| {
-        let fee = f64::from(pool.fee.base.points()) / 10_000.0;
-        let wanted = if fee > 0.0 { block * 1000f64.ln() / (2.0 * fee) } else { f64::MAX };
-        let units = accounting::Amount::from_units(wanted.min(1e27) as i128);
-        Ruin {
-            pool: pool.name.clone(),
-            probability: if bankroll > 0.0 { (-2.0 * fee * bankroll / block).exp() } else { 1.0 },
-            wanted: Money::new(units, asset.decimals),
-        }
+    buys.map(|pool| Ruin {
+        pool: pool.name.clone(),
+        exponent: ruin_exponent(asset.bankroll, block, pool.fee.base),
+        wanted: reserve_for(block, pool.fee.base, WANTED_EXPONENT)
+            .map(|units| Money::new(units, asset.decimals)),
     })
     .collect()
 }

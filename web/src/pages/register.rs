@@ -1,11 +1,11 @@
 //! Registration, in two steps that need no script: say it, then sign it.
 
-use super::{Page, render};
+use super::{Page, Trouble, render};
 use crate::http::encoded;
 use crate::model::Iso;
 use crate::registration::{NOTICES, Wish, check};
 use crate::site::Site;
-use axum::extract::{Form, Query, State};
+use axum::extract::{Form, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use minijinja::{Value, context};
@@ -58,7 +58,25 @@ impl Said {
 /// The empty form.
 pub async fn form(State(site): State<Arc<Site>>, Query(Begin { address }): Query<Begin>) -> Page {
     let wish = Wish { address, ..Wish::default() };
-    render(&site, "register.html", context! { title => "Register", wish })
+    let letters = site.outbox.writes_letters();
+    render(&site, "register.html", context! { title => "Register", wish, letters })
+}
+
+/// What a letter leads to: a button, because programs look at letters' links before people do.
+pub async fn confirm_form(State(site): State<Arc<Site>>, Path(code): Path<String>) -> Page {
+    render(&site, "confirm.html", context! { title => "Confirm", code })
+}
+
+/// The button.
+pub async fn confirm(State(site): State<Arc<Site>>, Path(code): Path<String>) -> Page {
+    let confirmed = match site.profiles.confirm(&code).await {
+        Ok(confirmed) => confirmed,
+        Err(error) => {
+            tracing::warn!(%error, "a confirmation was not written");
+            return Err(Trouble::busy(&site));
+        }
+    };
+    render(&site, "confirm.html", context! { title => "Confirm", code, confirmed, done => true })
 }
 
 /// Where others' registrations lead to.
@@ -73,7 +91,8 @@ pub async fn registered(Query(Begin { address }): Query<Begin>) -> Redirect {
 pub async fn say(State(site): State<Arc<Site>>, Form(said): Form<Said>) -> Page {
     let wish = said.wish(&site);
     let wrong = |error: String, text: Option<Value>| {
-        let values = context! { title => "Register", wish, error, text };
+        let letters = site.outbox.writes_letters();
+        let values = context! { title => "Register", wish, error, text, letters };
         let page = render(&site, "register.html", values)?;
         Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
     };

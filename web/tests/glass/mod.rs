@@ -82,7 +82,7 @@ impl Glass {
             readers: Readers::of(folder.path()),
             outlook: Arc::new(ArcSwap::from_pointee(outlook(clock.now()))),
             history,
-            profiles: Arc::new(Profiles::open(db.clone()).unwrap()),
+            profiles: Profiles::open(db.clone()).unwrap(),
             activity: ArcSwap::default(),
             keys: Keys::in_db(db.clone()),
             operators: Operators::in_db(db.clone()),
