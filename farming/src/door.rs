@@ -245,6 +245,17 @@ impl Door {
         Ok(get.launcher_id)
     }
 
+    /// Excludes a farmer, or lets it in again; what it earned stays its own.
+    ///
+    /// # Errors
+    /// When nobody by this launcher id farms here, or nothing can be written.
+    pub async fn ban(&self, launcher_id: Bytes32, is_banned: bool) -> Result<(), Reject> {
+        let farmer = self.farmers.get(&launcher_id)?;
+        self.written(move |db| rows::set_banned(db, &launcher_id, is_banned)).await?;
+        held(&farmer).is_banned = is_banned;
+        Ok(())
+    }
+
     async fn signed_get(&self, get: &Get, asked: Asked) -> Result<(), Reject> {
         let farmer = self.farmers.get(&get.launcher_id)?;
         if !self.settings.timeout.admits(get.token, self.clock.now()) {

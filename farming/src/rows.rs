@@ -227,6 +227,13 @@ pub fn update_farmer(db: &Connection, farmer: &Farmer) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Writes whether the operator wants a farmer.
+pub fn set_banned(db: &Connection, launcher: &Bytes32, is_banned: bool) -> rusqlite::Result<()> {
+    let wanted = params![is_banned, launcher];
+    db.execute("UPDATE farmers SET is_banned = ? WHERE launcher = ?", wanted)?;
+    Ok(())
+}
+
 /// Writes which payout instructions the books were told.
 pub fn paid_to(db: &Connection, launcher: &Bytes32, instructions: &str) -> rusqlite::Result<()> {
     let told = params![instructions, launcher];

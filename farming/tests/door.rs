@@ -300,6 +300,43 @@ async fn who_leaves_the_pool_is_not_credited_any_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_banned_stays_so_after_a_restart_until_let_in_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pool, node) = joined(folder.path()).await;
+    pool.door.ban(launcher(), true).await.unwrap();
+    assert_eq!(submit(&pool, 0).await, Err(Reject::Banned));
+    let clock = pool.clock.clone();
+    pool.stop().await;
+    let pool = Running::start(folder.path(), &[&node], clock).await;
+    assert_eq!(submit(&pool, 0).await, Err(Reject::Banned));
+    pool.door.ban(launcher(), false).await.unwrap();
+    assert_eq!(submit(&pool, 0).await, Ok(1000));
+    pool.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_between_the_doors_row_and_the_pools_log_loses_and_doubles_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pool, node) = joined(folder.path()).await;
+    submit(&pool, 0).await.unwrap();
+    submit(&pool, 2).await.unwrap();
+    let clock = pool.clock.clone();
+    pool.stop().await;
+    // As if it had died before the log had the first, and before it was noted where the log has the second.
+    let door = rusqlite::Connection::open(folder.path().join(farming::tables::FILE_NAME)).unwrap();
+    door.execute("UPDATE partials SET seq = NULL", []).unwrap();
+    let before = shares(folder.path());
+    let pool = Running::start(folder.path(), &[&node], clock).await;
+    chores::record_all(&pool.door).await.unwrap();
+    pool.door.tables.write(|_| Ok(())).await.unwrap();
+    assert_eq!(shares(folder.path()), before);
+    let noted = "SELECT count(*) FROM partials WHERE seq IS NOT NULL";
+    let noted: i64 = door.query_row(noted, [], |row| row.get(0)).unwrap();
+    assert_eq!(noted, 2);
+    pool.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn absorbed_rewards_reach_the_books_once() {
     let folder = tempfile::tempdir().unwrap();
     let (pool, node) = joined(folder.path()).await;
