@@ -617,6 +617,22 @@ pub enum BenchCommand {
     Ctv(CtvBenchArgs),
     /// Measures the simulator: prints one JSON line
     Sim(SimBenchArgs),
+    /// Measures the door of Chia's farmers: prints one JSON line
+    Farming(FarmingBenchArgs),
+}
+
+/// `bench farming`
+#[derive(Debug, Args)]
+pub struct FarmingBenchArgs {
+    /// Partials to send
+    #[arg(long, default_value_t = 4000)]
+    pub partials: usize,
+    /// Seconds in which farmers ask about themselves
+    #[arg(long, default_value_t = 5)]
+    pub seconds: u64,
+    /// Be the pool that is measured, as this file says
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub serve: Option<PathBuf>,
 }
 
 /// `bench ctv`

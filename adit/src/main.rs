@@ -97,6 +97,10 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
             runtime()?.block_on(ctv::run(command))
         }
         Command::Sim(command) => sim::run(&command),
+        Command::Bench(BenchCommand::Farming(args)) => {
+            log_from(Level::Error);
+            bench::farming::run(&args).map(|()| true)
+        }
         Command::Init(args) => init::run(&args).map(|()| true),
         Command::Check(args) => check::run(&args.config),
         Command::Audit(args) => audit::run(&args),

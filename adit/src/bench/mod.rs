@@ -1,5 +1,5 @@
 //! `adit bench`: what this pool does on this machine, as one JSON line. This file is `adit bench stratum`; [`web`],
-//! [`mod@compute`], [`ctv`] and [`sim`] are the others.
+//! [`mod@compute`], [`farming`], [`ctv`] and [`sim`] are the others.
 //!
 //! The pool is a process of its own, on an embedded chain whose template has 3000 transactions; its processor time is what
 //! the kernel counted for its threads. Shares are mined in advance, at the smallest difficulty, with each connection's own
@@ -12,6 +12,7 @@ mod connection;
 mod cpu;
 pub mod ctv;
 mod fanout;
+pub mod farming;
 mod pool;
 pub mod sim;
 mod sync;

@@ -1,0 +1,276 @@
+//! What is done behind the door, again and again: partials looked at again, what a crash left half done, rewards reported.
+//!
+//! Invariant: each chore may be cut off anywhere and done again: what it does is idempotent, and it notes that it was done only
+//! afterwards.
+
+use crate::door::Door;
+use crate::farmer::held;
+use crate::hash::Bytes32;
+use crate::node::Standing;
+use crate::node::rpc::RpcError;
+use crate::reject::Reject;
+use crate::rows::{self, Arrival, Fate, Income, Pending};
+use crate::tables::TablesError;
+use crate::verify::Signage;
+use crate::wire::partial::Point;
+use accounting::{Amount, BasisPoints, RewardId, UnixMs};
+use pool::BlockReport;
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How often the chores are done.
+const EVERY: Duration = Duration::from_secs(1);
+/// Rows of one round.
+const ROWS_MAX: usize = 1000;
+/// A partial that nobody can say anything about is asked after again.
+const AGAIN_MS: u64 = 60_000;
+/// After so long it stands: it stood when it came, and a node that was restarted has forgotten both.
+const GIVE_UP_MS: u64 = 3_600_000;
+/// Rows whose answer is probably still on its way are left alone.
+const UNDERWAY_MS: u64 = 60_000;
+/// How long settled partials are kept for their farmers to look at.
+const KEPT_MS: u64 = 7 * 24 * 3_600_000;
+/// Rounds between two clean-ups.
+const CLEAN_EVERY: u64 = 600;
+
+/// Does the chores until cancelled.
+pub async fn run(door: &Door, cancel: &CancellationToken) {
+    let mut round = 0u64;
+    loop {
+        once(door).await;
+        if round.is_multiple_of(CLEAN_EVERY)
+            && let Err(error) = clean(door).await
+        {
+            tracing::warn!(%error, "cannot clean up now");
+        }
+        round += 1;
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+/// Does each chore once.
+pub async fn once(door: &Door) {
+    for (what, done) in [
+        ("record partials", record_again(door).await),
+        ("look at partials again", look_again(door).await),
+        ("revoke partials", revoke(door).await),
+        ("report rewards", report(door).await),
+        ("tell payout instructions", tell_where(door).await),
+        ("count refusals", door.write_refusals().await),
+    ] {
+        if let Err(error) = done {
+            tracing::warn!(%error, "cannot {what} now");
+        }
+    }
+}
+
+/// Partials whose row is on disk and of which nobody knows whether the pool's log has them.
+async fn record_again(door: &Door) -> Result<(), TablesError> {
+    let before = UnixMs(door.clock.now().0.saturating_sub(UNDERWAY_MS));
+    record_older(door, before).await
+}
+
+/// At the start nothing is underway.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn record_all(door: &Door) -> Result<(), TablesError> {
+    record_older(door, UnixMs(i64::MAX as u64)).await
+}
+
+async fn record_older(door: &Door, before: UnixMs) -> Result<(), TablesError> {
+    let rows = door.tables.read(move |db| rows::unrecorded(db, before, ROWS_MAX)).await?;
+    for pending in rows {
+        let Ok(farmer) = door.farmers.get(&pending.launcher_id) else { continue };
+        if door.log(&pending, &farmer).await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// After the confirmation delay: does the signage point still stand, and is the farmer still here?
+async fn look_again(door: &Door) -> Result<(), TablesError> {
+    let now = door.clock.now();
+    let Some(standing) = door.nodes.standing() else { return Ok(()) };
+    let due = door.tables.read(move |db| rows::due(db, now, ROWS_MAX)).await?;
+    let mut points: HashMap<Point, Result<Option<Signage>, RpcError>> = HashMap::new();
+    for pending in due {
+        let asked = match points.get(&pending.point) {
+            Some(asked) => asked,
+            None => {
+                let asked = door.nodes.signage(&pending.point).await;
+                points.entry(pending.point).or_insert(asked)
+            }
+        };
+        let asked = match asked {
+            Ok(known) => Ok(known.as_ref()),
+            Err(error) => Err(error),
+        };
+        let judged = judge_again(door, &pending, asked, &standing, now);
+        settle(door, &pending, judged, now).await?;
+    }
+    Ok(())
+}
+
+/// What becomes of a partial; `None`: nobody can say.
+fn judge_again(
+    door: &Door,
+    pending: &Pending,
+    signage: Result<Option<&Signage>, &RpcError>,
+    standing: &Standing,
+    now: UnixMs,
+) -> Option<Result<(), Reject>> {
+    let farmer = door.farmers.get(&pending.launcher_id).ok()?;
+    if held(&farmer).admit(&door.settings.terms, standing.height) == Err(Reject::NotAMember) {
+        return Some(Err(Reject::NotAMember));
+    }
+    match signage {
+        Ok(Some(signage)) if signage.is_reverted => Some(Err(Reject::PointReverted)),
+        Ok(Some(_)) => Some(Ok(())),
+        Ok(None) | Err(_) => {
+            let waited = now.0.saturating_sub(pending.at.0);
+            (waited > door.settings.confirm_after_ms.saturating_add(GIVE_UP_MS)).then_some(Ok(()))
+        }
+    }
+}
+
+async fn settle(
+    door: &Door,
+    pending: &Pending,
+    judged: Option<Result<(), Reject>>,
+    now: UnixMs,
+) -> Result<(), TablesError> {
+    let key = pending.key;
+    match judged {
+        Some(Ok(())) => {
+            door.tables.later(move |db| rows::fated(db, &key, Fate::Stands, None)).await
+        }
+        Some(Err(reject)) => {
+            tracing::info!(launcher = %pending.launcher_id, reason = reject.label(), "a partial does not stand");
+            let reason = reject.label();
+            door.tables.write(move |db| rows::fated(db, &key, Fate::ToRevoke, Some(reason))).await
+        }
+        None => {
+            door.stats.not_known();
+            tracing::warn!(point = %pending.point.hash(), "no node knows a signage point whose partials are to be looked at again");
+            let due_at = UnixMs(now.0.saturating_add(AGAIN_MS));
+            door.tables.write(move |db| rows::postponed(db, &key, due_at)).await
+        }
+    }
+}
+
+/// Tells the pool of partials that do not stand.
+async fn revoke(door: &Door) -> Result<(), TablesError> {
+    let rows = door.tables.read(move |db| rows::to_revoke(db, ROWS_MAX)).await?;
+    for (pending, reason) in rows {
+        let Some(seq) = pending.seq else { continue };
+        if let Err(error) = door.pool.revoke(seq, reason.clone()).await {
+            tracing::warn!(%error, "a partial waits to be revoked");
+            return Ok(());
+        }
+        door.stats.revoke();
+        let key = pending.key;
+        door.tables.write(move |db| rows::fated(db, &key, Fate::Revoked, Some(&reason))).await?;
+    }
+    Ok(())
+}
+
+/// Tells the pool of rewards that lie deep enough.
+async fn report(door: &Door) -> Result<(), TablesError> {
+    let Some(standing) = door.nodes.standing() else { return Ok(()) };
+    let deep = standing.height.saturating_sub(door.settings.report_depth);
+    let due = door.tables.read(move |db| rows::income(db, Arrival::ToReport, deep)).await?;
+    for income in due {
+        let coin = income.coin;
+        match door.nodes.ask(|node| node.coin(&coin)).await {
+            Ok(Some(record)) if record.coin.amount == income.amount => {}
+            Ok(_) => {
+                tracing::warn!(%coin, "the chain took a reward back before the pool was told");
+                door.tables.write(move |db| rows::forget_income(db, &coin)).await?;
+                continue;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a reward waits to be seen");
+                return Ok(());
+            }
+        }
+        if let Err(error) = door.pool.found(found(door, &income, &standing)).await {
+            tracing::warn!(%error, "a reward waits to be reported");
+            return Ok(());
+        }
+        door.tables.write(move |db| rows::reported(db, &coin)).await?;
+    }
+    Ok(())
+}
+
+fn found(door: &Door, income: &Income, standing: &Standing) -> BlockReport {
+    BlockReport {
+        pool: door.pool_id,
+        finder: door.identity(&income.launcher_id),
+        display: income.launcher_id.to_string(),
+        worker: "farm".to_owned(),
+        block: RewardId(income.coin.0),
+        height: u64::from(income.height),
+        to_pool: Amount::from_units(i128::from(income.amount)),
+        to_finder: Amount::ZERO,
+        coinbase_fee: BasisPoints::ZERO,
+        network_work: points_of_a_block(door.nodes.network().pool_sub_slot_iters, standing),
+        scheme: door.settings.scheme,
+        share: None,
+        found_at: door.clock.now(),
+    }
+}
+
+/// The points that a farm earns for each block it wins, on average: a partial needs its iterations below the pool's share of a
+/// sub-slot at its own difficulty, a block below the chain's share at the network's.
+fn points_of_a_block(pool_sub_slot_iters: u64, standing: &Standing) -> u128 {
+    let points = u128::from(standing.difficulty) * u128::from(pool_sub_slot_iters)
+        / u128::from(standing.sub_slot_iters.max(1));
+    points.max(1)
+}
+
+/// Payout instructions that the books were not told, because the writer was away.
+async fn tell_where(door: &Door) -> Result<(), TablesError> {
+    let untold: Vec<Bytes32> = door.tables.read(move |db| rows::untold(db, ROWS_MAX)).await?;
+    for launcher_id in untold {
+        if let Ok(farmer) = door.farmers.get(&launcher_id) {
+            door.pay_to(&farmer).await;
+        }
+    }
+    Ok(())
+}
+
+async fn clean(door: &Door) -> Result<(), TablesError> {
+    let now = door.clock.now();
+    let before = UnixMs(now.0.saturating_sub(KEPT_MS));
+    let gone =
+        door.tables.write(move |db| Ok(rows::prune(db, before)? + rows::forget_told(db, before)?));
+    let gone = gone.await?;
+    tracing::debug!(rows = gone, "settled partials are forgotten");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_of_a_block_follow_the_networks_difficulty() {
+        let standing = Standing {
+            height: 1,
+            peak: Bytes32::default(),
+            is_synced: true,
+            difficulty: 12_000,
+            sub_slot_iters: 578_813_952,
+            is_mempool_full: false,
+        };
+        assert_eq!(points_of_a_block(37_600_000_000, &standing), 779_525);
+        let odd = Standing { sub_slot_iters: 0, difficulty: 0, ..standing };
+        assert_eq!(points_of_a_block(37_600_000_000, &odd), 1);
+    }
+}

@@ -1,0 +1,115 @@
+//! The farmer's own page, behind `/login`.
+//!
+//! Invariant: everything a farmer wrote is escaped; nothing on the page comes from elsewhere.
+
+use crate::door::Door;
+use crate::farmer::held;
+use crate::hash::Bytes32;
+use crate::rows;
+use crate::tables::TablesError;
+use accounting::UnixMs;
+use std::fmt::Write;
+
+/// Partials that are listed.
+const LISTED: usize = 100;
+const DAY_MS: u64 = 24 * 3_600_000;
+/// What a plot of size 32 takes on a disk.
+const PLOT_BYTES: u128 = 108_884_400_275;
+
+/// The page.
+pub(super) async fn render(door: &Door, launcher_id: &Bytes32) -> Result<String, TablesError> {
+    let now = door.clock.now();
+    let of = *launcher_id;
+    let since = UnixMs(now.0.saturating_sub(DAY_MS));
+    let (partials, refusals) = door
+        .tables
+        .read(move |db| Ok((rows::latest(db, &of, LISTED)?, rows::refusals(db, &of, since)?)))
+        .await?;
+    let mut page = String::from(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">",
+    );
+    let name = escaped(&door.settings.name);
+    append(&mut page, format_args!("<title>{name}</title><h1>{name}</h1>"));
+    if let Ok(farmer) = door.farmers.get(launcher_id) {
+        let farmer = held(&farmer).clone();
+        let phase = farmer.latest.as_ref().map_or("unknown", |tip| tip.state.phase.as_str());
+        let points = farmer.points.of_day(now);
+        let height = door.nodes.standing().map_or(0, |standing| standing.height);
+        let bytes = space_of(points, door.nodes.network().filter_bits(height));
+        append(
+            &mut page,
+            format_args!(
+                "<dl><dt>Launcher<dd>{launcher_id}<dt>Plot NFT<dd>{phase}<dt>Difficulty<dd>{}<dt>Points in 24 hours<dd>{points}\
+             <dt>Estimated space<dd>{} GiB<dt>Payouts to<dd>{}</dl>",
+                farmer.difficulty.current(),
+                bytes >> 30,
+                escaped(&farmer.instructions),
+            ),
+        );
+    }
+    page.push_str("<h2>Refused in 24 hours</h2><table><tr><th>reason<th>count");
+    for (reason, count) in refusals {
+        append(&mut page, format_args!("<tr><td>{}<td>{count}", escaped(&reason)));
+    }
+    page.push_str("</table><h2>Partials</h2><table><tr><th>seconds ago<th>difficulty<th>state<th>reason<th>harvester");
+    for partial in partials {
+        let age_s = now.0.saturating_sub(partial.at.0) / 1000;
+        append(
+            &mut page,
+            format_args!(
+                "<tr><td>{age_s}<td>{}<td>{}<td>{}<td>{}",
+                partial.difficulty,
+                partial.fate,
+                escaped(&partial.reason.unwrap_or_default()),
+                partial.harvester,
+            ),
+        );
+    }
+    page.push_str("</table></html>");
+    Ok(page)
+}
+
+/// The space that so many points a day speak for: a plot of size 32 earns ten a day at a filter of nine bits, twice as many for
+/// each bit less.
+fn space_of(points: u64, filter_bits: u32) -> u128 {
+    let loosened = 9u32.saturating_sub(filter_bits);
+    (u128::from(points) * PLOT_BYTES / 10) >> loosened
+}
+
+fn append(page: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing to a string does not fail.
+    if page.write_fmt(text).is_err() {
+        tracing::debug!("a page could not be written");
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.chars().fold(String::new(), |mut safe, letter| {
+        match letter {
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '&' => safe.push_str("&amp;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            other => safe.push(other),
+        }
+        safe
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_speak_for_space_by_the_filter() {
+        assert_eq!(space_of(10, 9), PLOT_BYTES);
+        assert_eq!(space_of(20, 8), PLOT_BYTES, "since June 2024");
+        assert_eq!(space_of(0, 8), 0);
+    }
+
+    #[test]
+    fn what_farmers_wrote_is_escaped() {
+        assert_eq!(escaped("<b>&'\""), "&lt;b&gt;&amp;&#39;&quot;");
+    }
+}

@@ -1,0 +1,325 @@
+"""A Chia network on one machine, by its own developers' code: full node, wallet, harvester and farmer, all on loopback.
+
+Commands come as lines of JSON on standard input, and each is answered by one line of JSON that begins with "@" on standard
+output. What the components say goes to standard error. Everything ends when standard input does.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+WORK = Path(os.environ["DEVNET_WORK"])
+CACHE = Path(os.environ["DEVNET_CACHE"])
+for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+    os.environ.pop(name, None)  # The farmer would ask a proxy for the pool.
+os.environ["HOME"] = str(CACHE)  # Where plots are made, and found the next time.
+os.environ["CHIA_ROOT"] = str(CACHE / "root")  # Its sibling "test-plots" is where plots are kept.
+os.environ["CHIA_KEYS_ROOT"] = str(WORK / "keys")
+
+import yaml  # noqa: E402
+from chia.consensus.pot_iterations import is_overflow_block  # noqa: E402
+from chia.full_node.full_node_rpc_api import FullNodeRpcApi  # noqa: E402
+from chia.pools.pool_config import PoolingShareState  # noqa: E402
+from chia.protocols.full_node_protocol import RespondSignagePoint  # noqa: E402
+from chia.simulator.add_blocks_in_batches import add_blocks_in_batches  # noqa: E402
+from chia.simulator.block_tools import create_block_tools_async, get_signage_point, test_constants  # noqa: E402
+from chia.simulator.keyring import TempKeyring  # noqa: E402
+from chia.simulator.setup_services import setup_farmer, setup_full_node, setup_harvester, setup_wallet_node  # noqa: E402
+from chia.types.peer_info import PeerInfo, UnresolvedPeerInfo  # noqa: E402
+from chia.util.bech32m import encode_puzzle_hash  # noqa: E402
+from chia.util.keychain import bytes_to_mnemonic  # noqa: E402
+from chia.wallet.util.tx_config import DEFAULT_TX_CONFIG  # noqa: E402
+from chia.wallet.wallet_request_types import (  # noqa: E402
+    CreateNewWallet,
+    CreateNewWalletType,
+    GetWallets,
+    NewPoolWalletInitialTargetState,
+    PWSelfPool,
+    PWStatus,
+    WalletCreationMode,
+)
+from chia.wallet.wallet_rpc_client import WalletRpcClient  # noqa: E402
+from chia_rs.sized_bytes import bytes32  # noqa: E402
+from chia_rs.sized_ints import uint8, uint16, uint32, uint64  # noqa: E402
+
+HOST = "127.0.0.1"
+SEED = bytes32(bytes.fromhex("d326b2a4b8072816f23256ea7619b63d905c73e0918b96d858f3181ef433bcb6"))
+NOWHERE = bytes32(b"\x11" * 32)
+# With the tests' own 16 bits outputs repeat, and one signage point has two challenges.
+CONSTANTS = test_constants.replace(DISCRIMINANT_SIZE_BITS=uint16(512))
+
+
+def say(**answer):
+    print("@" + json.dumps(answer), flush=True)
+
+
+class Devnet:
+    def __init__(self, stack):
+        self.stack = stack
+        self.p2 = None
+        self.made = []
+        self.announced = {}  # The last signage point's index on top of each block.
+
+    async def start(self):
+        enter = self.stack.enter_async_context
+        keychain = self.stack.enter_context(TempKeyring(populate=True))
+        self.bt = await enter(
+            create_block_tools_async(
+                CONSTANTS,
+                keychain=keychain,
+                num_og_plots=4,
+                num_pool_plots=0,
+                num_non_keychain_plots=0,
+                num_v2_plots=0,
+            )
+        )
+        self.node = await enter(
+            setup_full_node(CONSTANTS, "blockchain.sqlite", HOST, self.bt, simulator=True, db_version=2)
+        )
+        self.api = self.node._api
+
+        # A node without peers is in step with nobody, unless its network is a simulated one.
+        config = self.api.full_node.config
+        networks = config["network_overrides"]["config"]
+        networks["simulator0"] = networks[config["selected_network"]]
+        config["selected_network"] = "simulator0"
+        ca = self.bt.root_path / "config/ssl/ca/private_ca.crt"
+        full_node = self.bt.root_path / "config/ssl/full_node/private_full_node"
+        return {
+            "rpc": f"{HOST}:{self.node.rpc_server.listen_port}",
+            "authority": str(ca),
+            "certificate": f"{full_node}.crt",
+            "key": f"{full_node}.key",
+        }
+
+    async def join(self, url, target, lock):
+        """The wallet makes a plot NFT in the pool, plots are made for it, and the farmer starts."""
+        enter = self.stack.enter_async_context
+        full_node = self.api.full_node
+        self.wallet = await enter(setup_wallet_node(HOST, CONSTANTS, self.bt, key_seed=SEED))
+        node = self.wallet._node
+        id = full_node.server.node_id.hex()
+        node.config["trusted_peers"] = {id: id}
+        await node.server.start_client(PeerInfo(HOST, full_node.server.get_port()), None)
+        main = node.wallet_state_manager.main_wallet
+        await self.api.farm_rewards_to_wallet(amount=8_000_000_000_000, wallet=main)
+        self.client = await WalletRpcClient.create(
+            HOST, self.wallet.rpc_server.listen_port, self.wallet.root_path, self.wallet.config
+        )
+        self.stack.callback(self.client.close)
+        await self.api.wait_for_wallet_synced(wallet_node=node, timeout=60)
+        await self.client.create_new_wallet(
+            CreateNewWallet(
+                wallet_type=CreateNewWalletType.POOL_WALLET,
+                initial_target_state=NewPoolWalletInitialTargetState(
+                    target_puzzle_hash=bytes32.from_hexstr(target),
+                    state="FARMING_TO_POOL",
+                    pool_url=url,
+                    relative_lock_height=uint32(lock),
+                ),
+                mode=WalletCreationMode.NEW,
+                fee=uint64(0),
+                push=True,
+                plotnft_version=uint8(1),
+            ),
+            DEFAULT_TX_CONFIG,
+        )
+        for _ in range(30):
+            await self.farm(1, NOWHERE)
+            await self.api.wait_for_wallet_synced(wallet_node=node, timeout=60)
+            wallets = (await self.client.get_wallets(GetWallets(type=uint16(9)))).wallets
+            if wallets:
+                break
+        self.wallet_id = wallets[-1].id
+        self.joined_at = self.height()
+        status = (await self.client.pw_status(PWStatus(wallet_id=uint32(self.wallet_id)))).state
+        self.p2 = status.p2_singleton_puzzle_hash
+        # A folder for each contract: the plotter's own books want to know every plot that it finds.
+        plots = CACHE / "plots" / self.p2.hex()
+        plots.mkdir(parents=True, exist_ok=True)
+        self.bt.add_plot_directory(plots)
+        for _ in range(2):
+            await self.bt.new_plot(self.p2, plots, tmp_dir=plots)
+        await self.bt.refresh_plots()
+        payout = await self.farm_with(plots, url, target, status)
+        return {
+            "launcher": status.launcher_id.hex(),
+            "p2": self.p2.hex(),
+            "payout": payout.hex(),
+            "plots": len(list(plots.glob("*.plot"))),
+        }
+
+    async def farm_with(self, plots, url, target, status):
+        enter = self.stack.enter_async_context
+        root = WORK / "farmer"
+        self.bt.plot_dir = plots
+        self.farmer = await enter(
+            setup_farmer(
+                self.bt, root, HOST, CONSTANTS, full_node_port=uint16(self.api.full_node.server.get_port())
+            )
+        )
+        config = root / "config/config.yaml"
+        text = yaml.safe_load(config.read_text())
+        text["full_node"]["selected_network"] = "testnet0"  # On mainnet, pools without TLS are refused.
+        config.write_text(yaml.safe_dump(text))
+        farmer = self.farmer._node
+        mnemonic = bytes_to_mnemonic(SEED)
+        farmer.local_keychain.add_key(mnemonic)
+        state = self.wallet._node.wallet_state_manager.main_wallet
+        async with self.wallet._node.wallet_state_manager.new_action_scope(DEFAULT_TX_CONFIG, push=True) as scope:
+            payout = await scope.get_puzzle_hash(self.wallet._node.wallet_state_manager)
+        assert state is not None
+        PoolingShareState(
+            launcher_id=status.launcher_id,
+            pool_url=url,
+            payout_instructions=payout.hex(),
+            target_puzzle_hash=bytes32.from_hexstr(target),
+            p2_singleton_puzzle_hash=self.p2,
+            owner_public_key=status.current.owner_pubkey,
+            key_derivation_index=1,
+        ).add(root_path=root)
+        port = uint16(self.farmer._server.get_port())
+        harvester_root = WORK / "harvester"
+        self.harvester = await enter(
+            setup_harvester(self.bt, harvester_root, UnresolvedPeerInfo(HOST, port), CONSTANTS)
+        )
+        return payout
+
+    async def farm(self, count, to):
+        await self.api.farm_blocks_to_puzzlehash(
+            count=count, farm_to=to, guarantee_transaction_blocks=True, timeout=120
+        )
+
+    def height(self):
+        return self.api.full_node.blockchain.get_peak().height
+
+    def peer(self):
+        return next(
+            peer for peer in self.api.full_node.server.all_connections.values() if peer.connection_type.name == "FARMER"
+        )
+
+    async def points(self, count):
+        """New signage points on top of the chain, until so many have been announced."""
+        made = []
+        while len(made) < count:
+            blockchain = self.api.full_node.blockchain
+            peak = blockchain.get_peak()
+            first = 1 + self.announced.get(peak.header_hash, peak.signage_point_index + 3)
+            for index in range(first, 12):
+                if len(made) == count or is_overflow_block(CONSTANTS, uint8(index)):
+                    break
+                point = get_signage_point(
+                    CONSTANTS,
+                    blockchain,
+                    peak,
+                    peak.ip_sub_slot_total_iters(CONSTANTS),
+                    uint8(index),
+                    [],
+                    peak.sub_slot_iters,
+                )
+                message = RespondSignagePoint(
+                    uint8(index), point.cc_vdf, point.cc_proof, point.rc_vdf, point.rc_proof
+                )
+                await self.api.respond_signage_point(message, self.peer())
+                self.announced[peak.header_hash] = index
+                made.append(point.cc_vdf.output.get_hash().hex())
+                await asyncio.sleep(0.3)
+            if len(made) < count:
+                await self.farm(1, NOWHERE)
+        self.made += made
+        return {"points": made}
+
+    async def end_of_sub_slot(self):
+        await self.farm(1, NOWHERE)  # What follows the same block would be the same end.
+        blocks = await self.api.get_all_full_blocks()
+        more = self.bt.get_consecutive_blocks(1, block_list_input=blocks, skip_slots=1)
+        done = []
+        for bundle in more[-1].finished_sub_slots:
+            await self.api.full_node.add_end_of_sub_slot(bundle, self.peer())
+            done.append(bundle.challenge_chain.get_hash().hex())
+        return {"ends": done}
+
+    async def reorg(self, depth):
+        """Other chains from ever earlier blocks, each longer, until the node says that the newest signage point was taken back: a
+        signage point does not depend on the blocks of its own sub-slot, so a short reorganisation leaves it standing. (The
+        simulator's own command wants overflow blocks, which few plots give.)"""
+        point = self.made[-1]
+        rpc = FullNodeRpcApi(self.api.full_node)
+        newest = self.height()
+        for earlier in range(depth, newest - self.joined_at):
+            old = newest - earlier
+            blocks = await self.api.get_all_full_blocks()
+            more = self.bt.get_consecutive_blocks(
+                self.height() - old + 3,
+                farmer_reward_puzzle_hash=NOWHERE,
+                pool_reward_puzzle_hash=NOWHERE,
+                block_list_input=blocks[: old + 1],
+                guarantee_transaction_block=True,
+                seed=bytes32.secret(),
+                skip_slots=2,
+            )
+            await add_blocks_in_batches(more[old + 1 :], self.api.full_node)
+            answer = await rpc.get_recent_signage_point_or_eos({"sp_hash": point})
+            logging.info("after a reorganisation from %d to %d: reverted %s", old, self.height(), answer["reverted"])
+            if answer["reverted"]:
+                return {"height": self.height(), "reverted": point}
+        return {"error": "no signage point was taken back"}
+
+    async def leave(self):
+        await self.client.pw_self_pool(
+            PWSelfPool(wallet_id=uint32(self.wallet_id), fee=uint64(0), push=True), DEFAULT_TX_CONFIG
+        )
+        await self.farm(2, NOWHERE)
+        return {"height": self.height()}
+
+    async def coins(self, puzzle_hash):
+        records = await self.api.full_node.coin_store.get_coin_records_by_puzzle_hash(
+            False, bytes32.from_hexstr(puzzle_hash)
+        )
+        return {"amounts": [record.coin.amount for record in records]}
+
+    async def do(self, command):
+        match command["do"]:
+            case "join":
+                return await self.join(command["url"], command["target"], command["lock"])
+            case "points":
+                return await self.points(command["count"])
+            case "end":
+                return await self.end_of_sub_slot()
+            case "blocks":
+                await self.farm(command["count"], self.p2 if command.get("to_pool") else NOWHERE)
+                return {"height": self.height()}
+            case "reorg":
+                return await self.reorg(command["depth"])
+            case "leave":
+                return await self.leave()
+            case "coins":
+                return await self.coins(command["at"])
+            case "address":
+                return {"address": encode_puzzle_hash(bytes32.from_hexstr(command["of"]), "txch")}
+
+
+async def main():
+    from contextlib import AsyncExitStack
+
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+    )
+    async with AsyncExitStack() as stack:
+        devnet = Devnet(stack)
+        say(**await devnet.start())
+        while line := await reader.readline():
+            try:
+                say(**(await devnet.do(json.loads(line)) or {}))
+            except Exception as error:  # The one who asked is told, and decides.
+                logging.exception("a command failed")
+                say(error=repr(error))
+    os._exit(0)
+
+
+asyncio.run(main())
