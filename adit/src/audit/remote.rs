@@ -151,7 +151,7 @@ impl<'a> Visitor<'a> {
             bail!("this pool mines {coins}: say with --asset which of them your node knows");
         }
         let audited = |pool: &Pool| asset.as_ref().is_none_or(|asset| *asset == pool.asset);
-        if !pools.iter().any(audited) {
+        if asset.is_some() && !pools.iter().any(audited) {
             bail!("this pool has no such coin; it mines {coins}");
         }
         let rules = pools.iter().map(|pool| (PoolId(pool.id), pool.rules.clone())).collect();
