@@ -526,7 +526,7 @@ pub struct MinerArgs {
 /// `worker`
 #[derive(Debug, Args)]
 pub struct WorkerArgs {
-    /// The pool, such as http://pool.example:8434
+    /// The pool, such as `http://pool.example:8434`
     #[arg(long, value_name = "URL", required_unless_present = "self_test")]
     pub pool: Option<String>,
     /// The hotkey: 64 hexadecimal digits, or an unencrypted hotkey file of Bittensor's wallet; made if it is not there
