@@ -22,7 +22,11 @@ async fn a_pool_with_blocks(chain: &Chain) -> Pool {
 async fn every_metric_that_the_dashboard_and_the_alerts_name_exists() {
     let chain = Chain::with_hashes_per_block(HASHES_PER_BLOCK);
     let mut pool = a_pool_with_blocks(&chain).await;
-    let scraped = get(pool.pages(), "/metrics").body;
+    // The ratio of shares is known from the view's next look at the meters.
+    let scraped = testkit::wait_for("the meters in the view", || {
+        let body = get(pool.pages(), "/metrics").body;
+        body.contains("pool_acceptance_ratio{").then_some(body)
+    });
     for name in web::metrics::NAMES {
         let has = |line: &str| {
             line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ', '_']))

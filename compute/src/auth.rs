@@ -7,7 +7,7 @@ pub mod btauth;
 pub mod replay;
 
 use crate::key::{BadKey, BadSignature, PublicKey, Signature};
-pub use replay::{Full, ReplayCache, Seen};
+pub use replay::{Full, Replay, ReplayCache, Seen};
 
 /// How far a client's clock may be from ours, either way, in seconds.
 pub const SKEW_MAX_S: u64 = 300;
@@ -124,17 +124,14 @@ pub fn verify(
     headers: &Headers<'_>,
     message: &Message<'_>,
     now_s: u64,
-    replay: &mut ReplayCache,
+    replay: &Replay,
 ) -> Result<Caller, AuthReject> {
     let claim = Claim::read(headers, now_s)?;
-    replay.check(&claim.seen)?;
-    claim.verify(message)?;
-    replay.note(claim.seen)?;
+    replay.once(claim.seen, || claim.verify(message))?;
     Ok(Caller { key: claim.key, seen: claim.seen })
 }
 
-/// Three headers that are well formed and fresh; nobody is believed yet. The two halves of [`verify`], for servers that do not
-/// hold the cache while they verify.
+/// Three headers that are well formed and fresh; nobody is believed yet.
 #[derive(Debug, Clone)]
 pub struct Claim<'a> {
     /// Who they say they are.

@@ -14,7 +14,7 @@ mod tasks;
 
 pub use ledger::Ledger;
 
-use crate::auth::{ReplayCache, SKEW_MAX_S};
+use crate::auth::{Replay, ReplayCache, SKEW_MAX_S};
 use crate::desk::{self, Reject};
 use crate::dsl::Program;
 use crate::epoch::EpochNo;
@@ -34,7 +34,7 @@ use pool::clock::Clock;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
@@ -74,7 +74,7 @@ pub struct Settings {
 pub struct Door {
     settings: Settings,
     office: Office,
-    replay: Mutex<ReplayCache>,
+    replay: Replay,
     set: Prepared,
     set_hash: String,
     clock: Arc<dyn Clock>,
@@ -115,7 +115,7 @@ impl Door {
         let door = Door {
             settings,
             office,
-            replay: Mutex::new(replay),
+            replay: Replay::of(replay),
             set,
             set_hash,
             clock,
@@ -148,7 +148,7 @@ impl Door {
                 _ = ticks.tick() => {}
             }
             let now_s = self.now_s();
-            self.replay().forget(now_s);
+            self.replay.lock().forget(now_s);
             if let Err(error) = self.tidy(now_s).await {
                 tracing::warn!(%error, "leases and epochs could not be looked after");
             }
@@ -196,10 +196,6 @@ impl Door {
 
     fn now_s(&self) -> u64 {
         seconds(self.clock.now())
-    }
-
-    fn replay(&self) -> MutexGuard<'_, ReplayCache> {
-        self.replay.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn about(&self) -> About<'_> {

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that finds an error has failed")]
 
-use compute::auth::{self, AuthReject, Headers, Message, ReplayCache, SKEW_MAX_S, btauth};
+use compute::auth::{self, AuthReject, Headers, Message, Replay, ReplayCache, SKEW_MAX_S, btauth};
 use compute::key::{PublicKey, Signature, SigningKey};
 use serde_json::Value;
 
@@ -78,7 +78,7 @@ fn the_clock_may_differ_by_five_minutes_and_no_second_more() {
             &at(signed_at).headers(),
             &Message::Request,
             T,
-            &mut ReplayCache::starting(0),
+            &Replay::of(ReplayCache::starting(0)),
         );
         assert_eq!(verdict.is_ok(), ok, "{signed_at}");
         if let Err(reject) = verdict {
@@ -89,47 +89,51 @@ fn the_clock_may_differ_by_five_minutes_and_no_second_more() {
 
 #[test]
 fn a_signature_is_believed_once_and_two_of_one_second_are_two() {
-    let mut cache = ReplayCache::starting(0);
+    let cache = Replay::of(ReplayCache::starting(0));
     let (first, second) = (at(T), at(T));
     for request in [&first, &second] {
-        auth::verify(&request.headers(), &Message::Request, T, &mut cache).unwrap();
+        auth::verify(&request.headers(), &Message::Request, T, &cache).unwrap();
     }
     for written in [first.signature.to_uppercase(), format!("0x{}", first.signature)] {
         let headers = Headers { signature: Some(&written), ..first.headers() };
-        let again = auth::verify(&headers, &Message::Request, T + 299, &mut cache);
+        let again = auth::verify(&headers, &Message::Request, T + 299, &cache);
         assert_eq!(again, Err(AuthReject::Replayed));
     }
 }
 
 #[test]
 fn forgetting_never_lets_a_fresh_signature_in_again() {
-    let mut cache = ReplayCache::starting(0);
+    let cache = Replay::of(ReplayCache::starting(0));
     let request = at(T + SKEW_MAX_S);
-    auth::verify(&request.headers(), &Message::Request, T, &mut cache).unwrap();
+    auth::verify(&request.headers(), &Message::Request, T, &cache).unwrap();
     for now in T..=T + 2 * SKEW_MAX_S {
-        cache.forget(now);
-        let again = auth::verify(&request.headers(), &Message::Request, now, &mut cache);
+        cache.lock().forget(now);
+        let again = auth::verify(&request.headers(), &Message::Request, now, &cache);
         assert_eq!(again, Err(AuthReject::Replayed), "{now}");
     }
-    cache.forget(T + 3 * SKEW_MAX_S);
-    assert_eq!(cache.held(), 0);
+    cache.lock().forget(T + 3 * SKEW_MAX_S);
+    assert_eq!(cache.lock().held(), 0);
 }
 
 #[test]
 fn a_refused_signature_takes_no_place_and_a_full_cache_waits() {
-    let mut cache = ReplayCache::with_room(0, 1);
+    let cache = Replay::of(ReplayCache::with_room(0, 1));
     let forged = signed(1, &T.to_string(), "auth:1");
-    let verdict = auth::verify(&forged.headers(), &Message::Request, T, &mut cache);
+    let verdict = auth::verify(&forged.headers(), &Message::Request, T, &cache);
     assert!(matches!(verdict, Err(AuthReject::Mismatch(_))));
-    auth::verify(&at(T).headers(), &Message::Request, T, &mut cache).unwrap();
-    let full = auth::verify(&at(T).headers(), &Message::Request, T, &mut cache);
+    auth::verify(&at(T).headers(), &Message::Request, T, &cache).unwrap();
+    let full = auth::verify(&at(T).headers(), &Message::Request, T, &cache);
     assert_eq!(full, Err(AuthReject::Busy));
 }
 
 #[test]
 fn what_was_signed_before_the_start_is_refused() {
-    let verdict =
-        auth::verify(&at(T - 1).headers(), &Message::Request, T, &mut ReplayCache::starting(T));
+    let verdict = auth::verify(
+        &at(T - 1).headers(),
+        &Message::Request,
+        T,
+        &Replay::of(ReplayCache::starting(T)),
+    );
     assert_eq!(verdict, Err(AuthReject::BeforeStart));
 }
 
@@ -137,7 +141,7 @@ fn what_was_signed_before_the_start_is_refused() {
 fn the_timestamp_is_signed_as_it_is_written() {
     let padded = signed(1, "01700000000", "auth:01700000000");
     let verify = |signed: &Signed| {
-        auth::verify(&signed.headers(), &Message::Request, T, &mut ReplayCache::starting(0))
+        auth::verify(&signed.headers(), &Message::Request, T, &Replay::of(ReplayCache::starting(0)))
     };
     assert!(verify(&padded).is_ok());
     assert!(verify(&signed(1, "01700000000", "auth:1700000000")).is_err());
@@ -151,17 +155,21 @@ fn the_timestamp_is_signed_as_it_is_written() {
 fn a_requests_signature_moves_no_money() {
     let coldkey = "5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty";
     let message = Message::Coldkey(coldkey);
-    let verdict = auth::verify(&at(T).headers(), &message, T, &mut ReplayCache::starting(0));
+    let verdict =
+        auth::verify(&at(T).headers(), &message, T, &Replay::of(ReplayCache::starting(0)));
     assert!(matches!(verdict, Err(AuthReject::Mismatch(_))));
     let own = signed(1, &T.to_string(), &format!("recipient_coldkey:update:{T}:{coldkey}"));
-    assert!(auth::verify(&own.headers(), &message, T, &mut ReplayCache::starting(0)).is_ok());
+    assert!(
+        auth::verify(&own.headers(), &message, T, &Replay::of(ReplayCache::starting(0))).is_ok()
+    );
 }
 
 #[test]
 fn a_missing_header_is_named() {
     let all = at(T);
     let without = Headers { timestamp: None, ..all.headers() };
-    let verdict = auth::verify(&without, &Message::Request, T, &mut ReplayCache::starting(0));
+    let verdict =
+        auth::verify(&without, &Message::Request, T, &Replay::of(ReplayCache::starting(0)));
     assert_eq!(verdict, Err(AuthReject::Missing("X-Timestamp")));
 }
 
@@ -176,7 +184,7 @@ fn verify_btauth(
     vector: &Value,
     body: &[u8],
     now_ns: u64,
-    cache: &mut ReplayCache,
+    cache: &Replay,
 ) -> Result<PublicKey, AuthReject> {
     let header = |name: &str| vector["headers"][name].as_str();
     let headers = btauth::Headers {
@@ -200,8 +208,9 @@ fn verify_btauth(
 fn btauth_believes_what_the_sdk_signed_for_us_and_nothing_near_it() {
     for vector in btauth_vectors() {
         let body = unhex(vector["body_hex"].as_str().unwrap());
-        let verify =
-            |body: &[u8], now| verify_btauth(&vector, body, now, &mut ReplayCache::starting(0));
+        let verify = |body: &[u8], now| {
+            verify_btauth(&vector, body, now, &Replay::of(ReplayCache::starting(0)))
+        };
         if vector["receiver"].is_null() {
             assert_eq!(verify(&body, NONCE), Err(AuthReject::Missing("X-Bittensor-Receiver")));
             continue;
@@ -218,7 +227,8 @@ fn btauth_believes_what_the_sdk_signed_for_us_and_nothing_near_it() {
         }
         let mut elsewhere = vector.clone();
         elsewhere["path"] = "/elsewhere".into();
-        let verdict = verify_btauth(&elsewhere, &body, NONCE, &mut ReplayCache::starting(0));
+        let verdict =
+            verify_btauth(&elsewhere, &body, NONCE, &Replay::of(ReplayCache::starting(0)));
         assert!(matches!(verdict, Err(AuthReject::Mismatch(_))));
     }
 }
@@ -227,7 +237,7 @@ fn btauth_believes_what_the_sdk_signed_for_us_and_nothing_near_it() {
 fn btauth_believes_a_nonce_once() {
     let vector = &btauth_vectors()[0];
     let body = unhex(vector["body_hex"].as_str().unwrap());
-    let mut cache = ReplayCache::starting(0);
-    assert!(verify_btauth(vector, &body, NONCE, &mut cache).is_ok());
-    assert_eq!(verify_btauth(vector, &body, NONCE + 1, &mut cache), Err(AuthReject::Replayed));
+    let cache = Replay::of(ReplayCache::starting(0));
+    assert!(verify_btauth(vector, &body, NONCE, &cache).is_ok());
+    assert_eq!(verify_btauth(vector, &body, NONCE + 1, &cache), Err(AuthReject::Replayed));
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that finds an error has failed")]
 
-use compute::auth::ReplayCache;
+use compute::auth::{Replay, ReplayCache};
 use compute::key::SigningKey;
 use compute::wire::synapse::{
     AGE_MAX_NS, AHEAD_MAX_NS, BadSynapse, Claim, Headers, SynapseReject, body_hash, read_work,
@@ -86,15 +86,13 @@ fn sent(nonce: u64, version: &str, timeout: &str) -> Sent {
 }
 
 impl Sent {
-    fn verdict(&self, cache: &mut ReplayCache) -> Result<(), SynapseReject> {
+    fn verdict(&self, replay: &Replay) -> Result<(), SynapseReject> {
         let claim = Claim::read(&headers(&self.all), &ALICE.parse().unwrap(), NOW)?;
-        cache.check(&claim.seen).map_err(|_| SynapseReject::Replayed)?;
-        claim.verify(&[])?;
-        cache.note(claim.seen).map_err(|_| SynapseReject::Replayed)
+        replay.once(claim.seen, || claim.verify(&[]))
     }
 
     fn fresh(&self) -> Result<(), SynapseReject> {
-        self.verdict(&mut ReplayCache::starting(0))
+        self.verdict(&Replay::of(ReplayCache::starting(0)))
     }
 }
 
@@ -110,12 +108,12 @@ fn the_four_freshness_attacks_are_refused() {
     let excused = sent(NOW - 31_536_000_000_000_000, "7001000", "5.0").fresh();
     assert_eq!(excused, Err(SynapseReject::Version(7_001_000)));
     // A replay: the SDK forgets its nonces when it restarts, and counts anew for each uuid.
-    let mut cache = ReplayCache::starting(0);
+    let cache = Replay::of(ReplayCache::starting(0));
     let mut once = sent(NOW, "10005000", "5.0");
-    assert_eq!(once.verdict(&mut cache), Ok(()));
-    assert_eq!(once.verdict(&mut cache), Err(SynapseReject::Replayed));
+    assert_eq!(once.verdict(&cache), Ok(()));
+    assert_eq!(once.verdict(&cache), Err(SynapseReject::Replayed));
     once.all.insert("bt_header_dendrite_uuid".into(), "u-2".into());
-    assert_eq!(once.verdict(&mut cache), Err(SynapseReject::Replayed));
+    assert_eq!(once.verdict(&cache), Err(SynapseReject::Replayed));
 }
 
 #[test]

@@ -226,7 +226,7 @@ impl Desk {
         if self.is_refusing() {
             return tell(reply, Err(Refused::StoreFailing));
         }
-        if shares.iter().any(|share| self.books.knows_keys(share.pool)) {
+        if shares.first().is_some_and(|share| self.books.knows_keys(share.pool)) {
             return tell(
                 reply,
                 Err(Refused::Rule("this pool's shares are recorded once, by key".into())),

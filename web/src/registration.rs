@@ -228,7 +228,7 @@ impl Checked {
             notices: wish.notices,
             said_at: made_at,
         };
-        if site.profiles.len() >= site.pool.guests().len()
+        if site.profiles.len() > site.pool.guests().len()
             && let Err(error) = site.profiles.keep(|who| site.pool.guests().has(who)).await
         {
             tracing::warn!(%error, "profiles nobody is registered for stay");

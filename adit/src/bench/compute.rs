@@ -5,7 +5,7 @@
 
 use crate::cli::ComputeBenchArgs;
 use anyhow::Context;
-use compute::auth::{Headers, Message, ReplayCache, verify};
+use compute::auth::{Headers, Message, Replay, ReplayCache, verify};
 use compute::data::demo;
 use compute::desk::{Answer, Settings};
 use compute::dsl::{Limits, lenient};
@@ -62,12 +62,12 @@ fn verified() -> anyhow::Result<f64> {
     let (hotkey, timestamp) = (key.public().to_string(), "1700000000");
     let signed: Vec<String> =
         (0..SIGNED).map(|_| key.sign(b"auth:1700000000").to_string()).collect();
-    let mut replay = ReplayCache::starting(0);
+    let replay = Replay::of(ReplayCache::starting(0));
     let began = Instant::now();
     for signature in &signed {
         let headers =
             Headers { key: Some(&hotkey), timestamp: Some(timestamp), signature: Some(signature) };
-        verify(&headers, &Message::Request, 1_700_000_000, &mut replay)?;
+        verify(&headers, &Message::Request, 1_700_000_000, &replay)?;
     }
     Ok(SIGNED as f64 / began.elapsed().as_secs_f64())
 }

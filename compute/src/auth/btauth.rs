@@ -3,7 +3,7 @@
 //! Invariant: a request that was believed was meant for this server, now, and once. The ladder is the SDK's: shape, receiver,
 //! freshness, signature, replay.
 
-use super::{AuthReject, Caller, ReplayCache, Seen, read_digits};
+use super::{AuthReject, Caller, Replay, Seen, read_digits};
 use crate::key::{PublicKey, Signature};
 use sha2::{Digest, Sha256};
 
@@ -60,12 +60,10 @@ pub fn verify(
     request: &Request<'_>,
     own: &PublicKey,
     now_ns: u64,
-    replay: &mut ReplayCache,
+    replay: &Replay,
 ) -> Result<Caller, AuthReject> {
     let claim = Claim::read(headers, own, now_ns)?;
-    claim.verify(request)?;
-    replay.check(&claim.seen)?;
-    replay.note(claim.seen)?;
+    replay.once(claim.seen, || claim.verify(request))?;
     Ok(Caller { key: claim.key, seen: claim.seen })
 }
 

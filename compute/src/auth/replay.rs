@@ -6,6 +6,7 @@ use crate::auth::{AuthReject, SKEW_MAX_S};
 use crate::key::{PublicKey, Signature};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Signatures remembered at most: ten minutes of 3 300 requests a second, about 130 MB.
 pub const SEEN_MAX: usize = 2_000_000;
@@ -45,6 +46,39 @@ impl Seen {
 /// No room for another signature now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
+
+/// The signatures of the last minutes, as all requests of a server share them.
+#[derive(Debug)]
+pub struct Replay(Mutex<ReplayCache>);
+
+impl Replay {
+    /// Shares a cache.
+    #[must_use]
+    pub fn of(cache: ReplayCache) -> Self {
+        Replay(Mutex::new(cache))
+    }
+
+    /// The cache, alone.
+    pub fn lock(&self) -> MutexGuard<'_, ReplayCache> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Believes once: what was seen is refused before anything is computed, the signature is verified outside of the lock, and
+    /// of two that come at one time one is believed.
+    ///
+    /// # Errors
+    /// When it was seen, there is no room to remember it, or `verify` refuses.
+    pub fn once<E: From<AuthReject>>(
+        &self,
+        seen: Seen,
+        verify: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.lock().check(&seen)?;
+        verify()?;
+        self.lock().note(seen)?;
+        Ok(())
+    }
+}
 
 /// The signatures of the last minutes.
 #[derive(Debug)]

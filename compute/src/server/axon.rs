@@ -63,11 +63,7 @@ impl Door {
     }
 
     fn believe_synapse(&self, claim: &Claim<'_>, fields: &[&str]) -> Result<(), Failure> {
-        let replayed = |_| SynapseReject::Replayed;
-        self.replay().check(&claim.seen).map_err(replayed)?;
-        claim.verify(fields)?;
-        self.replay().note(claim.seen).map_err(replayed)?;
-        Ok(())
+        Ok(self.replay.once(claim.seen, || claim.verify(fields))?)
     }
 }
 

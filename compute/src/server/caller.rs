@@ -3,7 +3,7 @@
 //! Invariant: a signature is verified outside of the lock, and is noted before anything is done for it.
 
 use super::{Door, Refusal};
-use crate::auth::{AuthReject, Caller, Claim, Headers, Message, btauth};
+use crate::auth::{self, AuthReject, Caller, Headers, Message, btauth};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use sha2::{Digest, Sha256};
@@ -32,7 +32,7 @@ impl Door {
         } else {
             let (key, timestamp) = (header("x-key"), header("x-timestamp"));
             let headers = Headers { key, timestamp, signature: header("x-signature") };
-            self.believe_headers(&headers, message)
+            auth::verify(&headers, message, self.now_s(), &self.replay)
         };
         believed.map_err(|reject| match reject {
             AuthReject::Busy => Refusal {
@@ -44,18 +44,6 @@ impl Door {
         })
     }
 
-    fn believe_headers(
-        &self,
-        headers: &Headers<'_>,
-        message: &Message<'_>,
-    ) -> Result<Caller, AuthReject> {
-        let claim = Claim::read(headers, self.now_s())?;
-        self.replay().check(&claim.seen)?;
-        claim.verify(message)?;
-        self.replay().note(claim.seen)?;
-        Ok(Caller { key: claim.key, seen: claim.seen })
-    }
-
     fn believe_btauth(
         &self,
         headers: &btauth::Headers<'_>,
@@ -63,13 +51,9 @@ impl Door {
         body: &[u8],
     ) -> Result<Caller, AuthReject> {
         let now_ns = self.clock.now().0 * 1_000_000;
-        let claim = btauth::Claim::read(headers, &self.own(), now_ns)?;
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
         let request = btauth::Request { method: parts.method.as_str(), target, body };
-        self.replay().check(&claim.seen)?;
-        claim.verify(&request)?;
-        self.replay().note(claim.seen)?;
-        Ok(Caller { key: claim.key, seen: claim.seen })
+        btauth::verify(headers, &request, &self.own(), now_ns, &self.replay)
     }
 
     /// The part of the internet a request comes from: those who share it do not judge one another.

@@ -4,7 +4,7 @@
 //! axon gets wrong is fixed here: the window does not depend on the sender's unsigned `timeout`, there is an upper end, no
 //! version is excused, and the body of our synapses must be hashed. Invariant: as in [`crate::wire`].
 
-use crate::auth::Seen;
+use crate::auth::{AuthReject, Seen};
 use crate::key::{PublicKey, Signature};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -58,6 +58,13 @@ pub enum SynapseReject {
         "Not Verified with error: the body does not match its hash: declare required_hash_fields = (\"work\",) in SubmitWork"
     )]
     Body,
+}
+
+impl From<AuthReject> for SynapseReject {
+    /// The cache knows it, or has no room for it: a dendrite asks again with a nonce of its time either way.
+    fn from(_: AuthReject) -> Self {
+        SynapseReject::Replayed
+    }
 }
 
 /// The headers that count.
