@@ -2,7 +2,7 @@
 //!
 //! Invariant: changes nothing; each complaint says how to mend it.
 
-use crate::config::{self, AssetSettings, Settings};
+use crate::config::{self, AssetKind, AssetSettings, CoinSettings, PoolKind, Settings};
 use accounting::reserve::{reserve_for, ruin_exponent};
 use accounting::{Amount, Scheme};
 use rustix::fs::statvfs;
@@ -68,9 +68,10 @@ pub fn run(path: &Path) -> anyhow::Result<bool> {
     files(&mut report);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for asset in &settings.assets {
-        runtime.block_on(nodes(asset, &mut report));
-        runtime.block_on(wallet(asset, &mut report));
-        runtime.block_on(bankroll(&settings, asset, &mut report));
+        let AssetKind::Coin(own) = &asset.kind;
+        runtime.block_on(nodes(asset, own, &mut report));
+        runtime.block_on(wallet(asset, own, &mut report));
+        runtime.block_on(bankroll(&settings, asset, own, &mut report));
     }
     if !runs {
         ports(&settings, &mut report);
@@ -192,17 +193,17 @@ fn files(report: &mut Report) {
     }
 }
 
-async fn nodes(asset: &AssetSettings, report: &mut Report) {
+async fn nodes(asset: &AssetSettings, own: &CoinSettings, report: &mut Report) {
     let mut fit = false;
-    for config in &asset.source.nodes {
+    for config in &own.source.nodes {
         let mut rpc = Rpc::new(config.endpoint.clone());
         let name = format!("node {} of {}", config.endpoint.address, asset.config.name);
-        if let Err(error) = asset.source.gate.check(&mut rpc).await {
+        if let Err(error) = own.source.gate.check(&mut rpc).await {
             report.warn(format!("{name}: {error}"));
             continue;
         }
         fit = true;
-        match node::template(&mut rpc, asset.coin, None).await {
+        match node::template(&mut rpc, own.coin, None).await {
             Ok(template) => {
                 let news = match (&config.zmq, &template.long_poll_id) {
                     (Some(_), Some(_)) => "ZMQ and long poll",
@@ -248,10 +249,10 @@ fn clock(name: &str, node_time: u32, report: &mut Report) {
     }
 }
 
-async fn wallet(asset: &AssetSettings, report: &mut Report) {
+async fn wallet(asset: &AssetSettings, own: &CoinSettings, report: &mut Report) {
     let name = &asset.config.name;
-    match &asset.treasury.wallet {
-        WalletConfig::Hot { key_file, .. } => match key::read(key_file, asset.coin) {
+    match &own.treasury.wallet {
+        WalletConfig::Hot { key_file, .. } => match key::read(key_file, own.coin) {
             Ok(_) => {
                 report.ok(format!("wallet of {name}: key in {}", key_file.display()));
                 if asset.config.payouts.hot_wallet_cap.is_none() {
@@ -284,14 +285,19 @@ async fn wallet(asset: &AssetSettings, report: &mut Report) {
 }
 
 /// Paying per share is a bet with the pool's own money: what is it worth?
-async fn bankroll(settings: &Settings, asset: &AssetSettings, report: &mut Report) {
+async fn bankroll(
+    settings: &Settings,
+    asset: &AssetSettings,
+    own: &CoinSettings,
+    report: &mut Report,
+) {
     let per_share = |scheme: &Scheme| scheme.pays_per_share();
     for pool in settings.pools.iter().filter(|pool| pool.config.asset == asset.config.name) {
         if !per_share(&pool.config.scheme) {
             report.ok(format!("pool {}: {}", pool.config.name, pool.config.scheme.in_words()));
             continue;
         }
-        let value = block_value(asset).await;
+        let value = block_value(own).await;
         let held = held_bankroll(settings, &asset.config.name);
         let (fee, decimals) = (pool.config.base_fee(), asset.config.decimals);
         let text = format!(
@@ -319,10 +325,10 @@ async fn bankroll(settings: &Settings, asset: &AssetSettings, report: &mut Repor
     }
 }
 
-async fn block_value(asset: &AssetSettings) -> Option<Amount> {
-    for config in &asset.source.nodes {
+async fn block_value(own: &CoinSettings) -> Option<Amount> {
+    for config in &own.source.nodes {
         let mut rpc = Rpc::new(config.endpoint.clone());
-        if let Ok(template) = node::template(&mut rpc, asset.coin, None).await {
+        if let Ok(template) = node::template(&mut rpc, own.coin, None).await {
             return Some(Amount::from_units(template.coinbase_value.into()));
         }
     }
@@ -339,7 +345,10 @@ fn held_bankroll(settings: &Settings, asset: &str) -> Amount {
 }
 
 fn ports(settings: &Settings, report: &mut Report) {
-    for port in settings.pools.iter().flat_map(|pool| &pool.ports) {
+    let ports = settings.pools.iter().flat_map(|pool| match &pool.kind {
+        PoolKind::Stratum(own) => &own.ports,
+    });
+    for port in ports {
         match std::net::TcpListener::bind(port.listen) {
             Ok(_) => report.ok(format!("port {} is free", port.listen)),
             Err(error) => report.fail(format!(

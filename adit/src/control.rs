@@ -3,12 +3,11 @@
 //! Invariant: every order is carried out by the writer and written before it is answered, whichever way it came. The
 //! socket is the owner's alone.
 
-use crate::config::Settings;
+use crate::config::{AssetKind, Settings};
+use crate::run::OpenDoor;
 use crate::run::{Counter, Live, Running};
 use accounting::payout::{PayoutPart, PayoutState};
-use accounting::{
-    AccountId, Amount, AssetId, Identity, IdentityKind, PayoutId, RewardId, ShareSeq,
-};
+use accounting::{AccountId, Amount, AssetId, Identity, PayoutId, RewardId, ShareSeq};
 use anyhow::{Context, anyhow, bail};
 use arc_swap::ArcSwap;
 use pool::books::{Books, OpenPayout};
@@ -16,7 +15,7 @@ pub use pool::command::{Command, Given};
 use pool::door::Answer;
 use pool::treasury::WalletSpend;
 use pool::view::RewardView;
-use pool::{Deposit, Pool, Refused, SystemClock, writer};
+use pool::{Deposit, Pool, SystemClock, writer};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -24,8 +23,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{Sqlite, Store};
 use stratum::bans::{Banned, Bans};
-use stratum::coin::{Coin, address};
-use stratum::server::Door;
 use stratum::treasury::WalletConfig;
 use stratum::treasury::offline::Outbox;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
@@ -44,7 +41,7 @@ struct Desk<'a> {
     settings: &'a Settings,
     /// Empty when the pool does not run.
     counters: &'a [Arc<Counter>],
-    doors: &'a [Arc<Door>],
+    doors: &'a [OpenDoor],
     connections: usize,
     /// Who is not wanted, of a running pool.
     bans: Option<&'a ArcSwap<Bans>>,
@@ -309,12 +306,9 @@ impl Desk<'_> {
         let view = self.pool.view();
         let counter = |counter: &Arc<Counter>| {
             let status = counter.status.load();
-            let nodes: Vec<Value> = counter
-                .source
-                .nodes
-                .iter()
-                .map(|node| node.load())
-                .map(|node| json!({ "node": node.address, "height": node.height, "trouble": node.unfit.as_ref().map(|u| u.to_string()) }))
+            let nodes: Vec<Value> = (counter.about.nodes)()
+                .into_iter()
+                .map(|node| json!({ "node": node.address, "height": node.height, "trouble": node.trouble }))
                 .collect();
             json!({
                 "asset": counter.name,
@@ -331,21 +325,17 @@ impl Desk<'_> {
                 "next_run_ms": status.next_run.0,
             })
         };
-        let pool = |door: &Arc<Door>| {
-            let seen = view.pools.iter().find(|pool| pool.id == door.pool_id);
-            let refused: serde_json::Map<String, Value> = door
-                .stats
-                .rejected_counts()
-                .into_iter()
-                .filter(|(_, count)| *count > 0)
-                .map(|(reject, count)| (reject.label().to_owned(), count.into()))
-                .collect();
+        let pool = |door: &OpenDoor| {
+            let seen = view.pools.iter().find(|pool| pool.id == door.pool_id());
+            let refused = door.rejected().into_iter().filter(|(_, count)| *count > 0);
+            let refused: serde_json::Map<String, Value> =
+                refused.map(|(label, count)| (label.to_owned(), count.into())).collect();
             json!({
                 "pool": seen.map(|pool| &pool.name),
-                "shares_accepted": door.stats.accepted_count(),
+                "shares_accepted": door.accepted(),
                 "shares_refused": refused,
                 "accounts_in_window": seen.map(|pool| pool.accounts),
-                "job": door.jobs.borrow().latest().map(|job| json!({ "height": job.template.height, "number": job.no })),
+                "job": door.job(),
             })
         };
         let reward = |reward: &RewardView| {
@@ -407,7 +397,7 @@ impl Desk<'_> {
             return Ok(Banned::host(address));
         }
         let mut readable =
-            self.settings.assets.iter().filter_map(|asset| identity_of(who, asset.coin).ok());
+            self.settings.assets.iter().filter_map(|asset| asset.identity_of(who).ok());
         let found = readable.next().map(Banned::Account);
         found.with_context(|| format!("\"{who}\" is neither an internet address nor a miner's"))
     }
@@ -428,8 +418,8 @@ impl Desk<'_> {
             Ok(())
         })
         .await?;
-        for door in self.doors.iter().filter(|door| door.pool_id == id) {
-            door.paused.send_replace(reason.clone());
+        for door in self.doors.iter().filter(|door| door.pool_id() == id) {
+            door.pause(reason.clone());
         }
         Ok(json!({ "pool": name, "paused": reason.is_some() }))
     }
@@ -468,7 +458,7 @@ impl Desk<'_> {
     ) -> anyhow::Result<(AccountId, &crate::config::AssetSettings)> {
         let mut why = anyhow!("\"{text}\" is no address");
         for asset in &self.settings.assets {
-            match identity_of(text, asset.coin) {
+            match asset.identity_of(text) {
                 Ok(identity) => {
                     if let Some(account) =
                         self.order(move |books, _| Ok(books.account_of(&identity))).await?
@@ -524,7 +514,8 @@ impl Desk<'_> {
     /// What is out to be signed may come back signed at any time: its debts are not given back while it is.
     fn refuse_while_out(&self, payout: u64) -> anyhow::Result<()> {
         for asset in &self.settings.assets {
-            let WalletConfig::Watch { psbt_folder, .. } = &asset.treasury.wallet else { continue };
+            let AssetKind::Coin(own) = &asset.kind;
+            let WalletConfig::Watch { psbt_folder, .. } = &own.treasury.wallet else { continue };
             if let Some(file) = Outbox::open(psbt_folder)?.is_out(payout)? {
                 let file = file.display();
                 bail!(
@@ -604,7 +595,7 @@ impl Desk<'_> {
     async fn unregister(&self, who: &str) -> anyhow::Result<Value> {
         let coins = self.settings.assets.iter();
         let identities: Vec<Identity> =
-            coins.filter_map(|asset| identity_of(who, asset.coin).ok()).collect();
+            coins.filter_map(|asset| asset.identity_of(who).ok()).collect();
         let (by, said) = (self.by.to_owned(), format!("take back the registration of {who}"));
         let was = self.order(move |books, now| {
             let was = identities.iter().filter(|identity| books.unregister(identity)).count() > 0;
@@ -621,7 +612,7 @@ impl Desk<'_> {
 
     async fn address(&self, account: &str, to: &str) -> anyhow::Result<Value> {
         let (id, settings) = self.account(account).await?;
-        let script = address::script_of(to, settings.coin)?.to_bytes();
+        let script = settings.destination_of(to)?;
         let asset = self.asset(&settings.config.name).await?;
         let display = to.to_owned();
         let said = format!("address of {account} becomes {to}");
@@ -676,11 +667,4 @@ pub async fn pause_of(pool: &Pool, name: &str) -> anyhow::Result<Option<String>>
     let notes = pool.order(|books, _, _| Ok(books.notes_of(NOTES))).await?;
     let found = notes.get(&format!("pause/{name}"));
     Ok(found.map(|reason| String::from_utf8_lossy(reason).into_owned()))
-}
-
-/// An address as the identity of an account.
-pub fn identity_of(text: &str, coin: Coin) -> Result<Identity, Refused> {
-    let script =
-        address::script_of(text, coin).map_err(|error| Refused::Rule(error.to_string()))?;
-    Ok(Identity { kind: IdentityKind::Script, network: coin.to_string(), bytes: script.to_bytes() })
 }

@@ -5,7 +5,7 @@
 use super::chain::{self, Chain, Depths};
 use super::{Finding, say};
 use crate::cli::AuditArgs;
-use crate::config::{self, AssetSettings, Settings};
+use crate::config::{self, AssetKind, AssetSettings, Settings};
 use accounting::audit::{
     Difference, check_beside, check_purchase, check_reach, check_reward, check_rule, check_slice,
     check_slice_fees,
@@ -59,8 +59,9 @@ pub fn run(args: &AuditArgs, runtime: &Runtime) -> anyhow::Result<bool> {
         let asset = asset.map(|settings| asset_of(settings, &auditor.book, &reward));
         let chain = asset.map(|asset| {
             let Some(asset) = asset else { return Chain::Silent };
+            let AssetKind::Coin(own) = &asset.kind;
             let nodes: Vec<Endpoint> =
-                asset.source.nodes.iter().map(|node| node.endpoint.clone()).collect();
+                own.source.nodes.iter().map(|node| node.endpoint.clone()).collect();
             let depths = asset.config.depths;
             let depths = Depths { mature: depths.mature, orphan: depths.orphan };
             runtime.block_on(chain::compare(&nodes, &reward, state, depths))

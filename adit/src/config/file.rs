@@ -3,20 +3,20 @@
 //! Invariant: a value is checked where it is read, so that an error names its line and its key; a key that nothing reads
 //! is an error.
 
+use accounting::amount::BadAmount;
 use accounting::{Amount, BasisPoints};
 use pow::Difficulty;
-use serde::de::{Error, Unexpected, Visitor};
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use stratum::coin::{Family, Network};
 use toml::Spanned;
 
-/// Decimals of every coin of the bitcoind family.
-const DECIMALS: u8 = 8;
+/// No coin has more decimals.
+const DECIMALS_MOST: u8 = 18;
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -162,9 +162,9 @@ pub enum Level {
 #[serde(deny_unknown_fields)]
 pub struct Asset {
     /// Which coin.
-    pub coin: Family,
+    pub coin: CoinName,
     /// Which of its networks.
-    pub network: Network,
+    pub network: Spanned<String>,
     /// The first block, on a private chain.
     pub genesis: Option<BlockHash>,
     /// Blocks the chain must contain.
@@ -195,6 +195,16 @@ pub struct Asset {
     /// What transactions pay the network.
     #[serde(default)]
     pub fees: Fees,
+}
+
+/// The coins there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CoinName {
+    /// Bitcoin.
+    Bitcoin,
+    /// Litecoin.
+    Litecoin,
 }
 
 /// A block the chain must contain.
@@ -413,8 +423,24 @@ pub struct Port {
 }
 
 /// An amount in whole coins, as a decimal in quotes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Coins(pub Amount);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coins(String);
+
+impl Default for Coins {
+    fn default() -> Self {
+        Coins("0".into())
+    }
+}
+
+impl Coins {
+    /// In smallest units.
+    ///
+    /// # Errors
+    /// When it has more decimals than the coin.
+    pub fn amount(&self, decimals: u8) -> Result<Amount, BadAmount> {
+        Amount::parse_decimal(&self.0, decimals)
+    }
+}
 
 /// A share of a whole in hundredths of a percent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -449,14 +475,8 @@ impl<'de> Deserialize<'de> for Coins {
                 f.write_str("an amount in whole coins in quotes, such as \"0.01\"")
             }
             fn visit_str<E: Error>(self, text: &str) -> Result<Coins, E> {
-                let amount = Amount::parse_decimal(text, DECIMALS).map_err(E::custom)?;
-                match amount < Amount::ZERO {
-                    true => Err(E::invalid_value(
-                        Unexpected::Str(text),
-                        &"an amount that is not negative",
-                    )),
-                    false => Ok(Coins(amount)),
-                }
+                Amount::parse_decimal(text, DECIMALS_MOST).map_err(E::custom)?;
+                Ok(Coins(text.to_owned()))
             }
         }
         from.deserialize_any(Text)

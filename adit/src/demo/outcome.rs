@@ -46,10 +46,10 @@ impl Outcome {
         }
         let confirmed = payouts.iter().filter(|payout| payout.state == PayoutState::Confirmed);
         Ok(Outcome {
-            shares_accepted: stats.iter().map(|door| door.stats.accepted_count()).sum(),
+            shares_accepted: stats.iter().map(|door| door.accepted()).sum(),
             shares_rejected: stats
                 .iter()
-                .flat_map(|door| door.stats.rejected_counts())
+                .flat_map(|door| door.rejected())
                 .map(|(_, count)| count)
                 .sum(),
             blocks_found: rewards.len() as u64,

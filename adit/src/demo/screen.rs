@@ -49,8 +49,7 @@ impl Screen {
 
     fn line(&self, demo: &Demo) -> String {
         let view = demo.running.pool.view();
-        let shares: u64 =
-            demo.running.live.doors().iter().map(|door| door.stats.accepted_count()).sum();
+        let shares: u64 = demo.running.live.doors().iter().map(|door| door.accepted()).sum();
         let matured =
             view.rewards.iter().filter(|reward| reward.state == RewardState::Matured).count();
         let (_, height) = demo.chain.tip();

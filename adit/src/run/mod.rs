@@ -3,38 +3,32 @@
 //! Invariant: nothing is handed out before the books are open and found blocks of the last run are on their way again; a
 //! core task that ends, ends the process.
 
-mod asset;
+mod coin;
+mod counter;
+mod door;
 mod outlook;
 mod pages;
 mod port;
 
-pub use asset::{Counter, fold_check};
+pub use counter::{Counter, fold_check};
+pub use door::OpenDoor;
 pub use pages::Pages;
 pub use port::{OpenPort, acceptor};
 
 use crate::backup::schedule::Schedule;
-use crate::config::{AssetSettings, PoolSettings, Settings};
+use crate::config::{AssetKind, AssetSettings, PoolSettings, Settings};
 use crate::control;
-use accounting::{RewardId, Scheme};
 use anyhow::{Context, anyhow};
 use arc_swap::ArcSwap;
-use pool::{Clock, Pool, SystemClock, writer};
-use std::collections::HashSet;
+use pool::{Pool, SystemClock, writer};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use store::{Reader, Sqlite, Store, StoreError};
+use store::{Sqlite, Store, StoreError};
 use stratum::bans::Bans;
-use stratum::block::Blocks;
-use stratum::coin::Coin;
-use stratum::extranonce::Extranonces;
-use stratum::job::{JobMaker, JobRules, Pays};
-use stratum::server::{self, Door, Floor, Stats};
-use stratum::source;
-use stratum::work;
-use tokio::sync::watch;
+use stratum::server::{self, Floor};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -60,7 +54,7 @@ pub struct Live {
     /// One for each asset.
     pub counters: RwLock<Vec<Arc<Counter>>>,
     /// One for each pool.
-    pub doors: RwLock<Vec<Arc<Door>>>,
+    pub doors: RwLock<Vec<OpenDoor>>,
     /// Who is not wanted.
     pub bans: Arc<ArcSwap<Bans>>,
     /// The open ports of all pools.
@@ -79,7 +73,7 @@ impl Live {
     }
 
     /// The doors so far.
-    pub fn doors(&self) -> Vec<Arc<Door>> {
+    pub fn doors(&self) -> Vec<OpenDoor> {
         self.doors.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -161,16 +155,20 @@ pub async fn start(settings: Settings, cancel: CancellationToken) -> anyhow::Res
             .iter()
             .zip(&boots)
             .filter(|(pool, _)| pool.config.asset == asset.config.name);
-        let start = AssetStart {
+        let start = Start {
             asset: asset.clone(),
             pools: own.map(|(pool, boot)| (pool.clone(), *boot)).collect(),
-            blocks: recovered(&running, asset).await?,
             pool: running.pool.clone(),
             folder: running.settings.data_dir.clone(),
             live: live.clone(),
             registered_only: registered_only.clone(),
         };
-        starting.spawn(start.run());
+        match &asset.kind {
+            AssetKind::Coin(own) => {
+                let blocks = coin::recovered(&start, own).await?;
+                starting.spawn(coin::start(start, (**own).clone(), blocks));
+            }
+        }
     }
     while let Some(started) = starting.join_next().await {
         started??;
@@ -179,61 +177,13 @@ pub async fn start(settings: Settings, cancel: CancellationToken) -> anyhow::Res
 }
 
 /// One asset and its pools, on their way up.
-struct AssetStart {
+struct Start {
     asset: AssetSettings,
     pools: Vec<(PoolSettings, u32)>,
-    blocks: Arc<Blocks>,
     pool: Pool,
     folder: PathBuf,
     live: Arc<Live>,
     registered_only: Option<String>,
-}
-
-impl AssetStart {
-    /// Waits for the wallet's node as long as it takes, then opens the asset's counter and its pools' ports.
-    async fn run(self) -> anyhow::Result<()> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let (asset, pool, live) = (&self.asset, &self.pool, &self.live);
-        let cancel = live.floor.cancel.clone();
-        let treasury = asset::open_treasury(asset, pool, &clock, &cancel).await?;
-        let script = treasury.script().to_bytes();
-        let mut source = source::start(asset.source.clone(), clock.clone(), cancel.clone());
-        for task in source.tasks.drain(..) {
-            live.keep(format!("the node watch of {}", asset.config.name), task);
-        }
-        let offers = source.offers.clone();
-        let counter = asset::open(asset, treasury, source, pool, &self.folder, live).await?;
-        live.counters.write().unwrap_or_else(PoisonError::into_inner).push(counter);
-        for (own, boot) in &self.pools {
-            let maker = JobMaker::new(job_rules(own, asset.coin, *boot, &script), clock.now());
-            let pool_id = pool_number(pool, &own.config.name).await?;
-            let (paused, pauses) = watch::channel(control::pause_of(pool, &own.config.name).await?);
-            let door = Arc::new(Door {
-                pool: pool.clone(),
-                pool_id,
-                coin: asset.coin,
-                rules: maker.rules().clone(),
-                jobs: maker.subscribe(),
-                bans: live.bans.clone(),
-                registered_only: self.registered_only.clone(),
-                paused,
-                extranonces: Arc::new(Extranonces::default()),
-                blocks: self.blocks.clone(),
-                clock: clock.clone(),
-                stats: Stats::default(),
-            });
-            let (offers, clock, cancel) = (offers.clone(), clock.clone(), cancel.clone());
-            let known_as = (pool_id, asset.coin);
-            let making = work::run(maker, offers, pool.clone(), known_as, clock, pauses, cancel);
-            live.spawn(format!("the work of pool {}", own.config.name), making);
-            for port in &own.ports {
-                let open = port::open(port, &door, live)?;
-                live.ports.write().unwrap_or_else(PoisonError::into_inner).push(open);
-            }
-            live.doors.write().unwrap_or_else(PoisonError::into_inner).push(door);
-        }
-        Ok(())
-    }
 }
 
 impl Running {
@@ -275,7 +225,7 @@ impl Running {
         // A block found in the last moment is on its way before anything ends.
         let mut settling = JoinSet::new();
         for door in self.live.doors() {
-            settling.spawn(async move { door.blocks.settle(STOP_LIMIT).await });
+            settling.spawn(async move { door.settle(STOP_LIMIT).await });
         }
         settling.join_all().await;
         if let Some(pages) = self.pages {
@@ -291,56 +241,11 @@ impl Running {
     }
 }
 
-/// Where an asset's found blocks go; those of the last run whose rewards may still change are sent and booked again.
-async fn recovered(running: &Running, asset: &AssetSettings) -> anyhow::Result<Arc<Blocks>> {
-    let (pool, folder, name) = (&running.pool, &running.settings.data_dir, &asset.config.name);
-    let nodes = asset.source.nodes.iter().map(|node| node.endpoint.clone()).collect();
-    let blocks =
-        Blocks::new(folder.join("blocks").join(name), nodes, pool.clone(), asset.coin.to_string());
-    let wanted = name.clone();
-    let open: HashSet<RewardId> = pool
-        .order(move |books, _, _| {
-            let open = books
-                .asset_named(&wanted)
-                .map(|asset| books.open_rewards(asset))
-                .unwrap_or_default();
-            Ok(open.into_iter().map(|(id, _)| id).collect())
-        })
-        .await?;
-    let mut pools = Vec::new();
-    for own in running.settings.pools.iter().filter(|pool| pool.config.asset == *name) {
-        pools.push(pool_number(pool, &own.config.name).await?);
-    }
-    let reader = Reader::open(folder)?;
-    let rests = |id: RewardId| !open.contains(&id) && matches!(reader.reward(id), Ok(Some(_)));
-    let count = blocks.recover(&pools, rests).context("the folder of found blocks")?;
-    if count > 0 {
-        tracing::info!(count, asset = name, "found blocks of the last run are submitted again");
-    }
-    Ok(blocks)
-}
-
+/// A pool's number in the books.
 async fn pool_number(pool: &Pool, name: &str) -> anyhow::Result<accounting::PoolId> {
     let wanted = name.to_owned();
     let found = pool.order(move |books, _, _| Ok(books.pool_named(&wanted))).await?;
     found.with_context(|| format!("pool \"{name}\" has no number; this is a bug"))
-}
-
-fn job_rules(own: &PoolSettings, coin: Coin, boot: u32, script: &[u8]) -> JobRules {
-    let pays = match own.config.scheme {
-        Scheme::Solo { custodial: false } => {
-            Pays::Finder { fee_script: script.to_vec(), fee: own.config.base_fee() }
-        }
-        _ => Pays::Pool { script: script.to_vec() },
-    };
-    JobRules {
-        algorithm: coin.algorithm(),
-        boot,
-        tag: own.tag.clone().into_bytes(),
-        extranonce2_size: own.extranonce2_size,
-        pays,
-        scheme: own.config.scheme,
-    }
 }
 
 /// A connection is an open file: as many as the system allows.

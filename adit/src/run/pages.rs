@@ -73,7 +73,7 @@ pub fn start(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let started_at = clock.now();
     let db = Db::open(&settings.data_dir)?;
-    let first = outlook::outlook(settings, live, started_at, started_at);
+    let first = outlook::outlook(settings, live, pool, started_at, started_at);
     let channels: Vec<_> =
         web.notices.iter().map(NoticeSettings::channel).collect::<Result<_, _>>()?;
     let outbox = Outbox::new(db.clone(), channels, clock.clone())?;
@@ -165,7 +165,8 @@ async fn look(
             _ = turns.tick() => {}
         }
         let now = site.now();
-        let made: Arc<Outlook> = Arc::new(outlook::outlook(&settings, &live, started_at, now));
+        let made: Arc<Outlook> =
+            Arc::new(outlook::outlook(&settings, &live, &site.pool, started_at, now));
         site.outlook.store(made.clone());
         site.news.tell(seen.compare(&made, &site.pool.view(), now));
     }

@@ -3,6 +3,7 @@
 //! Invariant: an address of another coin or network never becomes a script; a pool would otherwise pay coins away for ever.
 
 use super::{Coin, Family, Network};
+use accounting::{Identity, IdentityKind};
 use bitcoin::bech32::{
     Fe32, Hrp, primitives::decode::CheckedHrpstring, primitives::decode::SegwitHrpstring,
 };
@@ -51,6 +52,15 @@ const fn prefixes(coin: Coin) -> Prefixes {
             Prefixes { key_hash: 111, script_hash: &[58, 196], bech32: "tltc" }
         }
     }
+}
+
+/// Whose account an address is.
+///
+/// # Errors
+/// See [`BadAddress`].
+pub fn identity_of(text: &str, coin: Coin) -> Result<Identity, BadAddress> {
+    let bytes = script_of(text, coin)?.to_bytes();
+    Ok(Identity { kind: IdentityKind::Script, network: coin.to_string(), bytes })
 }
 
 /// The output script an address stands for.

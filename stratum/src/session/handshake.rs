@@ -12,7 +12,6 @@ use crate::template::push_as_hex;
 use crate::verify::Seen;
 use crate::wire::v1::{self, Configure, Id};
 use crate::worker::{Worker, percent_decoded};
-use accounting::{Identity, IdentityKind};
 use pool::observe::AGENT_MAX;
 use pow::Difficulty;
 use std::sync::Arc;
@@ -187,8 +186,8 @@ impl Session {
         };
         let guests = self.door.pool.guests();
         let pays_finder = matches!(self.door.rules.pays, Pays::Finder { .. });
-        let (wallet, script) = match address::script_of(wallet, self.door.coin) {
-            Ok(script) => (wallet.to_owned(), script),
+        let (wallet, identity) = match address::identity_of(wallet, self.door.coin) {
+            Ok(identity) => (wallet.to_owned(), identity),
             // The work itself would tell everybody whose name it is.
             Err(_) if pays_finder && guests.named(wallet).is_some() => {
                 return Err(
@@ -197,14 +196,9 @@ impl Session {
             }
             Err(error) => {
                 let known_as = guests.named(wallet).ok_or_else(|| error.to_string())?.display;
-                let script = address::script_of(&known_as, self.door.coin);
-                (known_as, script.map_err(|error| error.to_string())?)
+                let identity = address::identity_of(&known_as, self.door.coin);
+                (known_as, identity.map_err(|error| error.to_string())?)
             }
-        };
-        let identity = Identity {
-            kind: IdentityKind::Script,
-            network: self.door.coin.to_string(),
-            bytes: script.into_bytes(),
         };
         if self.door.bans.load().has_account(&identity) {
             return Err("this address is banned from the pool; ask its operator".into());

@@ -133,6 +133,7 @@ fn begins_at(blocks: usize) -> UnixMs {
 async fn fill(ground: &Ground, settings: &Settings, size: &Size) -> anyhow::Result<()> {
     let asset = settings.assets.first().context("the bench has an asset")?;
     let own = settings.pools.first().context("the bench has a pool")?;
+    let config::AssetKind::Coin(coin) = &asset.kind;
     let clock = MovedClock::at(begins_at(size.blocks));
     let store = Sqlite::open(&settings.data_dir)?;
     let (assets, pools) = (vec![asset.config.clone()], vec![own.config.clone()]);
@@ -146,14 +147,14 @@ async fn fill(ground: &Ground, settings: &Settings, size: &Size) -> anyhow::Resu
         .await?
         .context("what is configured has numbers; this is a bug")?;
     let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-    let treasury = CoinTreasury::open(asset.treasury.clone(), pool.clone(), shared.clone()).await?;
+    let treasury = CoinTreasury::open(coin.treasury.clone(), pool.clone(), shared.clone()).await?;
     let script = treasury.script();
     let check = fold_check(&settings.data_dir);
     let cashier =
         Cashier::new(pool.clone(), asset_id, asset.config.payouts.clone(), treasury, check, shared);
     let history = History::open(Db::open(&settings.data_dir)?, clock.now())?;
     eprintln!("enrolling {} machines of {} accounts", size.workers, size.accounts);
-    let miners = Miners::enrol(&pool, pool_id, asset.coin, size, clock.now()).await?;
+    let miners = Miners::enrol(&pool, pool_id, coin.coin, size, clock.now()).await?;
     let mut filling = Filling {
         ground,
         size,

@@ -3,7 +3,6 @@
 use super::Size;
 use crate::bench::connection::address;
 use crate::bench::web::paths::Dice;
-use crate::control;
 use accounting::{AccountId, Identity, PoolId, RateId, Share, ShareKey, UnixMs, Weight, WorkerId};
 use anyhow::Context;
 use pool::Pool;
@@ -12,6 +11,7 @@ use pool::observe::{Machine, Meter};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use stratum::coin::Coin;
+use stratum::coin::address::identity_of;
 use tokio::task::JoinSet;
 
 /// Machines that are enrolled at once.
@@ -48,7 +48,7 @@ impl Miners {
     ) -> anyhow::Result<Self> {
         let known = (0..size.accounts).map(|account| {
             let display = address(account);
-            Ok((Arc::new(control::identity_of(&display, coin)?), display))
+            Ok((Arc::new(identity_of(&display, coin)?), display))
         });
         let known: Vec<(Arc<Identity>, String)> = known.collect::<anyhow::Result<_>>()?;
         let mut machines = Vec::with_capacity(size.workers);

@@ -1,25 +1,39 @@
 //! One asset's counter: watches income and makes payouts, as often as there is something to see.
 
-use super::Live;
-use crate::config::AssetSettings;
+use super::Start;
 use accounting::AssetId;
-use anyhow::{Context, bail};
+use anyhow::Context;
 use arc_swap::ArcSwap;
+use pool::Clock;
 use pool::cashier::{Cashier, CashierStatus, FoldCheck};
-use pool::treasury::TreasuryError;
-use pool::{Clock, Pool};
+use pool::treasury::Treasury;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use store::Reader;
-use stratum::coin::address::address_of;
-use stratum::source::{Offer, Source};
-use stratum::treasury::CoinTreasury;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
+use web::outlook::{Addresses, NextBlock, NodeOutlook};
 
-/// How long to wait before a wallet that cannot be reached is tried again.
-const PAUSE: Duration = Duration::from_secs(2);
+/// What there is to say of an asset's network.
+pub struct About {
+    /// The coin, such as `Bitcoin`.
+    pub coin: String,
+    /// Its unit, such as `BTC`.
+    pub symbol: &'static str,
+    /// Seconds between blocks, by the chain's rule.
+    pub block_interval_s: f64,
+    /// The proof of work or space.
+    pub algorithm: &'static str,
+    /// Expected hashes of difficulty 1.
+    pub difficulty_one: f64,
+    /// Its addresses.
+    pub addresses: Addresses,
+    /// Its nodes, now.
+    pub nodes: Box<dyn Fn() -> Vec<NodeOutlook> + Send + Sync>,
+    /// The block being worked on, now.
+    pub next: Box<dyn Fn() -> Option<NextBlock> + Send + Sync>,
+}
 
 /// One asset, as people and commands see it.
 pub struct Counter {
@@ -31,8 +45,9 @@ pub struct Counter {
     pub address: String,
     /// What the cashier last saw.
     pub status: Arc<ArcSwap<CashierStatus>>,
-    /// Its nodes.
-    pub source: Source,
+    /// Its network.
+    pub about: About,
+    knock: watch::Sender<u64>,
     wake: Notify,
     run_now: std::sync::atomic::AtomicBool,
 }
@@ -51,36 +66,7 @@ impl Counter {
 
     /// There may be a new block (`blocknotify`).
     pub fn knock(&self) {
-        self.source.knock.send_modify(|count| *count += 1);
-    }
-}
-
-/// Opens the wallet; waits for the node as long as it takes.
-pub async fn open_treasury(
-    asset: &AssetSettings,
-    pool: &Pool,
-    clock: &Arc<dyn Clock>,
-    cancel: &CancellationToken,
-) -> anyhow::Result<CoinTreasury> {
-    let mut told = String::new();
-    loop {
-        match CoinTreasury::open(asset.treasury.clone(), pool.clone(), clock.clone()).await {
-            Ok(treasury) => return Ok(treasury),
-            Err(TreasuryError::Unreachable(text)) => {
-                if told != text {
-                    tracing::error!(
-                        asset = asset.config.name,
-                        "the wallet waits for its node: {text}"
-                    );
-                    told = text;
-                }
-            }
-            Err(error) => bail!("asset {}: {error}", asset.config.name),
-        }
-        tokio::select! {
-            () = cancel.cancelled() => bail!("stopped while waiting for the node of asset {}", asset.config.name),
-            () = tokio::time::sleep(PAUSE) => {}
-        }
+        self.knock.send_modify(|count| *count += 1);
     }
 }
 
@@ -101,13 +87,12 @@ pub fn fold_check(folder: &Path) -> FoldCheck {
 }
 
 /// Starts the cashier.
-pub async fn open(
-    asset: &AssetSettings,
-    treasury: CoinTreasury,
-    source: Source,
-    pool: &Pool,
-    folder: &Path,
-    live: &Live,
+pub(super) async fn open(
+    Start { asset, pool, folder, live, .. }: &Start,
+    treasury: impl Treasury + Sync,
+    address: String,
+    about: About,
+    knock: watch::Sender<u64>,
 ) -> anyhow::Result<Arc<Counter>> {
     let name = asset.config.name.clone();
     let wanted = name.clone();
@@ -115,35 +100,30 @@ pub async fn open(
     let id = id.with_context(|| format!("asset \"{name}\" has no number; this is a bug"))?;
     let check = fold_check(folder);
     let clock: Arc<dyn Clock> = Arc::new(pool::SystemClock);
-    let script = treasury.script();
-    let address =
-        address_of(script.as_bytes(), asset.coin).unwrap_or_else(|| script.to_hex_string());
     let cashier =
         Cashier::new(pool.clone(), id, asset.config.payouts.clone(), treasury, check, clock);
-    let offers = source.offers.clone();
     let counter = Arc::new(Counter {
         id,
         name,
         address,
         status: cashier.status(),
-        source,
+        about,
+        knock,
         wake: Notify::new(),
         run_now: std::sync::atomic::AtomicBool::new(false),
     });
     let looking =
-        keep_looking(cashier, counter.clone(), offers, asset.look_every, live.floor.cancel.clone());
+        keep_looking(cashier, counter.clone(), asset.look_every, live.floor.cancel.clone());
     live.spawn(format!("the cashier of {}", asset.config.name), looking);
     Ok(counter)
 }
 
 async fn keep_looking(
-    mut cashier: Cashier<CoinTreasury>,
+    mut cashier: Cashier<impl Treasury + Sync>,
     counter: Arc<Counter>,
-    mut offers: watch::Receiver<Offer>,
     every: Duration,
     cancel: CancellationToken,
 ) {
-    let mut tip = None;
     loop {
         if counter.run_now.swap(false, std::sync::atomic::Ordering::AcqRel) {
             cashier.run_now();
@@ -151,23 +131,10 @@ async fn keep_looking(
         if let Err(refused) = cashier.round().await {
             tracing::warn!(asset = counter.name, "income and payouts wait: {refused}");
         }
-        let later = tokio::time::sleep(every);
-        tokio::pin!(later);
-        loop {
-            tokio::select! {
-                () = cancel.cancelled() => return,
-                () = &mut later => break,
-                () = counter.wake.notified() => break,
-                changed = offers.changed() => {
-                    if changed.is_err() {
-                        return;
-                    }
-                    let Offer::Template(template) = offers.borrow_and_update().clone() else { continue };
-                    if tip.replace(template.prev_hash) != Some(template.prev_hash) {
-                        break;
-                    }
-                }
-            }
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            () = tokio::time::sleep(every) => {}
+            () = counter.wake.notified() => {}
         }
     }
 }

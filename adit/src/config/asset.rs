@@ -1,0 +1,117 @@
+//! The assets' part of the configuration: what all kinds of money have in common.
+
+use super::{AssetKind, AssetSettings, Reader, Wrong, coin, file, wrong};
+use ::pool::config::FeePayer;
+use ::pool::{AssetConfig, PayoutRules};
+use accounting::Amount;
+use accounting::payout::PayoutDepths;
+use accounting::reward::Depths;
+use std::time::Duration;
+use stratum::coin::Family;
+use toml::Spanned;
+
+/// A limit that nobody set.
+const UNLIMITED: Amount = Amount::from_units(i64::MAX as i128);
+
+/// What a kind of money is used to, where the file is silent.
+pub(super) struct Customs {
+    /// The network of its identities.
+    pub network: String,
+    /// Decimals of a whole coin.
+    pub decimals: u8,
+    /// Confirmations at which income can be spent at the earliest.
+    pub mature: u32,
+    /// Confirmations of another block after which income is orphaned.
+    pub orphan: u32,
+    /// Outputs smaller than this are not relayed, whatever kind they are.
+    pub dust: i128,
+    /// Most recipients of one transaction.
+    pub outputs: usize,
+}
+
+impl Reader<'_> {
+    pub(super) fn asset(
+        &self,
+        name: String,
+        spanned: Spanned<file::Asset>,
+    ) -> Result<AssetSettings, Wrong> {
+        let span = Spanned::new(spanned.span(), ());
+        let asset = spanned.into_inner();
+        let (customs, coin) = match asset.coin {
+            file::CoinName::Bitcoin => coin::named(Family::Bitcoin, &name, &asset.network)?,
+            file::CoinName::Litecoin => coin::named(Family::Litecoin, &name, &asset.network)?,
+        };
+        let least = customs.mature;
+        let mature = asset.mature_after.unwrap_or(least);
+        if mature < least {
+            let text = format!(
+                "assets.{name}.mature_after: coinbases cannot be spent before {least} confirmations"
+            );
+            return Err(wrong(&span, text));
+        }
+        let depths = Depths {
+            mature,
+            orphan: asset.orphan_after.unwrap_or(customs.orphan),
+            last_look: asset.final_after.unwrap_or(mature + 200).max(mature + 1),
+        };
+        let amount = |key: &str, coins: &file::Coins| {
+            coins
+                .amount(customs.decimals)
+                .map_err(|error| wrong(&span, format!("assets.{name}.{key}: {error}")))
+        };
+        let cap = asset.wallet.get_ref().cap.as_ref();
+        let config = AssetConfig {
+            name: name.clone(),
+            network: customs.network.clone(),
+            decimals: customs.decimals,
+            depths,
+            payouts: PayoutRules {
+                hot_wallet_cap: cap.map(|cap| amount("wallet.cap", cap)).transpose()?,
+                ..payout_rules(&asset.payouts, &customs, amount)?
+            },
+            assets_elsewhere: amount("assets_elsewhere", &asset.assets_elsewhere)?,
+        };
+        let look_every = asset.look_every.map_or(Duration::from_secs(30), |span| span.0);
+        let kind = AssetKind::Coin(Box::new(self.coin(coin, &name, asset, &span)?));
+        Ok(AssetSettings { config, look_every, kind })
+    }
+}
+
+fn payout_rules(
+    payouts: &file::Payouts,
+    customs: &Customs,
+    amount: impl Fn(&str, &file::Coins) -> Result<Amount, Wrong>,
+) -> Result<PayoutRules, Wrong> {
+    let coins = |key: &str, given: &Option<file::Coins>| {
+        given.as_ref().map(|coins| amount(&format!("payouts.{key}"), coins)).transpose()
+    };
+    let ms = |given: Option<file::Span>, usual: u64| given.map_or(usual, file::Span::ms);
+    let confirm = payouts.confirm_after.unwrap_or(6).max(1);
+    let abandon = payouts.abandon_after.unwrap_or(100).max(1);
+    Ok(PayoutRules {
+        minimum: coins("minimum", &payouts.minimum)?.unwrap_or(Amount::from_units(1_000_000)),
+        dust: Amount::from_units(customs.dust),
+        max_outputs: payouts.max_outputs.unwrap_or(customs.outputs).clamp(1, 2500),
+        fee_payer: match payouts.fee_payer.unwrap_or(file::FeePayer::Miners) {
+            file::FeePayer::Pool => FeePayer::Pool,
+            file::FeePayer::Miners => FeePayer::Miners,
+        },
+        max_per_run: coins("max_per_run", &payouts.max_per_run)?.unwrap_or(UNLIMITED),
+        max_per_day: coins("max_per_day", &payouts.max_per_day)?.unwrap_or(UNLIMITED),
+        max_per_account_per_day: coins(
+            "max_per_account_per_day",
+            &payouts.max_per_account_per_day,
+        )?
+        .unwrap_or(UNLIMITED),
+        approval_above: coins("approval_above", &payouts.approval_above)?,
+        address_change_delay_ms: ms(payouts.address_change_delay, 48 * 3600 * 1000),
+        depths: PayoutDepths {
+            confirm,
+            abandon,
+            last_look: payouts.final_after.unwrap_or(200).max(confirm + 1).max(abandon + 1),
+        },
+        interval_ms: ms(payouts.interval, 3600 * 1000),
+        bump_after_ms: payouts.bump_after.map(file::Span::ms),
+        hot_wallet_cap: None,
+    })
+}

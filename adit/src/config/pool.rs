@@ -1,0 +1,198 @@
+//! The pots' part of the configuration.
+
+use super::{
+    AssetKind, AssetSettings, PoolKind, PoolSettings, PortSettings, Reader, StratumSettings, Wrong,
+    file, wrong,
+};
+use ::pool::PoolConfig;
+use ::pool::config::SliceRule;
+use accounting::Scheme;
+use accounting::fee::{FeeRule, FeeTier};
+use accounting::scheme::PplnsWindow;
+use accounting::union::Part;
+use pow::Difficulty;
+use std::time::Duration;
+use stratum::coinbase::TAG_MAX;
+use stratum::difficulty::Policy;
+use stratum::limits::Limits;
+use toml::Spanned;
+
+impl Reader<'_> {
+    pub(super) fn pool(
+        &self,
+        spanned: Spanned<file::Pool>,
+        assets: &[AssetSettings],
+    ) -> Result<PoolSettings, Wrong> {
+        let span = Spanned::new(spanned.span(), ());
+        let pool = spanned.into_inner();
+        let name = pool.name.clone();
+        let found = assets.iter().find(|asset| asset.config.name == *pool.asset.get_ref());
+        let asset = found.ok_or_else(|| {
+            let known: Vec<&str> = assets.iter().map(|asset| &*asset.config.name).collect();
+            let text = format!(
+                "asset: pool \"{name}\" names no asset of this file; there is {}",
+                known.join(", ")
+            );
+            wrong(&pool.asset, text)
+        })?;
+        let scheme = scheme_of(&pool, &span)?;
+        let fee = FeeRule {
+            base: pool.fee_percent.0,
+            tiers: pool
+                .fee_tiers
+                .iter()
+                .map(|tier| FeeTier { accounts: tier.accounts, fee: tier.fee_percent.0 })
+                .collect(),
+            member_discount: pool.member_discount_percent.0,
+        };
+        let slices = SliceRule {
+            age_ms: pool.slice_age.map_or(SliceRule::default().age_ms, file::Span::ms),
+            ..SliceRule::default()
+        };
+        let part = match &pool.part {
+            None => None,
+            Some(part) if !matches!(scheme, Scheme::Pplns(_) | Scheme::Tides) => {
+                return Err(wrong(
+                    part,
+                    "part: only pools whose blocks are paid by windows (pplns, tides) share them",
+                ));
+            }
+            Some(part) => match Part::new(*part.get_ref()) {
+                Some(part) => Some(part),
+                None => return Err(wrong(part, "part: a number from 1 to 1000000")),
+            },
+        };
+        let config = PoolConfig {
+            name,
+            asset: asset.config.name.clone(),
+            scheme,
+            fee,
+            part,
+            slices,
+            knows_keys: false,
+        };
+        let kind = match asset.kind {
+            AssetKind::Coin(_) => PoolKind::Stratum(self.stratum(pool, &span)?),
+        };
+        Ok(PoolSettings { config, kind })
+    }
+
+    fn stratum(&self, pool: file::Pool, span: &Spanned<()>) -> Result<StratumSettings, Wrong> {
+        let name = &pool.name;
+        let tag = match &pool.tag {
+            None => "/Adit/".to_owned(),
+            Some(tag)
+                if tag.get_ref().len() <= TAG_MAX
+                    && tag.get_ref().bytes().all(|b| (0x20..0x7f).contains(&b)) =>
+            {
+                tag.get_ref().clone()
+            }
+            Some(tag) => {
+                return Err(wrong(
+                    tag,
+                    format!("tag: at most {TAG_MAX} printable ASCII characters"),
+                ));
+            }
+        };
+        let extranonce2_size = match &pool.extranonce2_size {
+            None => 8,
+            Some(size) if (4..=8).contains(size.get_ref()) => *size.get_ref(),
+            Some(size) => return Err(wrong(size, "extranonce2_size: from 4 to 8 bytes")),
+        };
+        if pool.ports.is_empty() {
+            return Err(wrong(
+                span,
+                format!("ports: pool \"{name}\" listens nowhere; add [[pools.ports]]"),
+            ));
+        }
+        let mut ports = Vec::new();
+        for port in pool.ports {
+            ports.push(
+                self.port(port)
+                    .map_err(|text| wrong(span, format!("pools.ports of \"{name}\": {text}")))?,
+            );
+        }
+        Ok(StratumSettings { tag, extranonce2_size, ports })
+    }
+
+    fn port(&self, port: file::Port) -> Result<PortSettings, String> {
+        let hardness = |given: Option<file::Hardness>, usual: f64| {
+            given.map_or(Difficulty::nearest(usual), |d| d.0)
+        };
+        let min = hardness(port.min_difficulty, 0.001);
+        let max = port.max_difficulty.map_or(Difficulty::MAX, |d| d.0);
+        let start = hardness(port.start_difficulty, 1000.0);
+        if !(min <= start && start <= max) {
+            return Err(format!(
+                "min_difficulty {min} ≤ start_difficulty {start} ≤ max_difficulty {max} does not hold"
+            ));
+        }
+        let interval = port.share_interval.map_or(Duration::from_secs(5), |span| span.0);
+        if interval.is_zero() {
+            return Err("share_interval: more than nothing".into());
+        }
+        let tls = match (port.tls_certificate, port.tls_key) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => Some((self.path(certificate), self.path(key))),
+            _ => return Err("tls_certificate and tls_key come together".into()),
+        };
+        let usual = Limits::default();
+        let limits = Limits {
+            connections: port.max_connections.unwrap_or(usual.connections),
+            per_address: port.max_connections_per_address.unwrap_or(usual.per_address),
+            handshake_ms: port.handshake_limit.map_or(usual.handshake_ms, file::Span::ms),
+            silence_ms: port.silence_limit.map_or(usual.silence_ms, file::Span::ms),
+            requests_per_s: port
+                .max_requests_per_second
+                .map_or(usual.requests_per_s, |limit| f64::from(limit.max(1))),
+        };
+        let policy = Policy { start, min, max, interval_s: interval.as_secs_f64() };
+        Ok(PortSettings {
+            listen: port.listen,
+            policy,
+            limits,
+            tls,
+            proxy_protocol: port.proxy_protocol,
+        })
+    }
+}
+
+fn scheme_of(pool: &file::Pool, span: &Spanned<()>) -> Result<Scheme, Wrong> {
+    if pool.scheme != file::Scheme::Pplns {
+        if let Some(window) = &pool.window {
+            return Err(wrong(window, "window: only scheme = \"pplns\" has one"));
+        }
+        if let Some(window) = &pool.window_shares {
+            return Err(wrong(window, "window_shares: only scheme = \"pplns\" has one"));
+        }
+    }
+    if pool.custodial && pool.scheme != file::Scheme::Solo {
+        return Err(wrong(
+            span,
+            format!("custodial: only scheme = \"solo\" of pool \"{}\" can be", pool.name),
+        ));
+    }
+    Ok(match pool.scheme {
+        file::Scheme::Solo => Scheme::Solo { custodial: pool.custodial },
+        file::Scheme::Prop => Scheme::Prop,
+        file::Scheme::Tides => Scheme::Tides,
+        file::Scheme::Pps => Scheme::Pps,
+        file::Scheme::Fpps => Scheme::Fpps,
+        file::Scheme::Pplns => Scheme::Pplns(match (&pool.window, &pool.window_shares) {
+            (None, None) => PplnsWindow::Work { millifactor: 2000 },
+            (Some(window), None) if (0.001..=1000.0).contains(window.get_ref()) => {
+                PplnsWindow::Work { millifactor: (window.get_ref() * 1000.0).round() as u64 }
+            }
+            (Some(window), None) => {
+                return Err(wrong(window, "window: from 0.001 to 1000 times the network's work"));
+            }
+            (None, Some(count)) if *count.get_ref() > 0 => {
+                PplnsWindow::Shares { count: *count.get_ref() }
+            }
+            (None, Some(count)) => return Err(wrong(count, "window_shares: at least one")),
+            (Some(window), Some(_)) => {
+                return Err(wrong(window, "window: not together with window_shares"));
+            }
+        }),
+    })
+}

@@ -1,0 +1,112 @@
+//! The open doors: how work comes into the pools that run.
+
+use super::OpenPort;
+use crate::config::PoolSettings;
+use accounting::{AssetId, PoolId};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use stratum::server::Door;
+use web::outlook::{PoolOutlook, PortOutlook};
+
+/// An open door of one pool.
+#[derive(Clone)]
+pub enum OpenDoor {
+    /// Proof of work.
+    Stratum(Arc<Door>),
+}
+
+impl OpenDoor {
+    /// Its pool's number.
+    pub fn pool_id(&self) -> PoolId {
+        match self {
+            OpenDoor::Stratum(door) => door.pool_id,
+        }
+    }
+
+    /// Stops handing out work for a reason, or goes on.
+    pub fn pause(&self, reason: Option<String>) {
+        match self {
+            OpenDoor::Stratum(door) => drop(door.paused.send_replace(reason)),
+        }
+    }
+
+    /// Shares accepted since start.
+    pub fn accepted(&self) -> u64 {
+        match self {
+            OpenDoor::Stratum(door) => door.stats.accepted_count(),
+        }
+    }
+
+    /// Shares refused since start, by reason.
+    pub fn rejected(&self) -> Vec<(&'static str, u64)> {
+        match self {
+            OpenDoor::Stratum(door) => {
+                let counts = door.stats.rejected_counts().into_iter();
+                counts.map(|(reject, count)| (reject.label(), count)).collect()
+            }
+        }
+    }
+
+    /// The work handed out now, for `adit status`.
+    pub fn job(&self) -> Value {
+        match self {
+            OpenDoor::Stratum(door) => {
+                let jobs = door.jobs.borrow();
+                let job = jobs.latest();
+                job.map_or(
+                    Value::Null,
+                    |job| json!({ "height": job.template.height, "number": job.no }),
+                )
+            }
+        }
+    }
+
+    /// Waits until everything found is in the books, for so long.
+    pub async fn settle(&self, limit: Duration) {
+        match self {
+            OpenDoor::Stratum(door) => door.blocks.settle(limit).await,
+        }
+    }
+
+    /// As the pages see it.
+    pub fn outlook(&self, own: &PoolSettings, asset: AssetId, ports: &[OpenPort]) -> PoolOutlook {
+        match self {
+            OpenDoor::Stratum(door) => stratum(own, door, asset, ports, self.rejected()),
+        }
+    }
+}
+
+fn stratum(
+    own: &PoolSettings,
+    door: &Door,
+    asset: AssetId,
+    ports: &[OpenPort],
+    rejected: Vec<(&'static str, u64)>,
+) -> PoolOutlook {
+    let port = |port: &OpenPort| PortOutlook {
+        address: port.address,
+        tls: port.tls,
+        start: port.policy.start.as_f64(),
+        min: port.policy.min.as_f64(),
+        max: port.policy.max.as_f64(),
+        share_interval_s: port.policy.interval_s,
+    };
+    let (jobs_sent, difficulty_changes) = door.stats.sent_counts();
+    PoolOutlook {
+        id: door.pool_id,
+        name: own.config.name.clone(),
+        asset,
+        scheme: own.config.scheme,
+        fee: own.config.fee.clone(),
+        ports: ports.iter().filter(|port| port.pool == door.pool_id).map(port).collect(),
+        rejected,
+        accepted: door.stats.accepted_count(),
+        blocks_unbooked: door.blocks.unbooked(),
+        jobs_sent,
+        difficulty_changes,
+        validation: door.stats.validation.read(),
+        ack: door.stats.ack.read(),
+        broadcast: door.stats.broadcast.read(),
+    }
+}
