@@ -4,6 +4,7 @@
 
 mod common;
 
+use common::heavy::{Dialect, Heavy};
 use common::{Pool, Setup, all_rest};
 use devnet::gxc::{GxcNode, Ledger, Net};
 use pow::Algorithm;
@@ -78,4 +79,45 @@ async fn with_sha256_a_share_becomes_a_confirmed_payout() {
     until_paid(&pool, &node);
     all_were_paid(&pool, &node, &[ANN, BOB]);
     pool.stop();
+}
+
+/// A pool of one hash on a chain of one zero (16 hashes), mined in these dialects, until all is paid.
+fn mined_by(algorithm: &str, miners: &[(&str, Dialect)]) {
+    let node = node(1.0);
+    let mut setup = setup(&node);
+    setup.pool.push_str(&format!("\nalgorithm = \"{algorithm}\""));
+    let mut pool = Pool::new(&setup);
+    pool.start();
+    let address = pool.port.address();
+    let running: Vec<Heavy> = miners
+        .iter()
+        .map(|(user, dialect)| Heavy::start(address, &format!("{user}.rig"), *dialect))
+        .collect();
+    for (heavy, (_, dialect)) in running.iter().zip(miners) {
+        let accepted = || (heavy.accepted() > 0).then_some(());
+        testkit::wait_for(&format!("a share by {dialect:?}"), accepted);
+    }
+    // A block in whose window all of them are.
+    let before = pool.reader().rewards(1000).unwrap().len();
+    pool.wait_for_rewards(before + 1);
+    running.into_iter().for_each(Heavy::stop);
+    until_paid(&pool, &node);
+    let who: Vec<&str> = miners.iter().map(|(user, _)| *user).collect();
+    all_were_paid(&pool, &node, &who);
+    let consensus = node.chain(|ledger| ledger.at(1).unwrap().consensus.clone());
+    let known = if algorithm == "ethash" { "pow_ethash" } else { "pow_sha256" };
+    assert_eq!(consensus, known, "the node takes what it does not know for sha256");
+    pool.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_gxhash_a_share_becomes_a_confirmed_payout() {
+    mined_by("gxhash", &[(ANN, Dialect::GxHash), (BOB, Dialect::GxHash)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_ethash_in_every_dialect_a_share_becomes_a_confirmed_payout() {
+    let carl = "tGXC0000000000000000000000000000000003";
+    let miners = [(ANN, Dialect::EthereumStratum), (BOB, Dialect::Proxy), (carl, Dialect::Plain)];
+    mined_by("ethash", &miners);
 }

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use stratum::coin::Coin;
 use stratum::coin::address::{self, BadAddress};
+use stratum::dag::DagSettings;
 use stratum::difficulty::Policy;
 use stratum::hashing::Hashing;
 use stratum::limits::Limits;
@@ -125,6 +126,8 @@ pub struct StratumSettings {
     pub extranonce2_size: usize,
     /// How its work is hashed.
     pub hashing: Hashing,
+    /// Ethash: how it is verified.
+    pub ethash: Option<DagSettings>,
     /// Where it listens.
     pub ports: Vec<PortSettings>,
 }
