@@ -7,7 +7,12 @@ mod common;
 use common::heavy::{Dialect, Heavy};
 use common::{Pool, Setup, all_rest};
 use devnet::gxc::{GxcNode, Ledger, Net};
+use miner::{Config, Miner};
 use pow::Algorithm;
+use std::path::Path;
+use std::time::Duration;
+use store::Reader;
+use testkit::{Port, Process};
 
 const POOL: &str = "tGXC751e76e8199196d454941c45d1b3a323f1";
 const ANN: &str = "tGXC0000000000000000000000000000000001";
@@ -120,4 +125,74 @@ async fn with_ethash_in_every_dialect_a_share_becomes_a_confirmed_payout() {
     let carl = "tGXC0000000000000000000000000000000003";
     let miners = [(ANN, Dialect::EthereumStratum), (BOB, Dialect::Proxy), (carl, Dialect::Plain)];
     mined_by("ethash", &miners);
+}
+
+fn miner(address: std::net::SocketAddr, user: &str) -> Miner {
+    Miner::start(Config {
+        address: address.to_string(),
+        user: user.into(),
+        password: "x".into(),
+        user_agent: "adit-test".into(),
+        algorithm: Algorithm::Sha256d,
+        threads: 1,
+        max_hashrate: Some(20.0),
+        tls_certificate: None,
+        suggest_difficulty: None,
+        version_rolling: true,
+        extranonce_subscribe: true,
+        patience: Duration::from_millis(500),
+    })
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guides_environment_gives_three_hashes_on_one_ledger_without_a_file() {
+    let node = node(1.0);
+    let folder = tempfile::tempdir().unwrap();
+    let [general, gpu, asic, pages] = [(); 4].map(|()| Port::take());
+    let number = |port: &Port| port.address().port().to_string();
+    let environment = [
+        ("POOL_NAME", "The guide's".to_owned()),
+        ("ALGORITHM", "all".into()),
+        ("GENERAL_POOL_STRATUM_PORT", number(&general)),
+        ("GPU_POOL_STRATUM_PORT", number(&gpu)),
+        ("ASIC_POOL_STRATUM_PORT", number(&asic)),
+        ("DASHBOARD_PORT", number(&pages)),
+        ("BLOCKCHAIN_NODE_URL", format!("http://{}", node.address())),
+        ("POOL_ADDRESS", POOL.into()),
+        ("POOL_FEE", "0.01".into()),
+        ("MIN_PAYOUT", "0.5".into()),
+        ("DATA_DIR", folder.path().join("store").display().to_string()),
+    ];
+    let nowhere = folder.path().join("adit.toml").display().to_string();
+    let words = ["run".to_owned(), "--config".into(), nowhere];
+    let log = folder.path().join("log");
+    let mut process = Process::start(Path::new(common::ADIT), &words, &environment, &log);
+    let listening = || std::net::TcpStream::connect(asic.address()).ok().map(drop);
+    testkit::wait_for("the pool to listen", listening);
+    let dave = "tGXC0000000000000000000000000000000004";
+    let by_cpu = Heavy::start(general.address(), ANN, Dialect::GxHash);
+    let by_gpu = Heavy::start(gpu.address(), BOB, Dialect::EthereumStratum);
+    let by_asic = miner(asic.address(), dave);
+    let reader = || Reader::open(&folder.path().join("store")).unwrap();
+    // A block of which each hash's window gets its part, whoever found it.
+    testkit::wait_for("a block for all three", || {
+        let rewards = reader().rewards(100).unwrap();
+        rewards.iter().find_map(|row| {
+            let (reward, _) = reader().reward(row.id).unwrap()?;
+            let rows = reward.split.unwrap().rows;
+            (rows.len() == 3).then(|| {
+                let nets: Vec<i128> = rows.iter().map(|row| row.net.units()).collect();
+                let (least, most) = (nets.iter().min().unwrap(), nets.iter().max().unwrap());
+                // A third of each block to each hash, to the unit that cannot be divided.
+                assert!(most - least <= 2, "{nets:?}");
+            })
+        })
+    });
+    by_cpu.stop();
+    by_gpu.stop();
+    by_asic.stop().await;
+    let page = common::http::get(pages.address(), "/").body;
+    assert!(page.contains("The guide"), "{page}");
+    assert!(process.terminate().success());
 }

@@ -4,6 +4,7 @@
 
 mod asset;
 mod coin;
+mod environment;
 pub mod file;
 mod gxc;
 mod pages;
@@ -11,6 +12,7 @@ mod pool;
 
 use ::pool::{AssetConfig, PoolConfig};
 use accounting::Identity;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -195,6 +197,14 @@ pub enum BadConfig {
     /// The file cannot be read.
     #[error("{0}: {1}. `adit init` writes a configuration")]
     Unreadable(PathBuf, String),
+    /// A variable of the environment is wrong.
+    #[error("the environment's {name}: {text}")]
+    Environment {
+        /// Which.
+        name: String,
+        /// What is wrong, and what to write.
+        text: String,
+    },
     /// A line of it is wrong.
     #[error("{path}:{line}: {text}", path = .path.display())]
     Line {
@@ -207,14 +217,19 @@ pub enum BadConfig {
     },
 }
 
-/// Reads a configuration file.
+/// Reads a configuration file; where there is none, the environment if that describes a pool.
 ///
 /// # Errors
 /// See [`BadConfig`].
 pub fn load(path: &Path) -> Result<Settings, BadConfig> {
-    let text = std::fs::read_to_string(path);
-    let text = text.map_err(|error| BadConfig::Unreadable(path.to_owned(), error.to_string()))?;
-    read(&text, path)
+    match std::fs::read_to_string(path) {
+        Ok(text) => read(&text, path),
+        Err(error) if error.kind() == ErrorKind::NotFound && environment::is_meant() => {
+            let text = environment::text(|name| std::env::var(name).ok())?;
+            read(&text, Path::new("(environment)"))
+        }
+        Err(error) => Err(BadConfig::Unreadable(path.to_owned(), error.to_string())),
+    }
 }
 
 /// Reads a configuration from text; `path` is for errors, and its folder is where relative paths begin.
