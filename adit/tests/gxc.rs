@@ -165,6 +165,7 @@ async fn the_guides_environment_gives_three_hashes_on_one_ledger_without_a_file(
         ("DATA_DIR", folder.path().join("store").display().to_string()),
     ];
     let nowhere = folder.path().join("adit.toml").display().to_string();
+    let words_for_nowhere = nowhere.clone();
     let words = ["run".to_owned(), "--config".into(), nowhere];
     let log = folder.path().join("log");
     let mut process = Process::start(Path::new(common::ADIT), &words, &environment, &log);
@@ -192,6 +193,26 @@ async fn the_guides_environment_gives_three_hashes_on_one_ledger_without_a_file(
     by_cpu.stop();
     by_gpu.stop();
     by_asic.stop().await;
+    // Commands find the pool by the same environment.
+    let adit = |words: &[&str]| {
+        let output = std::process::Command::new(common::ADIT)
+            .args(words)
+            .args(["--config", &words_for_nowhere])
+            .envs(environment.iter().map(|(name, value)| (*name, value)))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    testkit::wait_for("every debt to be paid", || {
+        node.mine_to(NOBODY, 1);
+        std::thread::sleep(Duration::from_millis(200));
+        adit(&["payouts", "pay-now", "gxc"]);
+        let received = |who: &str| node.chain(|ledger| ledger.paid_to(who)) > 0;
+        let payouts = reader().payouts(100).unwrap();
+        let confirmed = payouts.iter().all(|payout| payout.state.as_str() == "confirmed");
+        (confirmed && [ANN, BOB, dave].into_iter().all(received)).then_some(())
+    });
+    adit(&["audit", "--offline"]);
     let page = common::http::get(pages.address(), "/").body;
     assert!(page.contains("The guide"), "{page}");
     assert!(process.terminate().success());
