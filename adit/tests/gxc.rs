@@ -4,12 +4,14 @@
 
 mod common;
 
-use common::heavy::{Dialect, Heavy};
+use common::heavy::{Dialect, Heavy, flood};
 use common::{Pool, Setup, all_rest};
 use devnet::gxc::{GxcNode, Ledger, Net};
 use miner::{Config, Miner};
 use pow::Algorithm;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use store::Reader;
 use testkit::{Port, Process};
@@ -39,6 +41,17 @@ wallet = {{ kind = "node", address = "{POOL}" }}
         node.address()
     );
     Setup { asset, ..Setup::bitcoin(node.address(), "", "") }
+}
+
+/// Another pool of the same asset, with a port that any device can use.
+fn add_pool(pool: &Pool, algorithm: &str, port: &Port) {
+    let text = std::fs::read_to_string(pool.config()).unwrap();
+    let more = format!(
+        "[[pools]]\nname = \"{algorithm}\"\nasset = \"coin\"\nalgorithm = \"{algorithm}\"\nscheme = \"pplns\"\n\
+         [[pools.ports]]\nlisten = \"{}\"\nstart_difficulty = 1000\n",
+        port.address()
+    );
+    std::fs::write(pool.config(), format!("{text}{more}")).unwrap();
 }
 
 /// Mines until every debt is paid and confirmed.
@@ -216,4 +229,51 @@ async fn the_guides_environment_gives_three_hashes_on_one_ledger_without_a_file(
     let page = common::http::get(pages.address(), "/").body;
     assert!(page.contains("The guide"), "{page}");
     assert!(process.terminate().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_heavy_shares_that_prove_nothing_holds_up_nobody_else() {
+    // No block in any test's lifetime.
+    let node = node(9.0);
+    let mut pool = Pool::new(&setup(&node));
+    let (gxhash, ethash) = (Port::take(), Port::take());
+    add_pool(&pool, "gxhash", &gxhash);
+    add_pool(&pool, "ethash", &ethash);
+    pool.start();
+    let miner = pool.miner(ANN, Algorithm::Sha256d, 200.0);
+    let accepted = || {
+        let seen = pool.status();
+        let own = seen["pools"].as_array().unwrap().iter().find(|own| own["pool"] == "main");
+        own.unwrap()["shares_accepted"].as_u64().unwrap()
+    };
+    testkit::wait_for("a share", || (accepted() > 0).then_some(()));
+    let stop = Arc::new(AtomicBool::new(false));
+    let floods = [
+        flood(gxhash.address(), BOB, Dialect::GxHash, &stop),
+        flood(ethash.address(), BOB, Dialect::EthereumStratum, &stop),
+    ];
+    let refused = |name: &str| {
+        let seen = pool.status();
+        let own = seen["pools"].as_array().unwrap().iter().find(|own| own["pool"] == name);
+        own.unwrap()["shares_refused"]["busy"].as_u64()
+    };
+    for name in ["gxhash", "ethash"] {
+        testkit::wait_for("the flood", || refused(name).filter(|count| *count > 200));
+    }
+    let before = accepted();
+    testkit::wait_for("others' shares", || (accepted() > before + 20).then_some(()));
+    stop.store(true, Ordering::Relaxed);
+    for flood in floods {
+        let answers = flood.join().unwrap();
+        let of = |words: &str| -> u64 {
+            let found = answers.iter().filter(|(reason, _)| reason.contains(words));
+            found.map(|(_, count)| count).sum()
+        };
+        // What a host sends that was never worth anything is hashed one at a time.
+        let (hashed, held_back) = (of("Low difficulty"), of("wait to be verified"));
+        assert!(hashed > 0 && held_back > 5 * hashed, "{answers:?}");
+        assert_eq!(hashed + held_back, answers.values().sum::<u64>(), "{answers:?}");
+    }
+    miner.stop().await;
+    pool.stop();
 }

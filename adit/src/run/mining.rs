@@ -206,7 +206,6 @@ fn about(coin: Coin, source: &Source) -> About {
         coin: capitalised(&coin.family().to_string()),
         symbol: coin.symbol(),
         block_interval_s: coin.block_interval_s().into(),
-        algorithm: coin.algorithm().name(),
         difficulty_one: f64::from(one.work().value()),
         addresses: addresses(coin),
         nodes: Box::new(move || nodes.iter().map(node).collect()),

@@ -5,6 +5,7 @@ use pow::ethash::{self, Cache, EPOCH, Epoch};
 use pow::gxc::documented::{self, Scratch};
 use pow::{Algorithm, Difficulty, Target};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -52,6 +53,17 @@ impl Heavy {
     }
 }
 
+/// A flood of shares that prove nothing, on a thread of its own; in the end it gives how many were refused in which words.
+pub fn flood(
+    address: SocketAddr,
+    user: &str,
+    dialect: Dialect,
+    stop: &Arc<AtomicBool>,
+) -> std::thread::JoinHandle<BTreeMap<String, u64>> {
+    let (user, stop) = (user.to_owned(), stop.clone());
+    std::thread::spawn(move || Line::open(address, dialect, user, Arc::default()).flood(&stop))
+}
+
 /// The first epoch's cache, made once for all.
 fn cache() -> &'static Cache {
     static CACHE: OnceLock<Cache> = OnceLock::new();
@@ -73,6 +85,8 @@ struct Line {
     work: Option<Value>,
     accepted: Arc<AtomicU64>,
     last: u64,
+    /// What became of shares, where that is asked.
+    answers: Option<BTreeMap<String, u64>>,
 }
 
 impl Line {
@@ -91,6 +105,7 @@ impl Line {
             work: None,
             accepted,
             last: 10,
+            answers: None,
         };
         let user = line.user.clone();
         match dialect {
@@ -149,7 +164,38 @@ impl Line {
             (None, Some(id)) if id >= 10 && said["result"] == true => {
                 self.accepted.fetch_add(1, Ordering::Relaxed);
             }
+            (None, Some(id)) if id >= 10 => {
+                let reason = said["error"][1].as_str().unwrap_or_default().to_owned();
+                if let Some(answers) = &mut self.answers {
+                    *answers.entry(reason).or_default() += 1;
+                }
+            }
             _ => {}
+        }
+    }
+
+    /// Sends shares that prove nothing, a hundred at a time; gives how each was refused, by the words.
+    fn flood(mut self, stop: &AtomicBool) -> BTreeMap<String, u64> {
+        let (mut half, mut sent) = (Vec::new(), 0);
+        self.answers = Some(BTreeMap::new());
+        loop {
+            self.hear(&mut half);
+            let Some(work) = self.work.clone() else { continue };
+            if self.answers.iter().flat_map(BTreeMap::values).sum::<u64>() < sent {
+                continue;
+            }
+            if stop.load(Ordering::Relaxed) {
+                return self.answers.unwrap();
+            }
+            for nonce in sent..sent + 100 {
+                let (time, own) = (work[7].clone(), format!("{nonce:016x}"));
+                let params = match self.dialect {
+                    Dialect::GxHash => json!([self.user, work[0], "00", time, own]),
+                    _ => json!([self.user, work[0], own]),
+                };
+                self.submit("mining.submit", params);
+            }
+            sent += 100;
         }
     }
 
