@@ -190,12 +190,12 @@ async fn the_guides_environment_gives_three_hashes_on_one_ledger_without_a_file(
     let by_asic = miner(asic.address(), dave);
     let reader = || Reader::open(&folder.path().join("store")).unwrap();
     // A block of which each hash's window gets its part, whoever found it.
-    testkit::wait_for("a block for all three", || {
+    testkit::wait_for("a mature block for all three", || {
         let rewards = reader().rewards(100).unwrap();
         rewards.iter().find_map(|row| {
-            let (reward, _) = reader().reward(row.id).unwrap()?;
+            let (reward, state) = reader().reward(row.id).unwrap()?;
             let rows = reward.split.unwrap().rows;
-            (rows.len() == 3).then(|| {
+            (rows.len() == 3 && state.as_str() == "matured").then(|| {
                 let nets: Vec<i128> = rows.iter().map(|row| row.net.units()).collect();
                 let (least, most) = (nets.iter().min().unwrap(), nets.iter().max().unwrap());
                 // A third of each block to each hash, to the unit that cannot be divided.
@@ -227,7 +227,15 @@ async fn the_guides_environment_gives_three_hashes_on_one_ledger_without_a_file(
     });
     adit(&["audit", "--offline"]);
     let page = common::http::get(pages.address(), "/").body;
-    assert!(page.contains("The guide"), "{page}");
+    assert!(page.contains("The guide") && page.contains("33.3 % of it"), "{page}");
+    // What people look at comes from meters that are read now and then.
+    testkit::wait_for("a part of the next block", || {
+        let own = common::http::get(pages.address(), &format!("/api/v1/accounts/{ANN}")).body;
+        let own: serde_json::Value = serde_json::from_str(&own).unwrap();
+        let part = own["pools"][0]["next_block_fraction"].as_f64()?;
+        assert!(part > 0.0 && part <= 0.34, "{own}");
+        Some(())
+    });
     assert!(process.terminate().success());
 }
 

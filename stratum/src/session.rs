@@ -125,6 +125,8 @@ pub struct Session {
     /// A batch that found the writer's queue full.
     stuck: Option<(Vec<Share>, Batch)>,
     pending: VecDeque<Pending>,
+    /// A finder whose account's number is to be asked for.
+    unknown: Option<u32>,
     /// Shares that are being hashed elsewhere.
     hashing: VecDeque<heavy::Waiting>,
     /// Whom the pool's verifiers count them for.
@@ -170,6 +172,7 @@ impl Session {
             accepted: Vec::new(),
             stuck: None,
             pending: VecDeque::new(),
+            unknown: None,
             hashing: VecDeque::new(),
             host,
             ethash: ethash::Ethash::default(),

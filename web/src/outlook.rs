@@ -147,6 +147,8 @@ pub struct PoolOutlook {
     pub scheme: Scheme,
     /// What it keeps.
     pub fee: FeeRule,
+    /// Its part of each block of its asset, where pools share them.
+    pub part: Option<u32>,
     /// Where it listens.
     pub ports: Vec<PortOutlook>,
     /// Shares refused since start, by reason.
@@ -246,6 +248,19 @@ impl Outlook {
     #[must_use]
     pub fn pool(&self, id: PoolId) -> Option<&PoolOutlook> {
         self.pools.iter().find(|pool| pool.id == id)
+    }
+
+    /// The pools with which a pool shares every block, itself among them; it alone where it does not.
+    pub fn sharing<'a>(&'a self, own: &'a PoolOutlook) -> impl Iterator<Item = &'a PoolOutlook> {
+        let shares = move |pool: &&PoolOutlook| own.part.is_some() && pool.part.is_some();
+        self.pools_of(own.asset).filter(move |pool| pool.id == own.id || shares(pool))
+    }
+
+    /// A pool's part of each block that it or another of its union finds.
+    #[must_use]
+    pub fn block_part(&self, own: &PoolOutlook) -> f64 {
+        let all: u32 = self.sharing(own).filter_map(|pool| pool.part).sum();
+        own.part.filter(|_| all > 0).map_or(1.0, |part| f64::from(part) / f64::from(all))
     }
 
     /// The pools of one asset.

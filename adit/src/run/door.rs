@@ -2,6 +2,7 @@
 
 use super::OpenPort;
 use crate::config::PoolSettings;
+use accounting::union::Part;
 use accounting::{AssetId, PoolId};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -100,6 +101,7 @@ fn stratum(
         algorithm: door.rules.hashing.name().to_owned(),
         scheme: own.config.scheme,
         fee: own.config.fee.clone(),
+        part: own.config.part.map(Part::get),
         ports: ports.iter().filter(|port| port.pool == door.pool_id).map(port).collect(),
         rejected,
         accepted: door.stats.accepted_count(),

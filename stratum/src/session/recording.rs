@@ -59,7 +59,7 @@ pub(super) enum Pending {
 impl Session {
     /// Hands accepted shares to the writer as far as that needs no waiting; true when all were.
     pub(super) fn hand_over(&mut self) -> bool {
-        if self.stuck.is_some() {
+        if self.stuck.is_some() || self.unknown.is_some() {
             return false;
         }
         while let Some(first) = self.accepted.first() {
@@ -88,6 +88,12 @@ impl Session {
     /// Never dropped half way by its caller.
     pub async fn record(&mut self) {
         while !self.hand_over() {
+            if let Some(worker) = self.unknown.take() {
+                if let Err(refused) = self.enrol(worker as usize).await {
+                    tracing::debug!(%refused, "a finder's numbers are not known yet");
+                }
+                continue;
+            }
             if let Some((shares, batch)) = self.stuck.take() {
                 match timeout(WRITER_PATIENCE, self.door.pool.record(shares)).await {
                     Ok(Ok(recording)) => {
@@ -217,6 +223,10 @@ impl Session {
             }
             (Pending::Shares { batch, .. }, false) => self.not_recorded(&batch),
             (Pending::Block { id, worker, weight, hashes, .. }, true) => {
+                // Where every share is a block, nothing else would tell its account's number.
+                if self.workers.get(worker).is_some_and(|known| known.ids.is_none()) {
+                    self.unknown = u32::try_from(worker).ok();
+                }
                 self.door.stats.accepted(1, weight.get().into());
                 let now = self.door.clock.now();
                 self.observe(worker, |counts| counts.accepted(1, weight.get().into(), hashes, now));

@@ -85,7 +85,7 @@ pub struct InPool {
     pub rejected: u64,
     /// Difficulty of its best share.
     pub best: f64,
-    /// Its part of the pool's next block, if one were found now; null where shares are bought at once.
+    /// Its part of the next block, if one were found now; null where shares are bought at once.
     pub next_block_fraction: Option<f64>,
     /// What that would bring after the fee.
     pub next_block: Option<Money>,
@@ -235,6 +235,19 @@ pub struct Sources<'a> {
     pub history: &'a History,
 }
 
+impl Sources<'_> {
+    /// How many blocks' worth a hash earns here for each that it would find alone: 1, unless pools share their blocks and some
+    /// find more for their part than others.
+    fn blocks_for_one(&self, own: &PoolOutlook) -> f64 {
+        let rate = |pool: &PoolOutlook| self.history.pool(pool.id).rates.shown();
+        let (mine, all) = (rate(own), self.outlook.sharing(own).map(rate).sum::<f64>());
+        if own.part.is_none() || mine <= 0.0 {
+            return 1.0;
+        }
+        all * self.outlook.block_part(own) / mine
+    }
+}
+
 /// An account in full.
 ///
 /// # Errors
@@ -303,6 +316,8 @@ fn in_pool(
     let fraction =
         id.filter(|_| by_window && total > 0).map(|id| seen.standings.of(id) as f64 / total as f64);
     let fee_percent = f64::from(pool.fee.resolve(seen.accounts as u64, member).points()) / 100.0;
+    let part = from.outlook.block_part(pool);
+    let fraction = fraction.map(|fraction| fraction * part);
     let next_block = fraction.zip(asset.next).map(|(fraction, next)| {
         let units = next.value as f64 * fraction * (1.0 - fee_percent / 100.0);
         Money::new(Amount::from_units(units as i128), asset.decimals)
@@ -318,7 +333,7 @@ fn in_pool(
         best: track.best / asset.difficulty_one,
         next_block_fraction: fraction,
         next_block,
-        expected: expectation(asset, hashrate, fee_percent),
+        expected: expectation(asset, hashrate * from.blocks_for_one(pool), fee_percent),
     })
 }
 

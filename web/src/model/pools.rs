@@ -28,6 +28,8 @@ pub struct Pool {
     pub scheme: String,
     /// The same in words.
     pub scheme_in_words: String,
+    /// Its part of each block, whichever pool of its union found it; 1 where its blocks are its own.
+    pub block_part: f64,
     /// What it keeps, in percent, from a pool of this size.
     pub fee_percent: f64,
     /// Lower fees as the pool grows: from so many accounts on.
@@ -160,7 +162,8 @@ pub fn one(outlook: &Outlook, view: &View, history: &History, pool: &PoolOutlook
         symbol: asset.symbol.clone(),
         algorithm: pool.algorithm.clone(),
         scheme: blocks::scheme_name(pool.scheme).to_owned(),
-        scheme_in_words: pool.scheme.in_words(),
+        scheme_in_words: in_words(outlook, pool),
+        block_part: outlook.block_part(pool),
         fee_percent: fee_percent(pool, accounts),
         fee_tiers: tiers(pool),
         member_discount_percent: f64::from(pool.fee.member_discount.points()) / 100.0,
@@ -196,6 +199,21 @@ fn tiers(pool: &PoolOutlook) -> Vec<FeeTier> {
         fee_percent: f64::from(tier.fee.points()) / 100.0,
     };
     pool.fee.tiers.iter().map(tier).collect()
+}
+
+/// How a block is divided, in words.
+fn in_words(outlook: &Outlook, pool: &PoolOutlook) -> String {
+    let words = pool.scheme.in_words();
+    let others = outlook.sharing(pool).filter(|other| other.id != pool.id);
+    let names: Vec<&str> = others.map(|other| &*other.name).collect();
+    if names.is_empty() {
+        return words;
+    }
+    let percent = 100.0 * outlook.block_part(pool);
+    let with = names.join(", ");
+    format!(
+        "{words}; every block is shared with {with}, whichever finds it: {percent:.1} % of it are divided here"
+    )
 }
 
 fn effort(round_work: u128, network_work: u128) -> f64 {

@@ -191,6 +191,7 @@ fn outlook(now: UnixMs) -> Outlook {
             name: "main".into(),
             asset: AssetId(1),
             algorithm: "sha256d".into(),
+            part: None,
             scheme: PPLNS,
             fee: pool_of(PPLNS, 100).fee,
             ports: vec![PortOutlook {
