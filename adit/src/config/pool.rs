@@ -12,7 +12,7 @@ use accounting::scheme::PplnsWindow;
 use accounting::union::Part;
 use pow::{Algorithm, Difficulty};
 use std::time::Duration;
-use stratum::coin::Family;
+use stratum::coin::{Coin, Family};
 use stratum::coinbase::TAG_MAX;
 use stratum::difficulty::Policy;
 use stratum::hashing::Hashing;
@@ -71,10 +71,19 @@ impl Reader<'_> {
             fee,
             part,
             slices,
-            knows_keys: false,
+            knows_keys: matches!(asset.kind, AssetKind::Chia(_)),
         };
-        let hashing = hashing(&pool, &asset.kind)?;
-        let kind = PoolKind::Stratum(self.stratum(pool, hashing, &span)?);
+        let kind = match &asset.kind {
+            AssetKind::Coin(own) => {
+                let hashing = hashing(&pool, own.coin)?;
+                PoolKind::Stratum(self.stratum(pool, hashing, &span)?)
+            }
+            AssetKind::Gxc(own) => {
+                let hashing = hashing(&pool, own.coin)?;
+                PoolKind::Stratum(self.stratum(pool, hashing, &span)?)
+            }
+            AssetKind::Chia(own) => PoolKind::Farming(Box::new(self.farming(pool, own, &span)?)),
+        };
         Ok(PoolSettings { config, kind })
     }
 
@@ -85,6 +94,9 @@ impl Reader<'_> {
         span: &Spanned<()>,
     ) -> Result<StratumSettings, Wrong> {
         let name = &pool.name;
+        if let Some(farming) = &pool.farming {
+            return Err(wrong(farming, "farming: only pools of a chia asset have farmers"));
+        }
         let tag = match &pool.tag {
             None => "/Adit/".to_owned(),
             Some(tag)
@@ -163,11 +175,7 @@ impl Reader<'_> {
     }
 }
 
-fn hashing(pool: &file::Pool, asset: &AssetKind) -> Result<Hashing, Wrong> {
-    let coin = match asset {
-        AssetKind::Coin(own) => own.coin,
-        AssetKind::Gxc(own) => own.coin,
-    };
+fn hashing(pool: &file::Pool, coin: Coin) -> Result<Hashing, Wrong> {
     Ok(match &pool.algorithm {
         None => Hashing::Header(coin.algorithm()),
         Some(name) if coin.family() != Family::Gxc => {
