@@ -247,7 +247,6 @@ fn about(network: &Network, nodes: &Arc<Nodes>) -> About {
         coin: "Chia".to_owned(),
         symbol: if network.address_prefix == "xch" { "XCH" } else { "TXCH" },
         block_interval_s: BLOCK_INTERVAL_S,
-        algorithm: "proof of space",
         difficulty_one: 1.0,
         addresses: addresses(network),
         nodes: Box::new(move || shown.standings().into_iter().map(node).collect()),
