@@ -579,6 +579,8 @@ pub enum MinerAlgorithm {
     Sha256d,
     /// Litecoin
     Scrypt,
+    /// GXC's GXHash as documented: one or two hashes a second
+    Gxhash,
 }
 
 /// `devnet`
@@ -602,6 +604,12 @@ pub struct DevnetArgs {
     /// Mine a block to nobody every so many milliseconds
     #[arg(long, value_name = "MS")]
     pub mine_every: Option<u64>,
+    /// Behave as a GXC test node whose wallet has the key of this address; names, passwords and files mean nothing then
+    #[arg(long, value_name = "ADDRESS")]
+    pub gxc: Option<String>,
+    /// GXC: a block's hash begins with so many zeros
+    #[arg(long, value_name = "ZEROS", default_value_t = 2.0)]
+    pub gxc_difficulty: f64,
 }
 
 /// `bench …`

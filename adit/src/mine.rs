@@ -1,10 +1,13 @@
 //! `adit miner` and `adit devnet`: the two ends a pool stands between.
 
 use crate::cli::{DevnetArgs, MinerAlgorithm, MinerArgs};
+use devnet::gxc::{GxcNode, Ledger, Net};
 use devnet::{Devnet, Options, Params};
-use miner::{Config, Miner};
+use miner::{Config, Hash, Miner};
 use pow::Algorithm;
+use std::net::SocketAddr;
 use std::time::Duration;
+use stratum::coin::{Coin, Family, Network};
 
 /// How often the miner says how it is doing.
 const REPORT: Duration = Duration::from_secs(5);
@@ -20,8 +23,9 @@ pub async fn mine(args: MinerArgs) -> anyhow::Result<()> {
         password: args.password,
         user_agent: concat!("adit-miner/", env!("CARGO_PKG_VERSION")).into(),
         algorithm: match args.algorithm {
-            MinerAlgorithm::Sha256d => Algorithm::Sha256d,
-            MinerAlgorithm::Scrypt => Algorithm::Scrypt,
+            MinerAlgorithm::Sha256d => Algorithm::Sha256d.into(),
+            MinerAlgorithm::Scrypt => Algorithm::Scrypt.into(),
+            MinerAlgorithm::Gxhash => Hash::GxHash,
         },
         threads: args.threads,
         max_hashrate: args.max_hashrate,
@@ -64,11 +68,45 @@ fn report(stats: &miner::Stats) {
     );
 }
 
+/// Runs a node that behaves as GXC's was seen to, until interrupted.
+async fn gxc(
+    address: String,
+    listen: SocketAddr,
+    difficulty: f64,
+    mine_every: Option<u64>,
+) -> anyhow::Result<()> {
+    let coin = Coin::new(Family::Gxc, Network::Test)?;
+    stratum::coin::address::script_of(&address, coin)?;
+    let mut ledger = Ledger::new(Net::Test);
+    ledger.difficulty = difficulty;
+    ledger.wallet.insert(address.clone());
+    let node = GxcNode::start(ledger, listen)?;
+    println!(
+        "listening on {} as a GXC test node whose wallet has the key of {address}; a block's hash begins with {} zeros",
+        node.address(),
+        stratum::gxc::offer::zeros(difficulty)
+    );
+    let nobody = format!("tGXC{}", "f".repeat(34));
+    loop {
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
+            () = tokio::time::sleep(Duration::from_millis(mine_every.unwrap_or(3_600_000))) => {
+                if mine_every.is_some() {
+                    node.mine_to(&nobody, 1);
+                }
+            }
+        }
+    }
+}
+
 /// Runs the embedded chain until interrupted or told to stop by RPC.
 ///
 /// # Errors
 /// When the address is taken or the blocks cannot be kept.
 pub async fn devnet(args: DevnetArgs) -> anyhow::Result<()> {
+    if let Some(address) = args.gxc {
+        return gxc(address, args.listen, args.gxc_difficulty, args.mine_every).await;
+    }
     let params = args.hashes_per_block.map_or_else(Params::default, Params::with_hashes_per_block);
     let options = Options {
         params,

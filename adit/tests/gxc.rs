@@ -146,7 +146,7 @@ fn miner(address: std::net::SocketAddr, user: &str) -> Miner {
         user: user.into(),
         password: "x".into(),
         user_agent: "adit-test".into(),
-        algorithm: Algorithm::Sha256d,
+        algorithm: Algorithm::Sha256d.into(),
         threads: 1,
         max_hashrate: Some(20.0),
         tls_certificate: None,

@@ -46,7 +46,7 @@ async fn miners_with_and_without_tls_are_told_apart_on_one_port() {
         user: somebody(1).0,
         password: "x".into(),
         user_agent: "adit-test".into(),
-        algorithm: Algorithm::Sha256d,
+        algorithm: Algorithm::Sha256d.into(),
         threads: 1,
         max_hashrate: Some(400.0),
         tls_certificate: Some(fixture("pool.crt.pem")),

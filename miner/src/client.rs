@@ -2,10 +2,10 @@
 //!
 //! Invariant: a line that breaks is taken up again, ever more patiently, until the miner is stopped.
 
+use crate::hash::Hash;
 use crate::hasher::Hasher;
 use crate::session::{Action, Greeting, Session};
 use crate::work::Found;
-use pow::Algorithm;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub struct Config {
     /// How we call ourselves.
     pub user_agent: String,
     /// How headers are hashed.
-    pub algorithm: Algorithm,
+    pub algorithm: Hash,
     /// Threads that hash.
     pub threads: usize,
     /// Hashes a second, all threads together; `None`: as many as they can.

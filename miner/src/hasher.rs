@@ -2,10 +2,12 @@
 //!
 //! Invariant: no two threads ever hash the same header: each takes extranonce2 values of its own from one counter.
 
+use crate::hash::{Hash, gxhash};
 use crate::session::Work;
 use crate::throttle::Throttle;
 use crate::work::{Found, Variation};
 use pow::Algorithm;
+use pow::gxc::documented::Scratch;
 use pow::sha256d::Midstate;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -116,6 +118,7 @@ impl Shared {
     fn run(&self, found: &mpsc::Sender<(u64, Found)>, per_s: Option<f64>) {
         let mut throttle = per_s.map(|rate| Throttle::new(rate, self.started.elapsed()));
         let mut search: Option<Search> = None;
+        let mut scratch = None;
         loop {
             let generation = self.generation.load(Ordering::Acquire);
             if search.as_ref().is_none_or(|search| search.generation != generation) {
@@ -126,8 +129,9 @@ impl Shared {
             }
             let Some(current) = search.as_mut() else { continue };
             let most = match current.work.algorithm {
-                Algorithm::Sha256d => PORTION,
-                Algorithm::Scrypt => PORTION_SCRYPT,
+                Hash::Header(Algorithm::Sha256d) => PORTION,
+                Hash::Header(Algorithm::Scrypt) => PORTION_SCRYPT,
+                Hash::GxHash => 1,
             };
             let portion = throttle.as_ref().map_or(most, |throttle| throttle.portion().min(most));
             if let Some(Err(wait)) =
@@ -136,7 +140,7 @@ impl Shared {
                 self.sleep(wait, current.generation);
                 continue;
             }
-            let shares = current.hash(portion);
+            let shares = current.hash(portion, &mut scratch);
             self.hashes.fetch_add(u64::from(portion), Ordering::Relaxed);
             for share in shares {
                 if found.blocking_send((current.generation, share)).is_err() {
@@ -197,7 +201,7 @@ impl Shared {
 
 impl Search {
     /// Tries the next nonces.
-    fn hash(&mut self, count: u32) -> Vec<Found> {
+    fn hash(&mut self, count: u32, scratch: &mut Option<Scratch>) -> Vec<Found> {
         let work = &self.work;
         let elapsed = u32::try_from(self.began.elapsed().as_secs()).unwrap_or(0);
         let variation = Variation {
@@ -214,14 +218,15 @@ impl Search {
         for _ in 0..count {
             let nonce = self.nonce.to_le_bytes();
             let hash = match work.algorithm {
-                Algorithm::Sha256d => {
+                Hash::Header(Algorithm::Sha256d) => {
                     tail[12..].copy_from_slice(&nonce);
                     midstate.finish_twice(&tail)
                 }
-                Algorithm::Scrypt => {
+                Hash::Header(other) => {
                     header[76..].copy_from_slice(&nonce);
-                    work.algorithm.header_hash(&header)
+                    other.header_hash(&header)
                 }
+                Hash::GxHash => gxhash(&header, self.nonce, scratch.get_or_insert_default()),
             };
             let is_block = work.network.is_met_by(&hash);
             if is_block || work.target.is_met_by(&hash) {

@@ -5,12 +5,14 @@
 //! Invariant: what it submits met the difficulty it was told, over the header it was given; it never submits twice.
 //!
 //! Reading order: [`work`] (a notify becomes headers, pure), [`session`] (the conversation, pure), [`throttle`],
-//! [`hasher`] (the threads), [`client`] (the socket).
+//! [`hash`], [`hasher`] (the threads), [`client`] (the socket).
 
 pub mod client;
+pub mod hash;
 pub mod hasher;
 pub mod session;
 pub mod throttle;
 pub mod work;
 
 pub use client::{Config, Miner, Stats};
+pub use hash::Hash;

@@ -2,8 +2,9 @@
 //!
 //! Invariant: a new difficulty, extranonce or version mask counts from the next job on, as most firmware has it.
 
+use crate::hash::Hash;
 use crate::work::{Found, Job, submit_line, unhex};
-use pow::{Algorithm, Difficulty, Target};
+use pow::{Difficulty, Target};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -41,7 +42,7 @@ pub struct Work {
     /// Bits of the version that may be rolled; 0: none, and they are not sent.
     pub version_mask: u32,
     /// How headers are hashed.
-    pub algorithm: Algorithm,
+    pub algorithm: Hash,
 }
 
 /// What to do after a line.
@@ -74,7 +75,7 @@ const PENDING_MAX: usize = 10_000;
 #[derive(Debug)]
 pub struct Session {
     greeting: Greeting,
-    algorithm: Algorithm,
+    algorithm: Hash,
     extranonce: Option<(Vec<u8>, usize)>,
     resume: Option<String>,
     difficulty: f64,
@@ -87,7 +88,7 @@ pub struct Session {
 impl Session {
     /// A new conversation; `resume` is the session id of the connection before.
     #[must_use]
-    pub fn new(greeting: Greeting, algorithm: Algorithm, resume: Option<String>) -> Self {
+    pub fn new(greeting: Greeting, algorithm: Hash, resume: Option<String>) -> Self {
         Session {
             greeting,
             algorithm,
@@ -260,7 +261,7 @@ impl Session {
         let (extranonce1, extranonce2_size) = self.extranonce.clone()?;
         let job = self.waiting_job.take()?;
         let network = Target::from_compact(job.bits).ok()?;
-        let target = Difficulty::nearest(self.difficulty).target(self.algorithm);
+        let target = Difficulty::nearest(self.difficulty).target(self.algorithm.scale());
         let (version_mask, algorithm) = (self.version_mask, self.algorithm);
         let work =
             Work { job, extranonce1, extranonce2_size, target, network, version_mask, algorithm };
@@ -283,6 +284,7 @@ fn verdict(message: &Value) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pow::Algorithm;
 
     fn session() -> Session {
         let greeting = Greeting {
@@ -293,7 +295,7 @@ mod tests {
             version_rolling: true,
             extranonce_subscribe: true,
         };
-        Session::new(greeting, Algorithm::Sha256d, Some("old".into()))
+        Session::new(greeting, Algorithm::Sha256d.into(), Some("old".into()))
     }
 
     fn notify(job: &str) -> String {

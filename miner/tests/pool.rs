@@ -80,7 +80,7 @@ fn config(address: String) -> Config {
         user: "addr.rig".into(),
         password: "x".into(),
         user_agent: "adit-miner/test".into(),
-        algorithm: Algorithm::Sha256d,
+        algorithm: Algorithm::Sha256d.into(),
         threads: 2,
         max_hashrate: Some(200_000.0),
         tls_certificate: None,

@@ -173,7 +173,7 @@ fn greeted(
     let mut stream = TcpStream::connect(pool)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-    let mut session = Session::new(greeting, Algorithm::Sha256d, None);
+    let mut session = Session::new(greeting, Algorithm::Sha256d.into(), None);
     stream.write_all(format!("{}\n", session.hello().join("\n")).as_bytes())?;
     let mut lines = BufReader::new(stream.try_clone()?);
     let (mut work, mut authorized) = (None, false);

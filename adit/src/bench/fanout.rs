@@ -36,7 +36,7 @@ pub fn measure(pool: &BenchPool, count: usize) -> anyhow::Result<Idle> {
     for n in 0..count {
         let mut stream = TcpStream::connect(pool.address())?;
         stream.set_nodelay(true)?;
-        let session = Session::new(greeting(n), Algorithm::Sha256d, None);
+        let session = Session::new(greeting(n), Algorithm::Sha256d.into(), None);
         stream.write_all(format!("{}\n", session.hello().join("\n")).as_bytes())?;
         stream.set_nonblocking(true)?;
         streams.push(stream);

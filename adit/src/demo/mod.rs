@@ -163,7 +163,7 @@ impl Demo {
                 user: format!("{address}.{name}"),
                 password: "x".into(),
                 user_agent: "adit-demo".into(),
-                algorithm: Algorithm::Sha256d,
+                algorithm: Algorithm::Sha256d.into(),
                 threads: 1,
                 max_hashrate: Some(*rate),
                 tls_certificate: None,

@@ -121,7 +121,7 @@ fn mine(
         version_rolling: false,
         extranonce_subscribe: false,
     };
-    let mut session = Session::new(greeting, Algorithm::Sha256d, None);
+    let mut session = Session::new(greeting, Algorithm::Sha256d.into(), None);
     stream.write_all(format!("{}\n", session.hello().join("\n")).as_bytes())?;
     let mut lines = BufReader::new(stream.try_clone()?);
     let mut search: Option<Search> = None;

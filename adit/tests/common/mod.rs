@@ -285,7 +285,7 @@ impl Pool {
             user: user.into(),
             password: "x".into(),
             user_agent: "adit-test".into(),
-            algorithm,
+            algorithm: algorithm.into(),
             threads: 1,
             max_hashrate: Some(hashrate),
             tls_certificate: None,
