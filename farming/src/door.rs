@@ -25,6 +25,7 @@ use arc_swap::ArcSwap;
 use pool::bans::Bans;
 use pool::{Clock, Pool};
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Semaphore, watch};
@@ -153,6 +154,8 @@ pub struct Door {
     pub farmers: Farmers,
     /// The door's own database.
     pub tables: Tables,
+    /// Where the books are, for readers.
+    pub folder: PathBuf,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Counters for people.
@@ -193,6 +196,8 @@ pub struct Opening {
     pub wallet: Arc<Wallet>,
     /// The door's own database.
     pub tables: Tables,
+    /// Where the books are, for readers.
+    pub folder: PathBuf,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Why partials are not taken for now, if they are not.
@@ -207,7 +212,7 @@ impl Door {
     /// # Errors
     /// When the database cannot be read.
     pub async fn open(opening: Opening) -> Result<Self, TablesError> {
-        let Opening { pool, numbers, settings, nodes, wallet, tables, clock, paused, bans } =
+        let Opening { pool, numbers, settings, nodes, wallet, tables, folder, clock, paused, bans } =
             opening;
         let Numbers { asset, pool: pool_id, refunds } = numbers;
         let (network, now) = (nodes.network().clone(), clock.now());
@@ -228,6 +233,7 @@ impl Door {
             nodes,
             farmers,
             tables,
+            folder,
             clock,
             stats: Stats::default(),
             paused: watch::Sender::new(paused),

@@ -155,3 +155,110 @@ fn settings(
             .ok_or("absorb_fee_max: at most 1 XCH")?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{AssetKind, PoolKind, read};
+    use accounting::Scheme;
+    use std::path::Path;
+
+    const GOOD: &str = r#"
+data_dir = "data"
+
+[assets.xch]
+coin = "chia"
+network = "testnet11"
+wallet = { kind = "hot", key_file = "xch.key" }
+nodes = [{ rpc = "127.0.0.1:8555", authority = "ca.crt", certificate = "node.crt", key = "node.key" }]
+
+[[pools]]
+name = "farm"
+asset = "xch"
+scheme = "pplns"
+fee_percent = 1.25
+
+[pools.farming]
+listen = "127.0.0.1:8447"
+lock_height = 32
+min_difficulty = 7
+"#;
+    const DOOR: &str =
+        "[pools.farming]\nlisten = \"127.0.0.1:8447\"\nlock_height = 32\nmin_difficulty = 7";
+
+    fn refused(text: &str) -> String {
+        read(text, Path::new("/etc/adit.toml")).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_pool_of_farmers_is_read_with_a_pot_beside_it_that_keeps_nothing() {
+        let settings = read(GOOD, Path::new("/etc/adit.toml")).unwrap();
+        let AssetKind::Chia(own) = &settings.assets[0].kind else { panic!("no chia") };
+        assert_eq!(own.nodes[0].authority, Path::new("/etc/ca.crt"));
+        assert_eq!(own.key_file, Path::new("/etc/xch.key"));
+        let [farm, refunds] = settings.pools.as_slice() else { panic!("two pots") };
+        let PoolKind::Farming(door) = &farm.kind else { panic!("no farmers") };
+        assert_eq!((door.terms.policy.min, door.terms.fee.points()), (7, 125));
+        assert!(farm.config.knows_keys && !door.terms.pays_externally);
+        assert!(matches!(refunds.kind, PoolKind::Refunds));
+        assert_eq!((&*refunds.config.name, &*door.refunds), ("farm.refunds", "farm.refunds"));
+        assert_eq!(refunds.config.scheme, Scheme::Solo { custodial: true });
+        assert_eq!(refunds.config.fee.base.points(), 0);
+    }
+
+    #[test]
+    fn who_wants_another_coin_is_welcome_where_somebody_pays_it() {
+        let with = |address: &str| {
+            let external = format!(
+                "[assets.xch.external]\naddress = \"{address}\"\nfolder = \"out\"\n\n[[pools]]"
+            );
+            GOOD.replace("[[pools]]", &external)
+        };
+        let said = refused(&with("txch1nobody"));
+        assert!(said.contains("external.address"), "{said}");
+        let place = farming::hash::Bytes32([3; 32]);
+        let address = farming::address::encode(&place, &farming::network::Network::testnet11());
+        let settings = read(&with(&address), Path::new("/etc/adit.toml")).unwrap();
+        let asset = &settings.assets[0];
+        let AssetKind::Chia(own) = &asset.kind else { panic!("no chia") };
+        assert_eq!(own.treasury.exchange, Some(place));
+        assert_eq!(own.external.as_deref(), Some(Path::new("/etc/out")));
+        assert!(asset.destination_of("bc1qsomebody").is_ok());
+        assert!(asset.identity_of("bc1qsomebody").is_err());
+        assert!(asset.identity_of(&"ab".repeat(32)).is_ok());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named_with_its_key() {
+        let net = "network = \"testnet11\"";
+        let policy = "min_difficulty = 7";
+        let wallet = "kind = \"hot\", key_file = \"xch.key\"";
+        let block = format!("network = \"mainnet\"\ngenesis = \"{}\"", "11".repeat(32));
+        let cases = [
+            ("testnet11", "testnet12", "network"),
+            (net, &block, "genesis"),
+            (net, "network = \"testnet11\"\nrefresh = \"5s\"", "refresh"),
+            ("authority = \"ca.crt\", ", "", "authority"),
+            ("key = \"node.key\"", "key = \"node.key\", user = \"u\"", "user"),
+            ("127.0.0.1:8555", "127.0.0.1", "rpc"),
+            (wallet, "kind = \"node\", name = \"x\"", "kind"),
+            (wallet, "kind = \"hot\"", "key_file"),
+            ("scheme = \"pplns\"", "scheme = \"pps\"", "scheme"),
+            ("lock_height = 32", "lock_height = 4", "lock_height"),
+            ("lock_height = 32", "lock_height = 1001", "lock_height"),
+            (policy, "min_difficulty = 0", "min_difficulty"),
+            (policy, "difficulty_rule = \"easy\"", "difficulty_rule"),
+            (policy, "partials_per_day = 0", "partials_per_day"),
+            (policy, "absorb_fee_max = \"2\"", "absorb_fee_max"),
+            (policy, "tls_key = \"key.pem\"", "tls_certificate"),
+            ("fee_percent = 1.25", "fee_percent = 1.25\ntag = \"x\"", "tag"),
+            (DOOR, "", "farming"),
+        ];
+        for (before, after, key) in cases {
+            assert!(GOOD.contains(before), "{before}");
+            let said = refused(&GOOD.replace(before, after));
+            assert!(said.contains(key), "{after}: {said}");
+        }
+        let public = GOOD.replace("testnet11", "mainnet").replace("127.0.0.1:8447", "0.0.0.0:8447");
+        assert!(refused(&public).contains("tls_certificate"), "farmers on mainnet speak HTTPS");
+    }
+}

@@ -98,6 +98,7 @@ async fn open_pool(
         nodes: nodes.clone(),
         wallet: wallet.clone(),
         tables,
+        folder: start.folder.clone(),
         clock: Arc::new(SystemClock),
         paused: control::pause_of(pool, name).await?,
         bans: live.bans.clone(),

@@ -246,6 +246,7 @@ impl Running {
             nodes,
             wallet: wallet(),
             tables,
+            folder: folder.to_owned(),
             clock: Arc::new(clock.clone()),
             paused: None,
             bans: Arc::new(ArcSwap::from_pointee(Bans::of(bans.unwrap().keys()))),

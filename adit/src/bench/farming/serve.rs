@@ -61,6 +61,7 @@ async fn serve(orders: Orders) -> anyhow::Result<()> {
         nodes,
         wallet: Arc::new(Wallet::new(&SecretKey::from_seed(&[1; 32]), &[])),
         tables,
+        folder: orders.folder.clone(),
         clock: Arc::new(SystemClock),
         paused: None,
         bans: Arc::default(),
