@@ -2,6 +2,7 @@
 //!
 //! Invariant: changes nothing; each complaint says how to mend it.
 
+mod chia;
 mod gxc;
 
 use crate::config::{self, AssetKind, AssetSettings, CoinSettings, PoolKind, Settings};
@@ -77,6 +78,9 @@ pub fn run(path: &Path) -> anyhow::Result<bool> {
                 runtime.block_on(block_value(own))
             }
             AssetKind::Gxc(own) => runtime.block_on(gxc::check(asset, own, &mut report)),
+            AssetKind::Chia(own) => {
+                runtime.block_on(chia::check(asset, own, &settings, &mut report))
+            }
         };
         bankroll(&settings, asset, value, &mut report);
     }
@@ -352,24 +356,25 @@ fn held_bankroll(settings: &Settings, asset: &str) -> Amount {
 
 fn ports(settings: &Settings, report: &mut Report) {
     let ports = settings.pools.iter().flat_map(|pool| match &pool.kind {
-        PoolKind::Stratum(own) => own.ports.iter(),
+        PoolKind::Stratum(own) => {
+            own.ports.iter().map(|port| (port.listen, port.tls.as_ref())).collect()
+        }
+        PoolKind::Farming(own) => vec![(own.listen, own.tls.as_ref())],
+        PoolKind::Refunds => Vec::new(),
     });
-    for port in ports {
-        match std::net::TcpListener::bind(port.listen) {
-            Ok(_) => report.ok(format!("port {} is free", port.listen)),
+    for (listen, tls) in ports {
+        match std::net::TcpListener::bind(listen) {
+            Ok(_) => report.ok(format!("port {listen} is free")),
             Err(error) => report.fail(format!(
-                "port {}: {error}. Stop what listens there (`ss -ltnp`), or choose another",
-                port.listen
+                "port {listen}: {error}. Stop what listens there (`ss -ltnp`), or choose another"
             )),
         }
-        if let Some((certificate, key)) = &port.tls {
+        if let Some((certificate, key)) = tls {
             match crate::run::acceptor(certificate, key) {
-                Ok(_) => report.ok(format!(
-                    "port {}: TLS certificate {}",
-                    port.listen,
-                    certificate.display()
-                )),
-                Err(error) => report.fail(format!("port {}: {error:#}", port.listen)),
+                Ok(_) => {
+                    report.ok(format!("port {listen}: TLS certificate {}", certificate.display()))
+                }
+                Err(error) => report.fail(format!("port {listen}: {error:#}")),
             }
         }
     }

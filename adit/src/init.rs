@@ -2,13 +2,15 @@
 //!
 //! Invariant: nothing is overwritten; what is written is accepted by `adit check`'s reader.
 
+mod farm;
+
 use crate::cli::InitArgs;
 use crate::config;
 use anyhow::{Context, bail};
 use std::io::{BufRead, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use stratum::coin::{Coin, Family, Network};
+use stratum::coin::Family;
 use stratum::treasury::key;
 
 /// What was answered.
@@ -16,13 +18,23 @@ struct Answers {
     coin: String,
     network: String,
     rpc: String,
-    user: String,
-    password: String,
+    access: Access,
     scheme: String,
     fee: String,
     listen: String,
     data_dir: String,
 }
+
+/// How the node lets us in: by a password, or by the folder of its certificates.
+#[derive(Default)]
+struct Access {
+    user: String,
+    password: String,
+    ssl: String,
+}
+
+/// Where Chia's software keeps its certificates.
+const SSL: &str = "/home/chia/.chia/mainnet/config/ssl";
 
 /// Runs the command.
 ///
@@ -46,12 +58,16 @@ pub fn run(args: &InitArgs) -> anyhow::Result<()> {
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     println!("\nwrote {}", args.config.display());
-    if answers.coin == "bitcoin" {
-        let coin = settings.assets.first().and_then(|asset| match &asset.kind {
-            config::AssetKind::Coin(own) => Some(own.coin),
-            config::AssetKind::Gxc(_) => None,
-        });
-        make_key(&args.config, coin.unwrap_or(Coin::new(Family::Bitcoin, Network::Main)?))?;
+    let kind = settings.assets.first().map(|asset| &asset.kind);
+    let path = args.config.parent().unwrap_or(Path::new(".")).join("pool.key");
+    match kind {
+        Some(config::AssetKind::Coin(own)) if own.coin.family() == Family::Bitcoin => {
+            make_key(&path, |path| Ok(key::create(path, own.coin)?))?;
+        }
+        Some(config::AssetKind::Chia(_)) => {
+            make_key(&path, |path| Ok(farming::wallet::key::create(path)?))?;
+        }
+        _ => {}
     }
     println!(
         "next: read it, then `adit check --config {0}` and `adit run --config {0}`",
@@ -60,13 +76,12 @@ pub fn run(args: &InitArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn make_key(config: &Path, coin: Coin) -> anyhow::Result<()> {
-    let path = config.parent().unwrap_or(Path::new(".")).join("pool.key");
+fn make_key(path: &Path, create: impl Fn(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
     if path.exists() {
         println!("{} is used as it is", path.display());
         return Ok(());
     }
-    key::create(&path, coin)?;
+    create(path)?;
     println!(
         "wrote {}: it can spend all coins of the pool. Keep a copy where nobody else gets at it",
         path.display()
@@ -95,13 +110,14 @@ fn ask_all(defaults: bool) -> anyhow::Result<Answers> {
         }
         Ok(if answer.is_empty() { default.to_owned() } else { answer.to_owned() })
     };
-    let coin = ask("Which coin?", "bitcoin, litecoin", "bitcoin")?;
-    let networks = if coin == "litecoin" {
-        "main, test, regtest"
-    } else {
-        "main, test, testnet4, signet, regtest"
+    let coin = ask("Which coin?", "bitcoin, litecoin, chia", "bitcoin")?;
+    let networks = match &*coin {
+        "litecoin" => "main, test, regtest",
+        "chia" => "mainnet, testnet11, simulator",
+        _ => "main, test, testnet4, signet, regtest",
     };
-    let network = ask("Which network?", networks, "main")?;
+    let first = networks.split(',').next().unwrap_or("main");
+    let network = ask("Which network?", networks, first)?;
     let usual = match (&*coin, &*network) {
         ("bitcoin", "main") => "127.0.0.1:8332",
         ("bitcoin", "test") => "127.0.0.1:18332",
@@ -110,15 +126,27 @@ fn ask_all(defaults: bool) -> anyhow::Result<Answers> {
         ("litecoin", "main") => "127.0.0.1:9332",
         ("litecoin", "test") => "127.0.0.1:19332",
         ("litecoin", _) => "127.0.0.1:19443",
+        ("chia", _) => "127.0.0.1:8555",
         _ => "127.0.0.1:18443",
     };
+    let rpc = ask("Where is the node's RPC?", "", usual)?;
+    let mut access = Access::default();
+    if coin == "chia" {
+        access.ssl = ask("Where are the node's certificates?", "", SSL)?;
+    } else {
+        access.user = ask("Its user?", "", "adit")?;
+        access.password = ask("Its password?", "", "change-me")?;
+    }
+    let (schemes, door) = match &*coin {
+        "chia" => ("solo, prop, pplns, tides", "127.0.0.1:8447"),
+        _ => ("solo, prop, pplns, tides, pps, fpps", "0.0.0.0:3333"),
+    };
     Ok(Answers {
-        rpc: ask("Where is the node's RPC?", "", usual)?,
-        user: ask("Its user?", "", "adit")?,
-        password: ask("Its password?", "", "change-me")?,
-        scheme: ask("How are blocks divided?", "solo, prop, pplns, tides, pps, fpps", "pplns")?,
+        rpc,
+        access,
+        scheme: ask("How are blocks divided?", schemes, "pplns")?,
         fee: ask("The pool's fee, in percent?", "", "1.0")?,
-        listen: ask("Where do miners connect?", "", "0.0.0.0:3333")?,
+        listen: ask("Where do miners connect?", "", door)?,
         data_dir: ask("Where is everything kept?", "", "data")?,
         coin,
         network,
@@ -131,7 +159,11 @@ fn quoted(text: &str) -> String {
 }
 
 fn render(answers: &Answers) -> String {
-    let Answers { coin, network, rpc, user, password, scheme, fee, listen, data_dir } = answers;
+    if answers.coin == "chia" {
+        return farm::render(answers);
+    }
+    let Answers { coin, network, rpc, access, scheme, fee, listen, data_dir } = answers;
+    let Access { user, password, .. } = access;
     let wallet = match &**coin {
         "bitcoin" => {
             r#"# Where the coins are.
@@ -258,17 +290,27 @@ mod tests {
 
     #[test]
     fn whatever_is_answered_becomes_a_configuration_that_is_read() {
-        for coin in ["bitcoin", "litecoin"] {
+        for (coin, network) in
+            [("bitcoin", "regtest"), ("litecoin", "regtest"), ("chia", "mainnet")]
+        {
             for scheme in ["solo", "prop", "pplns", "tides", "pps", "fpps"] {
-                let answers = Answers {
-                    coin: coin.into(),
-                    network: "regtest".into(),
-                    rpc: "127.0.0.1:1".into(),
+                if coin == "chia" && scheme.ends_with("pps") {
+                    continue;
+                }
+                let access = Access {
                     user: "a\"b\\c".into(),
                     password: "p".into(),
+                    ssl: "/etc/\"ssl\"".into(),
+                };
+                let listen = if coin == "chia" { "127.0.0.1:8447" } else { "[::]:3333" };
+                let answers = Answers {
+                    coin: coin.into(),
+                    network: network.into(),
+                    rpc: "127.0.0.1:1".into(),
+                    access,
                     scheme: scheme.into(),
                     fee: "1.5".into(),
-                    listen: "[::]:3333".into(),
+                    listen: listen.into(),
                     data_dir: "data".into(),
                 };
                 let text = render(&answers);

@@ -8,6 +8,9 @@ use crate::network::Network;
 use bech32::primitives::decode::CheckedHrpstring;
 use bech32::{Bech32m, Hrp};
 
+/// What places elsewhere begin with in the books; no puzzle hash does, but for one in 2^72.
+const ELSEWHERE: &[u8] = b"external:";
+
 /// A place that money can be sent to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
@@ -55,6 +58,26 @@ impl Destination {
             Some((prefix, _)) if prefix == "xch" || prefix == "txch" => Err(Refused::OtherNetwork),
             _ if is_external_paid => Ok(Destination::External(text.to_owned())),
             _ => Err(Refused::NotHere),
+        }
+    }
+}
+
+impl Destination {
+    /// As the books keep it.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Destination::Puzzle(hash) => hash.0.to_vec(),
+            Destination::External(text) => [ELSEWHERE, text.as_bytes()].concat(),
+        }
+    }
+
+    /// As the books kept it.
+    #[must_use]
+    pub fn of_bytes(bytes: &[u8]) -> Option<Self> {
+        match bytes.strip_prefix(ELSEWHERE) {
+            Some(text) => String::from_utf8(text.to_vec()).ok().map(Destination::External),
+            None => bytes.try_into().ok().map(|hash| Destination::Puzzle(Bytes32(hash))),
         }
     }
 }
@@ -109,6 +132,11 @@ mod tests {
             Destination::parse(bitcoin, &network, true),
             Ok(Destination::External(bitcoin.into()))
         );
+        for place in [Destination::External(bitcoin.into()), Destination::Puzzle(Bytes32([7; 32]))]
+        {
+            assert_eq!(Destination::of_bytes(&place.to_bytes()), Some(place));
+        }
+        assert_eq!(Destination::of_bytes(b"neither"), None);
         for nothing in ["", "  ", "\n", "a\u{0}b"] {
             assert_eq!(Destination::parse(nothing, &network, true), Err(Refused::Unprintable));
         }

@@ -9,11 +9,11 @@ use crate::hash::Bytes32;
 use crate::node::Standing;
 use crate::node::rpc::RpcError;
 use crate::reject::Reject;
-use crate::rows::{self, Arrival, Fate, Income, Pending};
+use crate::rows::{self, Fate, Income, Pending};
 use crate::tables::TablesError;
 use crate::verify::Signage;
 use crate::wire::partial::Point;
-use accounting::{Amount, BasisPoints, RewardId, UnixMs};
+use accounting::{Amount, BasisPoints, RewardId, Scheme, UnixMs};
 use pool::BlockReport;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -31,6 +31,8 @@ const GIVE_UP_MS: u64 = 3_600_000;
 const UNDERWAY_MS: u64 = 60_000;
 /// How long settled partials are kept for their farmers to look at.
 const KEPT_MS: u64 = 7 * 24 * 3_600_000;
+/// How a reward is divided that is its farmer's own.
+pub const REFUNDED: Scheme = Scheme::Solo { custodial: true };
 /// Rounds between two clean-ups.
 const CLEAN_EVERY: u64 = 600;
 
@@ -79,6 +81,7 @@ async fn record_again(door: &Door) -> Result<(), TablesError> {
 /// # Errors
 /// When the database cannot be read.
 pub async fn record_all(door: &Door) -> Result<(), TablesError> {
+    door.tables.write(rows::doubt_what_was_told).await?;
     record_older(door, UnixMs(i64::MAX as u64)).await
 }
 
@@ -184,7 +187,7 @@ async fn revoke(door: &Door) -> Result<(), TablesError> {
 async fn report(door: &Door) -> Result<(), TablesError> {
     let Some(standing) = door.nodes.standing() else { return Ok(()) };
     let deep = standing.height.saturating_sub(door.settings.report_depth);
-    let due = door.tables.read(move |db| rows::income(db, Arrival::ToReport, deep)).await?;
+    let due = door.tables.read(move |db| rows::income_to_report(db, deep)).await?;
     for income in due {
         let coin = income.coin;
         match door.nodes.ask(|node| node.coin(&coin)).await {
@@ -208,9 +211,14 @@ async fn report(door: &Door) -> Result<(), TablesError> {
     Ok(())
 }
 
+/// Income as the books take it. What was farmed before its farmer joined goes to the pot that gives a reward whole to who found it.
 fn found(door: &Door, income: &Income, standing: &Standing) -> BlockReport {
+    let (pool, scheme) = match income.is_own {
+        true => (door.refunds, REFUNDED),
+        false => (door.pool_id, door.settings.scheme),
+    };
     BlockReport {
-        pool: door.pool_id,
+        pool,
         finder: door.identity(&income.launcher_id),
         display: income.launcher_id.to_string(),
         worker: "farm".to_owned(),
@@ -220,7 +228,7 @@ fn found(door: &Door, income: &Income, standing: &Standing) -> BlockReport {
         to_finder: Amount::ZERO,
         coinbase_fee: BasisPoints::ZERO,
         network_work: points_of_a_block(door.nodes.network().pool_sub_slot_iters, standing),
-        scheme: door.settings.scheme,
+        scheme,
         share: None,
         found_at: door.clock.now(),
     }
@@ -228,7 +236,8 @@ fn found(door: &Door, income: &Income, standing: &Standing) -> BlockReport {
 
 /// The points that a farm earns for each block it wins, on average: a partial needs its iterations below the pool's share of a
 /// sub-slot at its own difficulty, a block below the chain's share at the network's.
-fn points_of_a_block(pool_sub_slot_iters: u64, standing: &Standing) -> u128 {
+#[must_use]
+pub fn points_of_a_block(pool_sub_slot_iters: u64, standing: &Standing) -> u128 {
     let points = u128::from(standing.difficulty) * u128::from(pool_sub_slot_iters)
         / u128::from(standing.sub_slot_iters.max(1));
     points.max(1)

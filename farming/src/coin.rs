@@ -95,6 +95,17 @@ pub const NO_SIGNATURE: [u8; 96] = {
 };
 
 impl SpendBundle {
+    /// Both, together or not at all.
+    #[must_use]
+    pub fn together_with(mut self, other: SpendBundle) -> Self {
+        let read = |bytes| chia_bls::Signature::from_bytes(bytes);
+        // What is no signature makes the whole none: the chain will say so.
+        let both = read(&self.signature).and_then(|one| Ok(one + &read(&other.signature)?));
+        self.signature = both.map_or(self.signature, |both| both.to_bytes());
+        self.coin_spends.extend(other.coin_spends);
+        self
+    }
+
     /// What it is called: the hash of its bytes.
     #[must_use]
     pub fn id(&self) -> Bytes32 {

@@ -17,14 +17,18 @@ use crate::signature;
 use crate::singleton::Terms;
 use crate::tables::{Tables, TablesError};
 use crate::token::TokenTimeout;
+use crate::wallet::Wallet;
 use crate::wire::answer::{FarmerInfo, PoolInfo};
 use crate::wire::farmer::{Asked, Get};
 use accounting::{AssetId, BasisPoints, Identity, IdentityKind, PoolId, Scheme, UnixMs};
+use arc_swap::ArcSwap;
+use pool::bans::Bans;
 use pool::{Clock, Pool};
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// Partials that may wait for a verifier; beyond it, farmers are told that the pool is busy.
 const VERIFYING_MAX: usize = 4096;
@@ -66,6 +70,8 @@ pub struct Settings {
     pub report_depth: u32,
     /// Is somebody there who pays to addresses of other chains?
     pub pays_externally: bool,
+    /// Mojo that an absorption pays the network at most, out of the purse, while blocks are full.
+    pub absorb_fee_most: u64,
 }
 
 /// Counters since start; lossy, never money.
@@ -134,8 +140,12 @@ pub struct Door {
     pub pool: Pool,
     /// Which pot.
     pub pool_id: PoolId,
+    /// The pot of rewards that are one farmer's own.
+    pub refunds: PoolId,
     /// Which money.
     pub asset: AssetId,
+    /// The keys: the purse pays for absorptions.
+    pub wallet: Arc<Wallet>,
     /// What the operator decided.
     pub settings: Settings,
     /// The chain.
@@ -144,10 +154,16 @@ pub struct Door {
     pub farmers: Farmers,
     /// The door's own database.
     pub tables: Tables,
+    /// Where the books are, for readers.
+    pub folder: PathBuf,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Counters for people.
     pub stats: Stats,
+    /// Why partials are not taken for now, if they are not.
+    pub paused: watch::Sender<Option<String>>,
+    /// Who is not wanted.
+    pub bans: Arc<ArcSwap<Bans>>,
     signages: Signages,
     verifiers: Arc<Semaphore>,
     waiting: Semaphore,
@@ -155,19 +171,50 @@ pub struct Door {
     refusals: Mutex<HashMap<(Bytes32, Reject), u64>>,
 }
 
+/// The numbers that the books know a door by.
+#[derive(Debug, Clone, Copy)]
+pub struct Numbers {
+    /// Which money.
+    pub asset: AssetId,
+    /// Which pot.
+    pub pool: PoolId,
+    /// The pot of rewards that are one farmer's own.
+    pub refunds: PoolId,
+}
+
+/// What a door is opened with.
+pub struct Opening {
+    /// The writer.
+    pub pool: Pool,
+    /// What the books know it by.
+    pub numbers: Numbers,
+    /// What the operator decided.
+    pub settings: Settings,
+    /// The chain.
+    pub nodes: Arc<Nodes>,
+    /// The keys.
+    pub wallet: Arc<Wallet>,
+    /// The door's own database.
+    pub tables: Tables,
+    /// Where the books are, for readers.
+    pub folder: PathBuf,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Why partials are not taken for now, if they are not.
+    pub paused: Option<String>,
+    /// Who is not wanted.
+    pub bans: Arc<ArcSwap<Bans>>,
+}
+
 impl Door {
     /// Opens it: everybody who farmed here before is known.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn open(
-        pool: Pool,
-        (asset, pool_id): (AssetId, PoolId),
-        settings: Settings,
-        nodes: Arc<Nodes>,
-        tables: Tables,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, TablesError> {
+    pub async fn open(opening: Opening) -> Result<Self, TablesError> {
+        let Opening { pool, numbers, settings, nodes, wallet, tables, folder, clock, paused, bans } =
+            opening;
+        let Numbers { asset, pool: pool_id, refunds } = numbers;
         let (network, now) = (nodes.network().clone(), clock.now());
         let known = tables.read(move |db| rows::farmers(db, &network, now)).await?;
         let farmers = Farmers::default();
@@ -178,14 +225,19 @@ impl Door {
         Ok(Door {
             pool,
             pool_id,
+            refunds,
             asset,
+            wallet,
             settings,
             signages: Signages::new(nodes.clone()),
             nodes,
             farmers,
             tables,
+            folder,
             clock,
             stats: Stats::default(),
+            paused: watch::Sender::new(paused),
+            bans,
             verifiers: Arc::new(Semaphore::new(cores)),
             waiting: Semaphore::new(VERIFYING_MAX),
             registering: Semaphore::new(REGISTERING_MAX),
@@ -245,15 +297,10 @@ impl Door {
         Ok(get.launcher_id)
     }
 
-    /// Excludes a farmer, or lets it in again; what it earned stays its own.
-    ///
-    /// # Errors
-    /// When nobody by this launcher id farms here, or nothing can be written.
-    pub async fn ban(&self, launcher_id: Bytes32, is_banned: bool) -> Result<(), Reject> {
-        let farmer = self.farmers.get(&launcher_id)?;
-        self.written(move |db| rows::set_banned(db, &launcher_id, is_banned)).await?;
-        held(&farmer).is_banned = is_banned;
-        Ok(())
+    /// Does the operator want this farmer here?
+    fn wanted(&self, launcher_id: &Bytes32) -> Result<(), Reject> {
+        let is_banned = self.bans.load().has_account(&self.identity(launcher_id));
+        if is_banned { Err(Reject::Banned) } else { Ok(()) }
     }
 
     async fn signed_get(&self, get: &Get, asked: Asked) -> Result<(), Reject> {
@@ -309,11 +356,7 @@ impl Door {
     /// Who is credited for a farmer's work.
     #[must_use]
     pub fn identity(&self, launcher_id: &Bytes32) -> Identity {
-        Identity {
-            kind: IdentityKind::Launcher,
-            network: ledger_network(self.nodes.network()),
-            bytes: launcher_id.0.to_vec(),
-        }
+        identity(self.nodes.network(), launcher_id)
     }
 
     /// Counts a refusal, for the operator and, where the farmer is known, for its page.
@@ -346,6 +389,16 @@ impl Door {
             Ok(())
         };
         self.tables.write(write).await
+    }
+}
+
+/// Whose account a launcher id names.
+#[must_use]
+pub fn identity(network: &Network, launcher_id: &Bytes32) -> Identity {
+    Identity {
+        kind: IdentityKind::Launcher,
+        network: ledger_network(network),
+        bytes: launcher_id.0.to_vec(),
     }
 }
 

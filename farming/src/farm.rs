@@ -9,11 +9,12 @@ use crate::tables::TablesError;
 use crate::watch::{self, Pace};
 use std::sync::Arc;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Starts everything; it ends when cancelled, and the tracker knows when.
+/// Starts everything and names what runs; it ends when cancelled, and the tracker knows when.
 ///
 /// # Errors
 /// When the door's database cannot be read.
@@ -25,13 +26,13 @@ pub async fn start(
     pace: Pace,
     tasks: &TaskTracker,
     cancel: &CancellationToken,
-) -> Result<(), TablesError> {
+) -> Result<[(&'static str, JoinHandle<()>); 3], TablesError> {
     door.nodes.refresh().await;
     chores::record_all(&door).await?;
     let (own, token) = (door.clone(), cancel.clone());
-    tasks.spawn(async move { watch::run(&own, pace, &token).await });
+    let watching = tasks.spawn(async move { watch::run(&own, pace, &token).await });
     let (own, token) = (door.clone(), cancel.clone());
-    tasks.spawn(async move { chores::run(&own, &token).await });
-    tasks.spawn(server::serve(listener, door, limits, tls, tasks.clone(), cancel.clone()));
-    Ok(())
+    let chores = tasks.spawn(async move { chores::run(&own, &token).await });
+    let serving = server::serve(listener, door, limits, tls, tasks.clone(), cancel.clone());
+    Ok([("the watch", watching), ("the chores", chores), ("the port", tasks.spawn(serving))])
 }

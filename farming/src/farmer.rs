@@ -43,8 +43,6 @@ pub struct Farmer {
     pub difficulty: Difficulty,
     /// When it last chose.
     pub wished_at: UnixMs,
-    /// Not wanted by the operator.
-    pub is_banned: bool,
     /// What it did lately.
     pub points: Points,
     /// Its numbers in the pool's books, once it was credited.
@@ -57,9 +55,6 @@ impl Farmer {
     /// # Errors
     /// Why not.
     pub fn admit(&self, terms: &Terms, peak: u32) -> Result<(), Reject> {
-        if self.is_banned {
-            return Err(Reject::Banned);
-        }
         let tip = self.latest.as_ref().ok_or(Reject::NotAMember)?;
         terms.admit(&tip.state, tip.height, peak).map_err(|_| Reject::NotAMember)
     }

@@ -109,7 +109,7 @@ fn is_same_stay(before: &PoolState, after: &PoolState) -> bool {
 
 /// The singleton's next coin: the only one of an odd amount that a spend makes.
 async fn child(node: &Node, parent: &Bytes32) -> Result<Option<(Coin, u32)>, RpcError> {
-    let children: Vec<CoinRecord> = node.children(parent).await?;
+    let children: Vec<CoinRecord> = node.children(&[*parent]).await?;
     let odd = children.into_iter().find(|record| record.coin.amount % 2 == 1);
     Ok(odd.map(|record| (record.coin, record.confirmed)))
 }

@@ -3,7 +3,7 @@
 //! A partial's path reads top to bottom: [`server`] (a bounded body) → [`wire`] (parsed once) → [`door`] (who it is) → [`signage`]
 //! (asked of the [`node`] once for all) → [`verify`] (pure: [`space`], [`signature`]) → [`rows`] (on disk) → `pool` (durable) → the
 //! answer. Behind the door, [`chores`] looks again after the confirmation delay, and [`watch`] follows plot NFTs ([`singleton`],
-//! [`follow`]) and absorbs their rewards ([`absorb`]).
+//! [`follow`]) and absorbs their rewards ([`absorb`]). What is owed goes out through the [`treasury`], signed by the [`wallet`].
 //!
 //! Invariant: a proof counts once, what its farmer had been told when the signage point appeared, and only while the chain says
 //! that its plot NFT farms to this pool.
@@ -15,12 +15,14 @@ pub mod clvm;
 pub mod coin;
 pub mod difficulty;
 pub mod door;
+pub mod external;
 pub mod farm;
 pub mod farmer;
 pub mod follow;
 pub mod hash;
 pub mod network;
 pub mod node;
+pub mod purse;
 pub mod reject;
 pub mod rows;
 pub mod server;
@@ -30,6 +32,7 @@ pub mod singleton;
 pub mod space;
 pub mod tables;
 pub mod token;
+pub mod treasury;
 #[cfg(test)]
 mod vectors;
 pub mod verify;

@@ -14,10 +14,14 @@ use accounting::UnixMs;
 use rpc::{Rpc, RpcError};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 /// Names in one question.
 pub const NAMES_MAX: usize = 1000;
+
+/// What a node with a full mempool asks for each unit of cost, in mojo.
+const FULL_MEMPOOL_RATE: u64 = 5;
 
 /// A clock that differs by less is right: dates of answers have whole seconds, and answers take their time.
 const CLOCK_OFF_S: u64 = 3;
@@ -87,6 +91,25 @@ impl Node {
     #[must_use]
     pub fn address(&self) -> &str {
         self.rpc.address()
+    }
+
+    /// Seconds that its clock is ahead of ours, by its newest answer.
+    #[must_use]
+    pub fn ahead_s(&self) -> i64 {
+        self.rpc.ahead_s()
+    }
+
+    /// What signatures of spends commit to on its network.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn signature_domain(&self) -> Result<Bytes32, RpcError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            additional_data: Bytes32,
+        }
+        let answer: Answer = self.rpc.call("get_aggsig_additional_data", &json!({})).await?;
+        Ok(answer.additional_data)
     }
 
     /// Where it stands; an error too where it is on another network than the pool.
@@ -176,25 +199,29 @@ impl Node {
         Ok(found)
     }
 
-    /// What a coin made.
+    /// What coins made.
     ///
     /// # Errors
     /// See [`RpcError`].
-    pub async fn children(&self, parent: &Bytes32) -> Result<Vec<CoinRecord>, RpcError> {
-        let question = json!({ "parent_ids": [parent], "include_spent_coins": true });
-        let mut found = self.records("get_coin_records_by_parent_ids", &question).await?;
-        found.retain(|record| record.coin.parent == *parent);
+    pub async fn children(&self, parents: &[Bytes32]) -> Result<Vec<CoinRecord>, RpcError> {
+        let mut found = Vec::new();
+        for parents in parents.chunks(NAMES_MAX) {
+            let question = json!({ "parent_ids": parents, "include_spent_coins": true });
+            let mut some = self.records("get_coin_records_by_parent_ids", &question).await?;
+            some.retain(|record| parents.contains(&record.coin.parent));
+            found.extend(some);
+        }
         Ok(found)
     }
 
-    /// Coins at these places, from a height on.
+    /// Coins at these places, made at these heights.
     ///
     /// # Errors
     /// See [`RpcError`].
     pub async fn coins_at(
         &self,
         puzzle_hashes: &[Bytes32],
-        from_height: u32,
+        heights: Range<u32>,
         include_spent: bool,
     ) -> Result<Vec<CoinRecord>, RpcError> {
         let mut found = Vec::new();
@@ -202,7 +229,8 @@ impl Node {
             let question = json!({
                 "puzzle_hashes": hashes,
                 "include_spent_coins": include_spent,
-                "start_height": from_height,
+                "start_height": heights.start,
+                "end_height": heights.end,
             });
             let mut some = self.records("get_coin_records_by_puzzle_hashes", &question).await?;
             some.retain(|record| hashes.contains(&record.coin.puzzle_hash));
@@ -248,6 +276,19 @@ impl Node {
         let question = json!({ "cost": cost, "target_times": [300] });
         let answer: Answer = self.rpc.call("get_fee_estimate", &question).await?;
         answer.estimates.first().copied().ok_or_else(|| RpcError::Unknown("no estimate".into()))
+    }
+
+    /// Does its mempool hold the bundle of this name?
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn has_in_mempool(&self, bundle: &Bytes32) -> Result<bool, RpcError> {
+        let question = json!({ "tx_id": bundle });
+        match self.rpc.call::<Value>("get_mempool_item_by_tx_id", &question).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.says("TX_NOT_IN_MEMPOOL", "not in the mempool") => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Gives it a bundle.
@@ -391,11 +432,16 @@ impl Nodes {
 
     /// The nodes in step, the preferred ones first.
     pub fn believed(&self) -> impl Iterator<Item = &Node> {
-        let is_synced = |known: &Mutex<Result<Standing, String>>| {
+        self.in_step().map(|(node, _)| node)
+    }
+
+    /// The nodes in step and where they stood last, the preferred ones first.
+    pub fn in_step(&self) -> impl Iterator<Item = (&Node, Standing)> {
+        self.nodes.iter().filter_map(|(node, known)| {
             let known = known.lock().unwrap_or_else(PoisonError::into_inner);
-            known.as_ref().is_ok_and(|standing| standing.is_synced)
-        };
-        self.nodes.iter().filter(move |(_, known)| is_synced(known)).map(|(node, _)| node)
+            let standing = known.as_ref().ok().filter(|standing| standing.is_synced)?;
+            Some((node, *standing))
+        })
     }
 
     /// A signage point as the nodes in step know it: the first that knows it as standing, else as reverted; none if none knows
@@ -433,6 +479,14 @@ impl Nodes {
             }
         }
         Err(last)
+    }
+
+    /// The mojo that a bundle of this cost should pay: what a node thinks, and while blocks are full, what its mempool asks for at
+    /// least. A node without an opinion sees no fees: then none is needed.
+    pub async fn fee_mojo(&self, cost: u64) -> u64 {
+        let asked = self.ask(|node| node.fee_mojo(cost)).await.unwrap_or(0);
+        let is_full = self.standing().is_some_and(|standing| standing.is_mempool_full);
+        asked.max(if is_full { cost.saturating_mul(FULL_MEMPOOL_RATE) } else { 0 })
     }
 
     /// Gives a bundle to every node in step.

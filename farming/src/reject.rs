@@ -18,6 +18,8 @@ pub enum Reject {
     FarmerKnown,
     /// The operator does not want this farmer.
     Banned,
+    /// The operator takes no partials for now.
+    Paused,
     /// The plot pays to another contract than the farmer's.
     ForeignContract,
     /// The singleton does not exist, or does not farm to this pool.
@@ -56,13 +58,14 @@ pub enum Reject {
 
 impl Reject {
     /// All of them, for counters.
-    pub const ALL: [Reject; 23] = [
+    pub const ALL: [Reject; 24] = [
         Reject::Malformed,
         Reject::UnfitProof,
         Reject::StaleToken,
         Reject::FarmerUnknown,
         Reject::FarmerKnown,
         Reject::Banned,
+        Reject::Paused,
         Reject::ForeignContract,
         Reject::NotAMember,
         Reject::DelayTooShort,
@@ -103,6 +106,7 @@ impl Reject {
             Reject::DelayTooShort => 15,
             Reject::Malformed
             | Reject::Banned
+            | Reject::Paused
             | Reject::TooSoon
             | Reject::Duplicate
             | Reject::SecondVersion => 16,
@@ -118,6 +122,7 @@ impl Reject {
             Reject::StaleToken => "The authentication token is stale; set the farmer's clock",
             Reject::FarmerUnknown => "The farmer is not known; register first",
             Reject::FarmerKnown => "The farmer is known already",
+            Reject::Paused => "The pool takes no partials for now; try again later",
             Reject::Banned => "The pool's operator has excluded this farmer",
             Reject::ForeignContract => "The plot belongs to another plot NFT",
             Reject::NotAMember => "The plot NFT is not farming to this pool",
@@ -151,6 +156,7 @@ impl Reject {
             Reject::FarmerUnknown => "farmer_unknown",
             Reject::FarmerKnown => "farmer_known",
             Reject::Banned => "banned",
+            Reject::Paused => "paused",
             Reject::ForeignContract => "foreign_contract",
             Reject::NotAMember => "not_a_member",
             Reject::DelayTooShort => "delay_too_short",

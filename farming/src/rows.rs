@@ -18,6 +18,9 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRe
 use rusqlite::{Connection, Row, ToSql, params};
 use std::collections::HashMap;
 
+/// Blocks whose rewards are told again after a restart: some weeks, more than a backup is old.
+const TOLD_AGAIN: u32 = 200_000;
+
 /// A column that holds what it must not.
 #[derive(Debug, thiserror::Error)]
 #[error("a row of the farming database cannot be read: {0}")]
@@ -113,7 +116,6 @@ pub fn farmers(db: &Connection, network: &Network, now: UnixMs) -> rusqlite::Res
             latest,
             difficulty: Difficulty::restored(history.into(), next, row.get("is_wished")?, now),
             wished_at: UnixMs(unsigned(row, "wished_at")?),
-            is_banned: row.get("is_banned")?,
             points: Points::default(),
             account: None,
         })
@@ -224,13 +226,6 @@ pub fn update_farmer(db: &Connection, farmer: &Farmer) -> rusqlite::Result<()> {
             farmer.contract.launcher_id,
         ],
     )?;
-    Ok(())
-}
-
-/// Writes whether the operator wants a farmer.
-pub fn set_banned(db: &Connection, launcher: &Bytes32, is_banned: bool) -> rusqlite::Result<()> {
-    let wanted = params![is_banned, launcher];
-    db.execute("UPDATE farmers SET is_banned = ? WHERE launcher = ?", wanted)?;
     Ok(())
 }
 
@@ -423,39 +418,18 @@ pub fn add_refusals(
     Ok(())
 }
 
-/// What an arrival at the pool's address is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Arrival {
-    /// The pool is to be told.
-    ToReport,
-    /// The pool was told.
-    Reported,
-    /// Farmed before its farmer joined: it is the farmer's own.
-    Farmers,
-}
-
-impl Arrival {
-    const fn number(self) -> i64 {
-        match self {
-            Arrival::ToReport => 0,
-            Arrival::Reported => 1,
-            Arrival::Farmers => 2,
-        }
-    }
-}
-
-/// Writes a reward that arrived; known ones stay as they are.
+/// Writes a reward that arrived, and whether it is its farmer's own; known ones stay as they are.
 pub fn insert_income(
     db: &Connection,
     launcher: &Bytes32,
     absorbed: &Absorbed,
     height: u32,
-    arrival: Arrival,
+    is_own: bool,
 ) -> rusqlite::Result<()> {
     let coin = &absorbed.coin;
     db.execute(
-        "INSERT OR IGNORE INTO income VALUES (?,?,?,?,?,?)",
-        params![coin.id(), launcher, coin.amount, absorbed.reward_height, height, arrival.number()],
+        "INSERT OR IGNORE INTO income (coin, launcher, amount, reward_height, height, is_own) VALUES (?,?,?,?,?,?)",
+        params![coin.id(), launcher, coin.amount, absorbed.reward_height, height, is_own],
     )?;
     Ok(())
 }
@@ -473,28 +447,38 @@ pub struct Income {
     pub reward_height: u32,
     /// The block that brought it here.
     pub height: u32,
+    /// Farmed before its farmer joined?
+    pub is_own: bool,
 }
 
-/// Rewards of one kind, at or below a height.
-pub fn income(db: &Connection, arrival: Arrival, height: u32) -> rusqlite::Result<Vec<Income>> {
+/// Rewards that the pool is to be told of, at or below a height.
+pub fn income_to_report(db: &Connection, height: u32) -> rusqlite::Result<Vec<Income>> {
     let mut statement =
-        db.prepare("SELECT * FROM income WHERE state = ? AND height <= ? ORDER BY height, coin")?;
-    let rows = statement.query_map(params![arrival.number(), height], |row| {
+        db.prepare("SELECT * FROM income WHERE state = 0 AND height <= ? ORDER BY height, coin")?;
+    let rows = statement.query_map([height], |row| {
         Ok(Income {
             coin: row.get("coin")?,
             launcher_id: row.get("launcher")?,
             amount: unsigned(row, "amount")?,
             reward_height: row.get("reward_height")?,
             height: row.get("height")?,
+            is_own: row.get("is_own")?,
         })
     })?;
     rows.collect()
 }
 
+/// What the pool was told lately is told again: nothing changes where its books have it, and books restored from a backup may not.
+pub fn doubt_what_was_told(db: &Connection) -> rusqlite::Result<()> {
+    db.execute("UPDATE partials SET seq = NULL WHERE state IN (0, 2)", [])?;
+    let lately = "UPDATE income SET state = 0 WHERE height >= (SELECT max(height) FROM income) - ?";
+    db.execute(lately, [TOLD_AGAIN])?;
+    Ok(())
+}
+
 /// Writes that the pool was told of a reward.
 pub fn reported(db: &Connection, coin: &Bytes32) -> rusqlite::Result<()> {
-    let told = params![Arrival::Reported.number(), coin];
-    db.execute("UPDATE income SET state = ? WHERE coin = ?", told)?;
+    db.execute("UPDATE income SET state = 1 WHERE coin = ?", [coin])?;
     Ok(())
 }
 

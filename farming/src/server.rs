@@ -154,6 +154,9 @@ impl Port {
         // Before anything else: what comes late is measured from here.
         let received = self.door.clock.now();
         let client = host_of(self.client(peer, request.headers()));
+        if self.door.bans.load().has_host(client) {
+            return status(StatusCode::FORBIDDEN, "The pool's operator has excluded this address.");
+        }
         if !self.addresses.spend(client, received) {
             return overload(StatusCode::TOO_MANY_REQUESTS);
         }

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
-/// The file's name in the data folder.
-pub const FILE_NAME: &str = "farming.sqlite";
+/// How the files of doors are called in the data folder, around the pool's number.
+const NAME: &str = "farming-";
+const ENDING: &str = ".sqlite";
 /// The newest schema.
 const SCHEMA: u32 = 1;
 /// Writes that may wait; beyond it, farmers wait.
@@ -53,12 +54,12 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Opens the file of a folder, made if it is not there, and starts its thread, which ends with the last handle.
+    /// Opens the file, made if it is not there, and starts its thread, which ends with the last handle.
     ///
     /// # Errors
     /// When it cannot be used.
-    pub fn open(folder: &Path) -> Result<(Self, JoinHandle<()>), TablesError> {
-        let file = folder.join(FILE_NAME);
+    pub fn open(file: &Path) -> Result<(Self, JoinHandle<()>), TablesError> {
+        let file = file.to_owned();
         let db = prepared(Connection::open(&file)?)?;
         let (writes, waiting) = mpsc::channel(WAITING_MAX);
         let thread = std::thread::Builder::new()
@@ -126,6 +127,42 @@ impl Tables {
     }
 }
 
+/// Copies the file of a door, which may be in use, into a new one, at one moment.
+///
+/// # Errors
+/// When it cannot be read, or the copy is there already or cannot be written.
+pub fn copy(file: &Path, into: &Path) -> Result<(), TablesError> {
+    let db = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    db.busy_timeout(std::time::Duration::from_secs(10))?;
+    db.execute("VACUUM INTO ?", [into.to_string_lossy()])?;
+    Ok(())
+}
+
+/// The file of the door of a pool with this number.
+#[must_use]
+pub fn file_name(pool: accounting::PoolId) -> String {
+    format!("{NAME}{}{ENDING}", pool.0)
+}
+
+/// Is this how the file of a door is called?
+#[must_use]
+pub fn is_file_name(name: &str) -> bool {
+    let number = name.strip_prefix(NAME).and_then(|rest| rest.strip_suffix(ENDING));
+    number.is_some_and(|number| number.parse::<u64>().is_ok())
+}
+
+/// The files of all doors in a folder.
+#[must_use]
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries
+        .filter(|entry| entry.file_name().to_str().is_some_and(is_file_name))
+        .map(|entry| entry.path())
+        .collect();
+    files.sort_unstable();
+    files
+}
+
 fn prepared(mut db: Connection) -> Result<Connection, TablesError> {
     db.busy_timeout(std::time::Duration::from_secs(10))?;
     db.execute_batch(
@@ -187,7 +224,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_answered_is_there_after_a_restart_and_a_failed_write_takes_nobody_along() {
         let folder = tempfile::tempdir().unwrap();
-        let (tables, thread) = Tables::open(folder.path()).unwrap();
+        let (tables, thread) = Tables::open(&folder.path().join("farming.sqlite")).unwrap();
         let insert = |n: i64| {
             move |db: &Connection| {
                 db.execute("INSERT INTO refusals VALUES (x'00', ?, 'late', 1)", [n])
@@ -201,7 +238,7 @@ mod tests {
         assert!(good.is_ok() && again.is_ok() && broken.is_err());
         drop(tables);
         thread.join().unwrap();
-        let (tables, thread) = Tables::open(folder.path()).unwrap();
+        let (tables, thread) = Tables::open(&folder.path().join("farming.sqlite")).unwrap();
         let count =
             |db: &Connection| db.query_row("SELECT count(*) FROM refusals", [], |row| row.get(0));
         assert_eq!(tables.read(count).await.map_err(|error| error.to_string()), Ok(2));
@@ -212,10 +249,10 @@ mod tests {
     #[test]
     fn a_newer_schema_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let db = Connection::open(folder.path().join(FILE_NAME)).unwrap();
+        let db = Connection::open(folder.path().join("farming.sqlite")).unwrap();
         db.pragma_update(None, "user_version", SCHEMA + 1).unwrap();
         drop(db);
-        let opened = Tables::open(folder.path());
+        let opened = Tables::open(&folder.path().join("farming.sqlite"));
         assert!(matches!(opened, Err(TablesError::Newer(found)) if found == SCHEMA + 1));
     }
 }

@@ -13,8 +13,7 @@ CREATE TABLE farmers (
   joined_at          INTEGER NOT NULL,
   next_difficulty    INTEGER NOT NULL,
   is_wished          INTEGER NOT NULL,
-  wished_at          INTEGER NOT NULL,
-  is_banned          INTEGER NOT NULL DEFAULT 0
+  wished_at          INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- The difficulties a farmer was told: what its proofs are judged by.
@@ -68,14 +67,15 @@ CREATE TABLE refusals (
   PRIMARY KEY (launcher, hour, reason)
 ) STRICT, WITHOUT ROWID;
 
--- Rewards that arrived at the pool's address. state: 0 to be reported to the pool, 1 reported, 2 farmed before joining: the farmer's own.
+-- Rewards that arrived at the pool's address. is_own: farmed before joining, so the farmer's own. state: 0 to be reported to the pool, 1 reported.
 CREATE TABLE income (
   coin          BLOB PRIMARY KEY,
   launcher      BLOB NOT NULL,
   amount        INTEGER NOT NULL,
   reward_height INTEGER NOT NULL,
   height        INTEGER NOT NULL,
-  state         INTEGER NOT NULL
+  is_own        INTEGER NOT NULL,
+  state         INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
 -- Absorptions of ours, as they were sent.

@@ -1,7 +1,9 @@
-//! The pool's own address: a key, the standard puzzle it opens, and payments signed with it.
+//! The pool's own addresses: keys, the standard puzzle they open, and payments signed with them.
 //!
 //! Invariant: what goes in comes out: outputs, fee and change are the coins spent, to the mojo, checked before anything is
 //! signed; all spends of a payment happen together or not at all.
+
+pub mod key;
 
 use crate::clvm::{Node, Tree, atom_hash, curried_hash};
 use crate::coin::{Coin, CoinSpend, Program, SpendBundle};
@@ -16,20 +18,19 @@ use ruint::aliases::U256;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Coins that one payment spends at most.
-pub const INPUTS_MAX: usize = 100;
-/// Outputs of one payment at most: 2.8 million each, of 5.5 thousand million that a bundle may cost.
-pub const OUTPUTS_MAX: usize = 1000;
-
 /// What a payment costs the chain, for its fee: measured with the node, rounded up.
 const COST_OF_INPUT: u64 = 8_000_000;
 const COST_OF_OUTPUT: u64 = 2_800_000;
+/// What a bundle may cost: half of what a block may.
+pub const COST_MAX: u64 = 5_500_000_000;
 
 /// Conditions that a puzzle asks of the chain.
 const CREATE_COIN: u64 = 51;
 const RESERVE_FEE: u64 = 52;
 const CREATE_COIN_ANNOUNCEMENT: u64 = 60;
 const ASSERT_COIN_ANNOUNCEMENT: u64 = 61;
+/// Conditions of one spend that are read at most.
+const CONDITIONS_MAX: usize = 5000;
 
 /// The puzzle that standard keys hide, which nobody can open.
 const HIDDEN_PUZZLE_HASH: [u8; 32] =
@@ -49,13 +50,13 @@ pub enum Unpayable {
         /// Outputs and fee.
         needs: u128,
     },
-    /// No coins, no outputs, or too many.
+    /// No coins, or too many for one bundle, or an output of nothing.
     #[error(
-        "a payment has 1 to {INPUTS_MAX} coins and 1 to {OUTPUTS_MAX} outputs of at least 1 mojo"
+        "a payment has coins and outputs of at least 1 mojo, and costs the chain at most {COST_MAX}"
     )]
     Count,
-    /// A coin that this key does not open.
-    #[error("the coin {0} is not locked with the pool's key")]
+    /// A coin that no key here opens.
+    #[error("the coin {0} is not locked with a key of the pool")]
     NotOurs(Bytes32),
 }
 
@@ -72,14 +73,26 @@ impl fmt::Debug for WalletKey {
     }
 }
 
-impl WalletKey {
-    /// The `index`th address of a seed, as Chia's own wallet derives them.
-    #[must_use]
-    pub fn from_seed(seed: &[u8], index: u32) -> Self {
-        Self::from_master(&SecretKey::from_seed(seed), index)
-    }
+/// A payment, built and signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payment {
+    /// What the chain is given.
+    pub bundle: SpendBundle,
+    /// What it is called here: see [`payment_name`].
+    pub name: Bytes32,
+}
 
-    fn from_master(master: &SecretKey, index: u32) -> Self {
+/// The keys of a pool: the first receives, and all of them pay.
+#[derive(Debug)]
+pub struct Wallet {
+    keys: Vec<WalletKey>,
+    purse: WalletKey,
+}
+
+impl WalletKey {
+    /// The `index`th address of a master key, as Chia's own wallet derives them.
+    #[must_use]
+    pub fn of_master(master: &SecretKey, index: u32) -> Self {
         let secret = synthetic(&master_to_wallet_unhardened(master, index));
         let public = secret.public_key();
         let arguments = [atom_hash(&public.to_bytes())];
@@ -94,75 +107,29 @@ impl WalletKey {
         self.puzzle_hash
     }
 
-    /// Builds and signs a payment; what is left of the coins comes back to this key.
-    ///
-    /// # Errors
-    /// See [`Unpayable`].
-    pub fn pay(
+    /// The spend of a coin under these conditions, and what signs it.
+    fn spend(
         &self,
-        coins: &[Coin],
-        outputs: &[(Bytes32, u64)],
-        fee: u64,
+        coin: &Coin,
+        tree: &mut Tree,
+        conditions: Node,
         network: &Network,
-    ) -> Result<SpendBundle, Unpayable> {
-        let created = self.with_change(coins, outputs, fee)?;
-        let message = payment_message(coins, &created);
-        let mut signature = Signature::default();
-        let mut coin_spends = Vec::with_capacity(coins.len());
-        for (index, coin) in coins.iter().enumerate() {
-            let mut tree = Tree::new();
-            let conditions = match (index, coins) {
-                (0, [_]) => paying(&mut tree, &created, fee, None),
-                (0, _) => paying(&mut tree, &created, fee, Some(&message)),
-                (_, [first, ..]) => following(&mut tree, first, &message),
-                (_, []) => return Err(Unpayable::Count),
-            };
-            let delegated = tree.quoted(conditions);
-            let signed = [&tree.hash(delegated).0[..], &coin.id().0, &network.signature_domain.0];
-            signature.aggregate(&chia_bls::sign(&self.secret, signed.concat()));
-            let nil = tree.atom(&[]);
-            let solution = tree.list(&[nil, delegated, nil]);
-            coin_spends.push(CoinSpend {
-                coin: *coin,
-                puzzle_reveal: Program(self.program()),
-                solution: Program(tree.write(solution)),
-            });
-        }
-        Ok(SpendBundle { coin_spends, signature: signature.to_bytes() })
+    ) -> (CoinSpend, Signature) {
+        let delegated = tree.quoted(conditions);
+        let signature = self.signature(coin, &tree.hash(delegated), network);
+        let nil = tree.atom(&[]);
+        let solution = tree.list(&[nil, delegated, nil]);
+        let spend = CoinSpend {
+            coin: *coin,
+            puzzle_reveal: Program(self.program()),
+            solution: Program(tree.write(solution)),
+        };
+        (spend, signature)
     }
 
-    /// All coins that a payment creates: one for each place, and the change.
-    fn with_change(
-        &self,
-        coins: &[Coin],
-        outputs: &[(Bytes32, u64)],
-        fee: u64,
-    ) -> Result<BTreeMap<Bytes32, u64>, Unpayable> {
-        let is_counted = (1..=INPUTS_MAX).contains(&coins.len())
-            && (1..=OUTPUTS_MAX).contains(&outputs.len())
-            && outputs.iter().all(|(_, amount)| *amount > 0);
-        if !is_counted {
-            return Err(Unpayable::Count);
-        }
-        if let Some(other) = coins.iter().find(|coin| coin.puzzle_hash != self.puzzle_hash) {
-            return Err(Unpayable::NotOurs(other.id()));
-        }
-        let has: u128 = coins.iter().map(|coin| u128::from(coin.amount)).sum();
-        let paid: u128 = outputs.iter().map(|(_, amount)| u128::from(*amount)).sum();
-        let needs = paid + u128::from(fee);
-        let change = has.checked_sub(needs).ok_or(Unpayable::Short { has, needs })?;
-        // Two coins of one parent, place and amount would be one coin: what goes to one place goes in one.
-        let mut created: BTreeMap<Bytes32, u128> = BTreeMap::new();
-        for (place, amount) in outputs {
-            *created.entry(*place).or_default() += u128::from(*amount);
-        }
-        if change > 0 {
-            *created.entry(self.puzzle_hash).or_default() += change;
-        }
-        let bounded = created.into_iter().map(|(place, amount)| {
-            u64::try_from(amount).map(|amount| (place, amount)).map_err(|_| Unpayable::Count)
-        });
-        bounded.collect()
+    fn signature(&self, coin: &Coin, delegated: &Bytes32, network: &Network) -> Signature {
+        let signed = [&delegated.0[..], &coin.id().0, &network.signature_domain.0];
+        chia_bls::sign(&self.secret, signed.concat())
     }
 
     fn program(&self) -> Vec<u8> {
@@ -174,6 +141,202 @@ impl WalletKey {
         let curried = tree.curry(program, &[key]);
         tree.write(curried)
     }
+}
+
+impl Wallet {
+    /// The wallet of these master keys: the first's address receives, and those of the others still pay.
+    #[must_use]
+    pub fn new(first: &SecretKey, former: &[SecretKey]) -> Self {
+        let keys = std::iter::once(first).chain(former);
+        Wallet {
+            keys: keys.map(|master| WalletKey::of_master(master, 0)).collect(),
+            purse: WalletKey::of_master(first, 1),
+        }
+    }
+
+    /// Where rewards go, the newest address first.
+    #[must_use]
+    pub fn places(&self) -> Vec<Bytes32> {
+        self.keys.iter().map(WalletKey::puzzle_hash).collect()
+    }
+
+    /// Where rewards go now, and change.
+    #[must_use]
+    pub fn place(&self) -> Bytes32 {
+        self.keys.first().map_or_else(|| self.purse.puzzle_hash(), WalletKey::puzzle_hash)
+    }
+
+    /// Where the operator puts what absorptions pay the network: not in the pool's books.
+    #[must_use]
+    pub fn purse(&self) -> Bytes32 {
+        self.purse.puzzle_hash()
+    }
+
+    /// Builds and signs a payment; what is left of the coins comes back.
+    ///
+    /// # Errors
+    /// See [`Unpayable`].
+    pub fn pay(
+        &self,
+        coins: &[Coin],
+        outputs: &[(Bytes32, u64)],
+        fee: u64,
+        network: &Network,
+    ) -> Result<Payment, Unpayable> {
+        let Some((first, others)) = coins.split_first() else { return Err(Unpayable::Count) };
+        let created = self.with_change(coins, outputs, fee)?;
+        let message = payment_message(coins, &created);
+        let mut tree = Tree::new();
+        let announced = (!others.is_empty()).then_some(&message);
+        let conditions = paying(&mut tree, &created, fee, announced);
+        let (spend, mut signature) =
+            self.key_of(first)?.spend(first, &mut tree, conditions, network);
+        let mut coin_spends = vec![spend];
+        for coin in others {
+            let mut tree = Tree::new();
+            let announced = sha256([first.id().as_ref(), message.as_ref()]);
+            let conditions = asserting(&mut tree, &announced);
+            let conditions = tree.list(&[conditions]);
+            let (spend, signed) = self.key_of(coin)?.spend(coin, &mut tree, conditions, network);
+            coin_spends.push(spend);
+            signature.aggregate(&signed);
+        }
+        let name = payment_name(&first.id(), created);
+        let bundle = SpendBundle { coin_spends, signature: signature.to_bytes() };
+        Ok(Payment { bundle, name })
+    }
+
+    /// Pays the network out of the purse, together with somebody's announcement or not at all. What is left of the coin comes back.
+    ///
+    /// # Errors
+    /// See [`Unpayable`].
+    pub fn pay_fee(
+        &self,
+        coin: &Coin,
+        fee: u64,
+        announced: &Bytes32,
+        network: &Network,
+    ) -> Result<SpendBundle, Unpayable> {
+        if coin.puzzle_hash != self.purse.puzzle_hash {
+            return Err(Unpayable::NotOurs(coin.id()));
+        }
+        let short = Unpayable::Short { has: coin.amount.into(), needs: fee.into() };
+        let change = coin.amount.checked_sub(fee).ok_or(short)?;
+        let mut tree = Tree::new();
+        let mut conditions = Vec::new();
+        if change > 0 {
+            conditions.push(creating(&mut tree, &self.purse.puzzle_hash, change));
+        }
+        conditions.push(reserving(&mut tree, fee));
+        conditions.push(asserting(&mut tree, announced));
+        let conditions = tree.list(&conditions);
+        let (spend, signature) = self.purse.spend(coin, &mut tree, conditions, network);
+        Ok(SpendBundle { coin_spends: vec![spend], signature: signature.to_bytes() })
+    }
+
+    /// Signs spends again that the chain shows without their signatures: the same bytes as the first time.
+    ///
+    /// # Errors
+    /// When one is not a spend of ours in the form that we make.
+    pub fn signed_again(
+        &self,
+        coin_spends: Vec<CoinSpend>,
+        network: &Network,
+    ) -> Result<SpendBundle, Unpayable> {
+        let mut signature = Signature::default();
+        for spend in &coin_spends {
+            let (tree, delegated) =
+                delegated(spend).ok_or_else(|| Unpayable::NotOurs(spend.coin.id()))?;
+            let key = self.key_of(&spend.coin)?;
+            signature.aggregate(&key.signature(&spend.coin, &tree.hash(delegated), network));
+        }
+        Ok(SpendBundle { coin_spends, signature: signature.to_bytes() })
+    }
+
+    fn key_of(&self, coin: &Coin) -> Result<&WalletKey, Unpayable> {
+        let own = self.keys.iter().find(|key| key.puzzle_hash == coin.puzzle_hash);
+        own.ok_or_else(|| Unpayable::NotOurs(coin.id()))
+    }
+
+    /// All coins that a payment creates: one for each place, and the change.
+    fn with_change(
+        &self,
+        coins: &[Coin],
+        outputs: &[(Bytes32, u64)],
+        fee: u64,
+    ) -> Result<BTreeMap<Bytes32, u64>, Unpayable> {
+        let is_counted = !outputs.is_empty()
+            && cost_of_payment(coins.len(), outputs.len()) <= COST_MAX
+            && outputs.iter().all(|(_, amount)| *amount > 0);
+        if !is_counted {
+            return Err(Unpayable::Count);
+        }
+        coins.iter().try_for_each(|coin| self.key_of(coin).map(drop))?;
+        let has: u128 = coins.iter().map(|coin| u128::from(coin.amount)).sum();
+        let paid: u128 = outputs.iter().map(|(_, amount)| u128::from(*amount)).sum();
+        let needs = paid + u128::from(fee);
+        let change = has.checked_sub(needs).ok_or(Unpayable::Short { has, needs })?;
+        // Two coins of one parent, place and amount would be one coin: what goes to one place goes in one.
+        let mut created: BTreeMap<Bytes32, u128> = BTreeMap::new();
+        for (place, amount) in outputs {
+            *created.entry(*place).or_default() += u128::from(*amount);
+        }
+        if change > 0 {
+            *created.entry(self.place()).or_default() += change;
+        }
+        let bounded = created.into_iter().map(|(place, amount)| {
+            u64::try_from(amount).map(|amount| (place, amount)).map_err(|_| Unpayable::Count)
+        });
+        bounded.collect()
+    }
+}
+
+/// What a payment is called: its first coin and what that made, hashed. The chain knows no transactions, only coins, and shows as
+/// much of a payment.
+#[must_use]
+pub fn payment_name(first: &Bytes32, created: impl IntoIterator<Item = (Bytes32, u64)>) -> Bytes32 {
+    let mut created: Vec<(Bytes32, u64)> = created.into_iter().collect();
+    created.sort_unstable();
+    let created: Vec<Vec<u8>> = created
+        .iter()
+        .map(|(place, amount)| [&place.0[..], &amount.to_be_bytes()].concat())
+        .collect();
+    sha256(std::iter::once(first.as_ref()).chain(created.iter().map(Vec::as_slice)))
+}
+
+/// Does the spend of a coin hang on that of another, as the payments made here do?
+#[must_use]
+pub fn hangs_on(spend: &CoinSpend, first: &CoinSpend) -> bool {
+    let announced: Vec<Bytes32> = conditions(first, CREATE_COIN_ANNOUNCEMENT)
+        .iter()
+        .map(|message| sha256([first.coin.id().as_ref(), message.as_slice()]))
+        .collect();
+    let asserted = conditions(spend, ASSERT_COIN_ANNOUNCEMENT);
+    asserted.iter().any(|own| announced.iter().any(|known| known.as_ref() == own.as_slice()))
+}
+
+/// The first arguments of all conditions of one kind that a standard spend asks for.
+fn conditions(spend: &CoinSpend, kind: u64) -> Vec<Vec<u8>> {
+    let read = || {
+        let (tree, delegated) = delegated(spend)?;
+        let (quote, conditions) = tree.as_pair(delegated)?;
+        let conditions = tree.as_list(conditions, CONDITIONS_MAX)?;
+        let of_kind = conditions.into_iter().filter_map(|condition| {
+            let parts = tree.as_list(condition, 4)?;
+            let (found, argument) = (tree.as_number(*parts.first()?)?, *parts.get(1)?);
+            (found == kind).then(|| tree.as_atom(argument).map(<[u8]>::to_vec))?
+        });
+        (tree.as_number(quote) == Some(1)).then(|| of_kind.collect())
+    };
+    read().unwrap_or_default()
+}
+
+/// The program that a standard spend was signed for.
+fn delegated(spend: &CoinSpend) -> Option<(Tree, Node)> {
+    let mut tree = Tree::new();
+    let root = tree.read(&spend.solution.0).ok()?;
+    let parts = tree.as_list(root, 3)?;
+    Some((tree, *parts.get(1)?))
 }
 
 /// What a payment of so many coins to so many places costs at most.
@@ -221,13 +384,10 @@ fn paying(
 ) -> Node {
     let mut conditions = Vec::with_capacity(created.len() + 2);
     for (place, amount) in created {
-        let (create, place, amount) =
-            (tree.number(CREATE_COIN), tree.atom(&place.0), tree.number(*amount));
-        conditions.push(tree.list(&[create, place, amount]));
+        conditions.push(creating(tree, place, *amount));
     }
     if fee > 0 {
-        let (reserve, fee) = (tree.number(RESERVE_FEE), tree.number(fee));
-        conditions.push(tree.list(&[reserve, fee]));
+        conditions.push(reserving(tree, fee));
     }
     if let Some(message) = message {
         let (announce, message) = (tree.number(CREATE_COIN_ANNOUNCEMENT), tree.atom(&message.0));
@@ -236,12 +396,21 @@ fn paying(
     tree.list(&conditions)
 }
 
-/// The condition of every other coin: only together with the first.
-fn following(tree: &mut Tree, first: &Coin, message: &Bytes32) -> Node {
-    let announced = sha256([first.id().as_ref(), message.as_ref()]);
+fn creating(tree: &mut Tree, place: &Bytes32, amount: u64) -> Node {
+    let (create, place, amount) =
+        (tree.number(CREATE_COIN), tree.atom(&place.0), tree.number(amount));
+    tree.list(&[create, place, amount])
+}
+
+fn reserving(tree: &mut Tree, fee: u64) -> Node {
+    let (reserve, fee) = (tree.number(RESERVE_FEE), tree.number(fee));
+    tree.list(&[reserve, fee])
+}
+
+/// Only together with who announces this.
+fn asserting(tree: &mut Tree, announced: &Bytes32) -> Node {
     let (assert, announced) = (tree.number(ASSERT_COIN_ANNOUNCEMENT), tree.atom(&announced.0));
-    let condition = tree.list(&[assert, announced]);
-    tree.list(&[condition])
+    tree.list(&[assert, announced])
 }
 
 #[cfg(test)]
@@ -250,12 +419,12 @@ mod tests {
     use crate::address::decode;
     use crate::vectors::{answers, bytes, vectors};
 
-    fn key() -> WalletKey {
-        WalletKey::from_seed(&[7; 32], 0)
+    fn wallet() -> Wallet {
+        Wallet::new(&SecretKey::from_seed(&[7; 32]), &[SecretKey::from_seed(&[8; 32])])
     }
 
     fn coin(amount: u64, parent: u8) -> Coin {
-        Coin { parent: Bytes32([parent; 32]), puzzle_hash: key().puzzle_hash(), amount }
+        Coin { parent: Bytes32([parent; 32]), puzzle_hash: wallet().place(), amount }
     }
 
     #[test]
@@ -264,7 +433,7 @@ mod tests {
         let address = answers()["w_get_next_address"]["response"]["address"].as_str().unwrap();
         let (_, wanted) = decode(address).unwrap();
         let found =
-            (0..20).find(|index| WalletKey::from_master(&master, *index).puzzle_hash() == wanted);
+            (0..20).find(|index| WalletKey::of_master(&master, *index).puzzle_hash() == wanted);
         assert!(found.is_some(), "{address} is none of the first twenty");
     }
 
@@ -272,14 +441,14 @@ mod tests {
     fn outputs_fee_and_change_are_the_coins_to_the_mojo() {
         let place = Bytes32([1; 32]);
         let created =
-            key().with_change(&[coin(100, 1), coin(50, 2)], &[(place, 30), (place, 7)], 3);
+            wallet().with_change(&[coin(100, 1), coin(50, 2)], &[(place, 30), (place, 7)], 3);
         let created = created.unwrap();
         assert_eq!(created[&place], 37, "one coin for one place");
-        assert_eq!(created[&key().puzzle_hash()], 110);
-        let exact = key().with_change(&[coin(10, 1)], &[(place, 7)], 3).unwrap();
+        assert_eq!(created[&wallet().place()], 110);
+        let exact = wallet().with_change(&[coin(10, 1)], &[(place, 7)], 3).unwrap();
         assert_eq!(exact.len(), 1, "no change, no coin");
-        let to_itself = key().with_change(&[coin(10, 1)], &[(key().puzzle_hash(), 4)], 1).unwrap();
-        assert_eq!(to_itself[&key().puzzle_hash()], 9);
+        let to_itself = wallet().with_change(&[coin(10, 1)], &[(wallet().place(), 4)], 1).unwrap();
+        assert_eq!(to_itself[&wallet().place()], 9);
     }
 
     #[test]
@@ -287,7 +456,7 @@ mod tests {
         let place = Bytes32([1; 32]);
         let network = Network::simulator();
         let pay = |coins: &[Coin], outputs: &[(Bytes32, u64)], fee| {
-            key().pay(coins, outputs, fee, &network)
+            wallet().pay(coins, outputs, fee, &network)
         };
         assert_eq!(
             pay(&[coin(10, 1)], &[(place, 8)], 3),
@@ -302,5 +471,31 @@ mod tests {
         assert_eq!(pay(&[coin(10, 1)], &[(place, 0)], 0), Err(Unpayable::Count));
         let other = Coin { puzzle_hash: place, ..coin(10, 1) };
         assert_eq!(pay(&[other], &[(place, 1)], 0), Err(Unpayable::NotOurs(other.id())));
+        let many: Vec<Coin> = (0..700).map(|number| coin(number + 1, 1)).collect();
+        assert_eq!(pay(&many, &[(place, 1)], 0), Err(Unpayable::Count), "more than half a block");
+    }
+
+    #[test]
+    fn a_former_key_still_pays_and_change_goes_to_the_newest() {
+        let wallet = wallet();
+        let former = Coin { puzzle_hash: wallet.places()[1], ..coin(10, 1) };
+        let created = wallet.with_change(&[former], &[(Bytes32([1; 32]), 4)], 1).unwrap();
+        assert_eq!(created[&wallet.place()], 5);
+        assert!(wallet.pay(&[former], &[(Bytes32([1; 32]), 4)], 1, &Network::simulator()).is_ok());
+    }
+
+    #[test]
+    fn what_the_chain_shows_of_a_payment_is_signed_again_to_the_same_bytes() {
+        let (wallet, network) = (wallet(), Network::simulator());
+        let coins = [coin(100, 1), coin(50, 2), coin(50, 3)];
+        let payment = wallet.pay(&coins, &[(Bytes32([1; 32]), 30)], 3, &network).unwrap();
+        let spends = payment.bundle.coin_spends.clone();
+        assert_eq!(wallet.signed_again(spends.clone(), &network), Ok(payment.bundle));
+        assert!(hangs_on(&spends[1], &spends[0]) && hangs_on(&spends[2], &spends[0]));
+        assert!(!hangs_on(&spends[0], &spends[1]));
+        let other = wallet.pay(&[coin(60, 4), coin(7, 5)], &[(Bytes32([1; 32]), 30)], 3, &network);
+        assert!(!hangs_on(&other.unwrap().bundle.coin_spends[1], &spends[0]));
+        let made = [(wallet.place(), 167), (Bytes32([1; 32]), 30)];
+        assert_eq!(payment_name(&coins[0].id(), made), payment.name, "in any order");
     }
 }

@@ -11,8 +11,9 @@ use crate::follow::{self, FollowError, Walk};
 use crate::hash::Bytes32;
 use crate::node::rpc::RpcError;
 use crate::node::{CoinRecord, Pushed, Standing};
-use crate::rows::{self, Arrival};
-use crate::singleton::lineage::Tip;
+use crate::purse::Purse;
+use crate::rows;
+use crate::singleton::lineage::{Absorbed, Tip};
 use crate::singleton::puzzle::Contract;
 use crate::tables::TablesError;
 use std::collections::{HashMap, HashSet};
@@ -180,22 +181,27 @@ async fn moved(
         farmer.latest = Some(walk.latest);
         farmer.clone()
     };
-    let targets = door.settings.terms.targets.clone();
-    let income = walk.income;
+    let (targets, income) = (door.settings.terms.targets.clone(), walk.income);
     let write = move |db: &rusqlite::Connection| {
-        for (absorbed, height) in income {
-            if !targets.contains(&absorbed.coin.puzzle_hash) {
-                continue;
-            }
-            let arrival = match absorbed.reward_height < row.member_since {
-                true => Arrival::Farmers,
-                false => Arrival::ToReport,
-            };
-            rows::insert_income(db, &row.contract.launcher_id, &absorbed, height, arrival)?;
-        }
+        arrived(db, &row, &targets, income)?;
         rows::update_tips(db, &row)
     };
     Ok(door.tables.write(write).await?)
+}
+
+/// Writes which rewards of a farmer arrived at the pool's addresses.
+pub(crate) fn arrived(
+    db: &rusqlite::Connection,
+    farmer: &Farmer,
+    targets: &[Bytes32],
+    income: Vec<(Absorbed, u32)>,
+) -> rusqlite::Result<()> {
+    let ours = |(absorbed, _): &(Absorbed, u32)| targets.contains(&absorbed.coin.puzzle_hash);
+    for (absorbed, height) in income.into_iter().filter(ours) {
+        let is_own = absorbed.reward_height < farmer.member_since;
+        rows::insert_income(db, &farmer.contract.launcher_id, &absorbed, height, is_own)?;
+    }
+    Ok(())
 }
 
 /// Brings rewards that wait at contracts to the pool's address.
@@ -208,19 +214,20 @@ async fn collect(door: &Door, standing: &Standing, depth: u32) -> Result<(), Wat
         .map(|farmer| (held(&farmer).contract_hash, farmer.clone()))
         .collect();
     let hashes: Vec<Bytes32> = members.keys().copied().collect();
-    let waiting = door.nodes.ask(|node| node.coins_at(&hashes, 0, false)).await?;
+    let waiting = door.nodes.ask(|node| node.coins_at(&hashes, 0..u32::MAX, false)).await?;
     let mut by_contract: HashMap<Bytes32, Vec<(u32, Coin)>> = HashMap::new();
     for record in waiting {
         if let Some(height) = reward_height(door, &record, standing, depth) {
             by_contract.entry(record.coin.puzzle_hash).or_default().push((height, record.coin));
         }
     }
+    let mut purse = Purse::default();
     for (contract, mut rewards) in by_contract {
         let Some(farmer) = members.get(&contract) else { continue };
         rewards.sort_unstable();
         rewards.truncate(REWARDS_MAX);
         let coins: Vec<Coin> = rewards.into_iter().map(|(_, coin)| coin).collect();
-        absorb_for(door, farmer, &coins).await?;
+        absorb_for(door, farmer, &coins, standing, &mut purse).await?;
     }
     Ok(())
 }
@@ -236,6 +243,8 @@ async fn absorb_for(
     door: &Door,
     farmer: &Mutex<Farmer>,
     rewards: &[Coin],
+    standing: &Standing,
+    purse: &mut Purse,
 ) -> Result<(), WatchError> {
     let (contract, tip) = {
         let farmer = held(farmer);
@@ -250,6 +259,7 @@ async fn absorb_for(
             return Ok(());
         }
     };
+    let bundle = purse.with_fee(door, standing, rewards, bundle).await;
     let (id, now) = (bundle.id(), door.clock.now());
     let body = serde_json::to_string(&bundle).unwrap_or_default();
     door.tables.write(move |db| rows::insert_bundle(db, &id, &launcher, &body, now)).await?;

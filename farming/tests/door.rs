@@ -12,6 +12,7 @@ use farming::reject::Reject;
 use farming::wire::farmer::{Get, Post, Put};
 use farming::wire::partial::Submission;
 use pool::Clock;
+use pool::bans::Banned;
 
 fn post() -> Post {
     Post::parse(captured("POST", "/farmer")[0]["body"].as_str().unwrap().as_bytes()).unwrap()
@@ -303,13 +304,20 @@ async fn who_leaves_the_pool_is_not_credited_any_more() {
 async fn who_is_banned_stays_so_after_a_restart_until_let_in_again() {
     let folder = tempfile::tempdir().unwrap();
     let (pool, node) = joined(folder.path()).await;
-    pool.door.ban(launcher(), true).await.unwrap();
+    let farmer = Banned::Account(pool.door.identity(&launcher()));
+    let (key, note) = (farmer.to_string(), Some(b"why".to_vec()));
+    let noted = pool.door.pool.order(move |books, _, _| {
+        books.note(Banned::DOOR, key, note);
+        Ok(())
+    });
+    noted.await.unwrap();
+    pool.door.bans.rcu(|bans| bans.with(&farmer, true));
     assert_eq!(submit(&pool, 0).await, Err(Reject::Banned));
     let clock = pool.clock.clone();
     pool.stop().await;
     let pool = Running::start(folder.path(), &[&node], clock).await;
     assert_eq!(submit(&pool, 0).await, Err(Reject::Banned));
-    pool.door.ban(launcher(), false).await.unwrap();
+    pool.door.bans.rcu(|bans| bans.with(&farmer, false));
     assert_eq!(submit(&pool, 0).await, Ok(1000));
     pool.stop().await;
 }
@@ -323,7 +331,7 @@ async fn a_crash_between_the_doors_row_and_the_pools_log_loses_and_doubles_nothi
     let clock = pool.clock.clone();
     pool.stop().await;
     // As if it had died before the log had the first, and before it was noted where the log has the second.
-    let door = rusqlite::Connection::open(folder.path().join(farming::tables::FILE_NAME)).unwrap();
+    let door = rusqlite::Connection::open(folder.path().join(common::TABLES)).unwrap();
     door.execute("UPDATE partials SET seq = NULL", []).unwrap();
     let before = shares(folder.path());
     let pool = Running::start(folder.path(), &[&node], clock).await;

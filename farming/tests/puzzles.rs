@@ -13,7 +13,7 @@ use farming::network::Network;
 use farming::singleton::lineage::{LineageProof, Tip};
 use farming::singleton::puzzle::{Contract, full_puzzle_hash, p2_singleton_hash};
 use farming::singleton::{Phase, PoolState};
-use farming::wallet::{WalletKey, cost_of_payment};
+use farming::wallet::{Wallet, cost_of_payment};
 use farming::wire::KeyBytes;
 
 /// Runs a spend; gives its conditions as lists of atoms, and the cost of running it.
@@ -47,6 +47,10 @@ fn number(bytes: &[u8]) -> u64 {
 }
 
 /// What a spend creates: place and amount.
+fn wallet() -> Wallet {
+    Wallet::new(&chia_bls::SecretKey::from_seed(&[9; 32]), &[])
+}
+
 fn created(conditions: &[Vec<Vec<u8>>]) -> Vec<(Bytes32, u64)> {
     let creating = conditions.iter().filter(|condition| condition[0] == [51]);
     creating.map(|c| (Bytes32(c[1].as_slice().try_into().unwrap()), number(&c[2]))).collect()
@@ -54,19 +58,19 @@ fn created(conditions: &[Vec<Vec<u8>>]) -> Vec<(Bytes32, u64)> {
 
 #[test]
 fn a_payment_creates_what_was_asked_for_and_only_all_together() {
-    let (key, network) = (WalletKey::from_seed(&[9; 32], 3), Network::simulator());
+    let (wallet, network) = (wallet(), Network::simulator());
     let coin = |parent: u8, amount| Coin {
         parent: Bytes32([parent; 32]),
-        puzzle_hash: key.puzzle_hash(),
+        puzzle_hash: wallet.place(),
         amount,
     };
     let coins = [coin(1, 1_000_000), coin(2, 500), coin(3, 70_000)];
     let places: Vec<(Bytes32, u64)> =
         (0..50).map(|n| (Bytes32([100 + n; 32]), 1000 + u64::from(n))).collect();
-    let bundle = key.pay(&coins, &places, 77, &network).unwrap();
+    let bundle = wallet.pay(&coins, &places, 77, &network).unwrap().bundle;
     let (first, _) = conditions(&bundle.coin_spends[0]);
     let mut made = created(&first);
-    made.retain(|(place, _)| *place != key.puzzle_hash());
+    made.retain(|(place, _)| *place != wallet.place());
     assert_eq!(made, places);
     let paid: u64 = created(&first).iter().map(|(_, amount)| amount).sum();
     assert_eq!(paid + 77, coins.iter().map(|coin| coin.amount).sum::<u64>());
@@ -98,18 +102,18 @@ fn a_payments_cost_is_not_underestimated() {
     const BYTE: u64 = 12_000;
     const CREATES: u64 = 1_800_000;
     const SIGNS: u64 = 1_200_000;
-    let (key, network) = (WalletKey::from_seed(&[9; 32], 3), Network::mainnet());
+    let (wallet, network) = (wallet(), Network::mainnet());
     for (inputs, outputs) in [(1u8, 1u16), (1, 3), (5, 40), (60, 900)] {
         let coins: Vec<Coin> = (0..inputs)
             .map(|n| Coin {
                 parent: Bytes32([n; 32]),
-                puzzle_hash: key.puzzle_hash(),
+                puzzle_hash: wallet.place(),
                 amount: u64::MAX / 200,
             })
             .collect();
         let places: Vec<(Bytes32, u64)> =
             (0..outputs).map(|n| (sha256([&n.to_be_bytes()[..]]), 875_000_000_000)).collect();
-        let bundle = key.pay(&coins, &places, 1_000_000, &network).unwrap();
+        let bundle = wallet.pay(&coins, &places, 1_000_000, &network).unwrap().bundle;
         let mut cost = 0;
         for spend in &bundle.coin_spends {
             let (conditions, ran) = conditions(spend);

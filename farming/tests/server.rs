@@ -148,6 +148,7 @@ async fn a_login_link_leads_to_the_farmers_page_without_its_signature() {
     let cookie = cookie.split(';').next().unwrap();
     let page = port.ask_with(Method::GET, "/me", "", Some(cookie)).await;
     assert!(page.text.contains("Points in 24 hours<dd>1000"), "{}", page.text);
+    assert!(page.text.contains("To be paid out<dd>0"), "{}", page.text);
     assert!(!page.text.contains("signature"));
     assert_eq!(port.ask(Method::GET, "/me", "").await.status, 403);
     let forged = link.replace("signature=a", "signature=b");

@@ -18,6 +18,7 @@
     clippy::cast_possible_wrap
 )]
 
+pub mod bans;
 pub mod books;
 pub mod cashier;
 pub mod clock;
@@ -29,6 +30,7 @@ pub mod guests;
 pub mod host;
 pub mod observe;
 pub mod payouts;
+pub mod private_file;
 pub mod rewards;
 pub mod rules;
 pub mod spends;

@@ -640,10 +640,12 @@ impl Books {
         if !self.homes.contains_key(&account) {
             return Err(Refused::Rule(format!("account {account} is unknown")));
         }
-        let delay =
-            self.assets.get(&asset).map_or(0, |config| config.payouts.address_change_delay_ms);
-        let effective_from = UnixMs(now.0.saturating_add(delay));
+        let rules = self.assets.get(&asset).map(|config| &config.payouts);
         let list = self.destinations.entry(account).or_default();
+        // Who has no place yet does not change one: nothing could be taken from anybody.
+        let is_first = list.is_empty() && self.homes.get(&account).is_none_or(Option::is_none);
+        let delay = rules.filter(|_| !is_first).map_or(0, |rules| rules.address_change_delay_ms);
+        let effective_from = UnixMs(now.0.saturating_add(delay));
         list.push(store::book::StoredDestination {
             destination: destination.clone(),
             effective_from,

@@ -7,7 +7,6 @@
 //! Invariant: a header that meets the network's target reaches the disk and every node, whatever else is wrong with the
 //! share, the store or one of the nodes.
 
-pub mod bans;
 pub mod block;
 pub mod coin;
 pub mod coinbase;

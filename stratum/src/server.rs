@@ -2,7 +2,6 @@
 //!
 //! Invariant: a connection costs about a kilobyte while it is idle, holds a counted seat, and ends for a reason.
 
-use crate::bans::Bans;
 use crate::block::Blocks;
 use crate::coin::Coin;
 use crate::difficulty::Policy;
@@ -16,6 +15,7 @@ use crate::session::{Closing, Session};
 use crate::verifier::Verifier;
 use accounting::PoolId;
 use arc_swap::ArcSwap;
+use pool::bans::Bans;
 use pool::observe::Histogram;
 use pool::{Clock, Pool};
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};

@@ -756,7 +756,7 @@ async fn who_is_banned_is_cut_off_and_refused_and_others_mine_on() {
         client.work().await;
     }
     let script = stratum::coin::address::script_of(&address(1), world.door.coin).unwrap();
-    let banned = stratum::bans::Banned::Account(accounting::Identity {
+    let banned = pool::bans::Banned::Account(accounting::Identity {
         kind: accounting::IdentityKind::Script,
         network: world.door.coin.to_string(),
         bytes: script.to_bytes(),

@@ -8,6 +8,7 @@ pub mod schedule;
 use crate::config::Settings;
 use accounting::UnixMs;
 use anyhow::{Context, bail};
+use farming::tables;
 use pool::{Clock, SystemClock};
 use std::path::{Path, PathBuf};
 use store::sqlite::FILE_NAME;
@@ -17,7 +18,8 @@ use web::db::Db;
 /// What is added to a backup's name for the web's own database.
 const WEB_SUFFIX: &str = ".web";
 
-/// Copies the store into a new file, and the web's database, if there is one, into another beside it.
+/// Copies the store into a new file, and the databases of the web and of farming pools, where there are any, into others beside
+/// it.
 ///
 /// # Errors
 /// When there is no store, or the file exists or cannot be written.
@@ -36,15 +38,38 @@ fn copy(data_dir: &Path, into: &Path) -> anyhow::Result<()> {
     if !differences.is_empty() {
         bail!("the backup was written, but its books do not fold: {differences:?}");
     }
-    Db::copy(data_dir, &with_suffix(into))?;
+    Db::copy(data_dir, &with_suffix(into, WEB_SUFFIX))?;
+    // After the store: a door tells the books again what they do not know.
+    for file in tables::files(data_dir) {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        tables::copy(&file, &with_suffix(into, &format!(".{name}")))?;
+    }
     Ok(())
 }
 
-/// The web's part of a backup.
-fn with_suffix(file: &Path) -> PathBuf {
+/// A part of a backup beside the store's.
+fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
-    name.push(WEB_SUFFIX);
+    name.push(suffix);
     name.into()
+}
+
+/// What lies beside a backup's store and belongs to it: each file, and the name it has in a data folder.
+fn beside(file: &Path) -> std::io::Result<Vec<(PathBuf, String)>> {
+    let start = format!("{}.", file.file_name().unwrap_or_default().to_string_lossy());
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let mut parts = Vec::new();
+    for entry in std::fs::read_dir(folder.unwrap_or(Path::new(".")))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let Some(suffix) = name.strip_prefix(&start) else { continue };
+        if suffix == &WEB_SUFFIX[1..] {
+            parts.push((path, web::db::FILE_NAME.to_owned()));
+        } else if tables::is_file_name(suffix) {
+            parts.push((path, suffix.to_owned()));
+        }
+    }
+    Ok(parts)
 }
 
 /// Puts a backup in place of the store.
@@ -63,9 +88,9 @@ pub fn restore(settings: &Settings, from: &Path) -> anyhow::Result<()> {
     let now = SystemClock.now();
     // Nobody may have it open while it is moved.
     let alone = store::sqlite::alone(folder)?;
-    let web = with_suffix(from);
+    let beside = beside(from)?;
     let mut parts = vec![(from, FILE_NAME)];
-    parts.extend(web.exists().then_some((web.as_path(), web::db::FILE_NAME)));
+    parts.extend(beside.iter().map(|(file, name)| (file.as_path(), name.as_str())));
     // What SQLite left beside a file belongs to that file: beside another it would be taken for its newest pages.
     let there: Vec<PathBuf> = parts
         .iter()

@@ -3,7 +3,7 @@
 //! Invariant: what carries a backup's name was written whole, synced and read back, with books that fold; older ones go only
 //! after a newer one is there.
 
-use super::{copy, with_suffix};
+use super::{beside, copy};
 use crate::config::BackupSettings;
 use accounting::UnixMs;
 use anyhow::{Context, bail};
@@ -22,6 +22,8 @@ use web::model::Iso;
 const RETRY: Duration = Duration::from_secs(600);
 /// How much less this work asks for than the miners'.
 const NICENESS: i32 = 10;
+/// What a backup is called while it is made.
+const PART: &str = ".part";
 /// A backup's name begins and ends like this.
 const NAME: (&str, &str) = ("adit-", ".db");
 
@@ -100,29 +102,32 @@ impl Schedule {
         room(folder, &self.data_dir)?;
         let (head, tail) = NAME;
         let file = folder.join(format!("{head}{}{tail}", Iso(now).text().replace(':', "-")));
-        let part = folder.join(".part");
-        for rest in [part.clone(), with_suffix(&part)] {
-            if rest.exists() {
-                std::fs::remove_file(&rest).with_context(|| rest.display().to_string())?;
-            }
-        }
+        let part = folder.join(PART);
+        remove(&part)?;
         copy(&self.data_dir, &part)?;
-        if with_suffix(&part).exists() {
-            std::fs::rename(with_suffix(&part), with_suffix(&file))?;
+        for (beside, _) in beside(&part)? {
+            let name = beside.file_name().unwrap_or_default().to_string_lossy();
+            let own = file.file_name().unwrap_or_default().to_string_lossy();
+            std::fs::rename(&beside, folder.join(name.replacen(PART, &own, 1)))?;
         }
         std::fs::rename(&part, &file)?;
         std::fs::File::open(folder)?.sync_all()?;
         tracing::info!(file = %file.display(), "backup");
         let all = backups(folder);
         for old in all.iter().rev().skip(self.settings.keep) {
-            for old in [old.clone(), with_suffix(old)] {
-                if old.exists() {
-                    std::fs::remove_file(&old).with_context(|| old.display().to_string())?;
-                }
-            }
+            remove(old)?;
         }
         Ok(now)
     }
+}
+
+/// Removes a backup, whole or half, with what belongs to it.
+fn remove(file: &Path) -> anyhow::Result<()> {
+    let beside = beside(file)?.into_iter().map(|(beside, _)| beside);
+    for old in beside.chain(file.exists().then(|| file.to_owned())) {
+        std::fs::remove_file(&old).with_context(|| old.display().to_string())?;
+    }
+    Ok(())
 }
 
 /// All there are, oldest first: their names are their times.
@@ -188,6 +193,7 @@ mod tests {
         let data = folder.path().join("data");
         drop(Sqlite::open(&data).unwrap());
         drop(web::db::Db::open(&data).unwrap());
+        drop(farming::tables::Tables::open(&data.join("farming-1.sqlite")).unwrap());
         let schedule = schedule(folder.path(), 2);
         for _ in 0..4 {
             schedule.make().unwrap();
@@ -196,10 +202,10 @@ mod tests {
         assert_eq!(kept.len(), 2, "{kept:?}");
         for file in &kept {
             assert!(Reader::open_file(file).unwrap().fold_differences().unwrap().is_empty());
-            assert!(with_suffix(file).exists(), "{file:?}");
+            assert_eq!(beside(file).unwrap().len(), 2, "the web's and a farming pool's: {file:?}");
         }
         let files = std::fs::read_dir(&schedule.settings.folder).unwrap().count();
-        assert_eq!(files, 4, "nothing half is left");
+        assert_eq!(files, 6, "nothing half is left");
     }
 
     #[test]
@@ -208,7 +214,7 @@ mod tests {
         drop(Sqlite::open(&folder.path().join("data")).unwrap());
         let schedule = schedule(folder.path(), 2);
         std::fs::create_dir_all(&schedule.settings.folder).unwrap();
-        std::fs::write(schedule.settings.folder.join(".part"), b"half").unwrap();
+        std::fs::write(schedule.settings.folder.join(PART), b"half").unwrap();
         assert_eq!(backups(&schedule.settings.folder), [] as [PathBuf; 0]);
         assert_eq!(schedule.wait(), Duration::ZERO, "one is due at once");
         schedule.make().unwrap();

@@ -1,13 +1,14 @@
 //! The assets' part of the configuration: what all kinds of money have in common.
 
-use super::{AssetKind, AssetSettings, Reader, Wrong, coin, file, gxc, wrong};
+use super::{AssetKind, AssetSettings, Reader, Wrong, chia, coin, file, gxc, wrong};
 use ::pool::config::FeePayer;
 use ::pool::{AssetConfig, PayoutRules};
 use accounting::Amount;
 use accounting::payout::PayoutDepths;
 use accounting::reward::Depths;
+use farming::network::Network;
 use std::time::Duration;
-use stratum::coin::Family;
+use stratum::coin::{Coin, Family};
 use toml::Spanned;
 
 /// A limit that nobody set.
@@ -19,8 +20,10 @@ pub(super) struct Customs {
     pub network: String,
     /// Decimals of a whole coin.
     pub decimals: u8,
-    /// Confirmations at which income can be spent at the earliest.
+    /// Confirmations at which income is paid out.
     pub mature: u32,
+    /// Confirmations that consensus wants.
+    pub mature_least: u32,
     /// Confirmations of another block after which income is orphaned.
     pub orphan: u32,
     /// Outputs smaller than this are not relayed, whatever kind they are.
@@ -31,6 +34,14 @@ pub(super) struct Customs {
     pub minimum: i128,
     /// Who pays the network.
     pub fee_payer: FeePayer,
+    /// Confirmations after which a payout is posted.
+    pub confirm: u32,
+}
+
+/// Which chain, once its name was read.
+enum Chain {
+    Coin(Coin),
+    Chia(Box<Network>),
 }
 
 impl Reader<'_> {
@@ -41,16 +52,25 @@ impl Reader<'_> {
     ) -> Result<AssetSettings, Wrong> {
         let span = Spanned::new(spanned.span(), ());
         let asset = spanned.into_inner();
-        let (customs, coin) = match asset.coin {
-            file::CoinName::Bitcoin => coin::named(Family::Bitcoin, &name, &asset.network)?,
-            file::CoinName::Litecoin => coin::named(Family::Litecoin, &name, &asset.network)?,
-            file::CoinName::Gxc => coin::named(Family::Gxc, &name, &asset.network)?,
+        let of_family = |family| {
+            let (customs, coin) = coin::named(family, &name, &asset.network)?;
+            Ok((customs, Chain::Coin(coin)))
         };
-        let least = customs.mature;
-        let mature = asset.mature_after.unwrap_or(least);
+        let (customs, chain) = match asset.coin {
+            file::CoinName::Bitcoin => of_family(Family::Bitcoin)?,
+            file::CoinName::Litecoin => of_family(Family::Litecoin)?,
+            file::CoinName::Gxc => of_family(Family::Gxc)?,
+            file::CoinName::Chia => {
+                let (customs, network) =
+                    chia::named(&name, &asset.network, asset.genesis.as_ref())?;
+                (customs, Chain::Chia(Box::new(network)))
+            }
+        };
+        let least = customs.mature_least;
+        let mature = asset.mature_after.unwrap_or(customs.mature);
         if mature < least {
             let text = format!(
-                "assets.{name}.mature_after: coinbases cannot be spent before {least} confirmations"
+                "assets.{name}.mature_after: income cannot be spent before {least} confirmations"
             );
             return Err(wrong(&span, text));
         }
@@ -77,11 +97,14 @@ impl Reader<'_> {
             assets_elsewhere: amount("assets_elsewhere", &asset.assets_elsewhere)?,
         };
         let look_every = asset.look_every.map_or(Duration::from_secs(30), |span| span.0);
-        let kind = match coin.family() {
-            Family::Bitcoin | Family::Litecoin => {
-                AssetKind::Coin(Box::new(self.coin(coin, &name, asset, &span)?))
+        let kind = match chain {
+            Chain::Coin(coin) if coin.family() == Family::Gxc => {
+                AssetKind::Gxc(Box::new(gxc::source(coin, &name, asset, &span)?))
             }
-            Family::Gxc => AssetKind::Gxc(Box::new(gxc::source(coin, &name, asset, &span)?)),
+            Chain::Coin(coin) => AssetKind::Coin(Box::new(self.coin(coin, &name, asset, &span)?)),
+            Chain::Chia(network) => {
+                AssetKind::Chia(Box::new(self.chia(*network, &name, asset, mature, &span)?))
+            }
         };
         Ok(AssetSettings { config, look_every, kind })
     }
@@ -96,7 +119,7 @@ fn payout_rules(
         given.as_ref().map(|coins| amount(&format!("payouts.{key}"), coins)).transpose()
     };
     let ms = |given: Option<file::Span>, usual: u64| given.map_or(usual, file::Span::ms);
-    let confirm = payouts.confirm_after.unwrap_or(6).max(1);
+    let confirm = payouts.confirm_after.unwrap_or(customs.confirm).max(1);
     let abandon = payouts.abandon_after.unwrap_or(100).max(1);
     Ok(PayoutRules {
         minimum: coins("minimum", &payouts.minimum)?.unwrap_or(Amount::from_units(customs.minimum)),

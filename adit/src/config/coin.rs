@@ -34,11 +34,13 @@ pub(super) fn named(
         network: coin.to_string(),
         decimals: coin.decimals(),
         mature: coin.maturity(),
+        mature_least: coin.maturity(),
         orphan: 6,
         dust: 546,
         outputs: 500,
         minimum: 1_000_000,
         fee_payer: FeePayer::Miners,
+        confirm: 6,
     };
     let customs = match family {
         Family::Bitcoin => customs,
@@ -65,6 +67,12 @@ impl Reader<'_> {
         asset: file::Asset,
         span: &Spanned<()>,
     ) -> Result<CoinSettings, Wrong> {
+        if asset.external.is_some() || asset.fees.max_per_cost.is_some() {
+            let text = format!(
+                "assets.{name}: external and fees.max_per_cost mean something to coin = \"chia\" only; remove them"
+            );
+            return Err(wrong(span, text));
+        }
         if asset.nodes.is_empty() {
             return Err(wrong(span, format!("assets.{name}.nodes: at least one node is needed")));
         }
@@ -95,6 +103,12 @@ impl Reader<'_> {
     }
 
     fn node(&self, node: file::Node, asset: &str, span: &Spanned<()>) -> Result<NodeConfig, Wrong> {
+        if node.authority.is_some() || node.certificate.is_some() || node.key.is_some() {
+            let text = format!(
+                "assets.{asset}.nodes: authority, certificate and key mean something to coin = \"chia\" only; remove them"
+            );
+            return Err(wrong(span, text));
+        }
         let auth = match (node.user, node.password, node.cookie) {
             (Some(user), Some(password), None) => Auth::Basic { user, password },
             (None, None, Some(cookie)) => Auth::Cookie(self.path(cookie)),

@@ -157,7 +157,7 @@ mod tests {
             .pools
             .iter()
             .map(|pool| {
-                let PoolKind::Stratum(door) = &pool.kind;
+                let PoolKind::Stratum(door) = &pool.kind else { panic!("no such kind") };
                 assert!(pool.config.part.is_some());
                 assert_eq!(pool.config.fee.base.points(), 200);
                 (pool.config.name.clone(), door.ports[0].listen.port(), door.hashing)

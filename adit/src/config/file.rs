@@ -189,6 +189,8 @@ pub struct Asset {
     pub nodes: Vec<Node>,
     /// The wallet.
     pub wallet: Spanned<Wallet>,
+    /// chia: how those are paid who want another coin.
+    pub external: Option<Spanned<External>>,
     /// How payouts are made.
     #[serde(default)]
     pub payouts: Payouts,
@@ -207,6 +209,8 @@ pub enum CoinName {
     Litecoin,
     /// GoldXCoin.
     Gxc,
+    /// Chia.
+    Chia,
 }
 
 /// A block the chain must contain.
@@ -235,6 +239,22 @@ pub struct Node {
     pub zmq: Option<String>,
     /// How often it is asked for its tip.
     pub poll: Option<Span>,
+    /// chia: the certificate of its private authority (PEM).
+    pub authority: Option<PathBuf>,
+    /// chia: a certificate that the authority signed (PEM).
+    pub certificate: Option<PathBuf>,
+    /// chia: the certificate's key (PEM).
+    pub key: Option<PathBuf>,
+}
+
+/// How those are paid who want another coin than the chain's.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct External {
+    /// Where their money goes on this chain, for whoever changes it.
+    pub address: String,
+    /// Where that one is told what to pay to whom, and says what is done.
+    pub folder: PathBuf,
 }
 
 /// The wallet's keys and place.
@@ -325,6 +345,8 @@ pub struct Fees {
     pub fallback_per_vbyte: Option<u64>,
     /// Never more than this.
     pub max_per_vbyte: Option<u64>,
+    /// chia: mojo that a unit of cost pays at most.
+    pub max_per_cost: Option<u64>,
 }
 
 /// One pot.
@@ -368,7 +390,63 @@ pub struct Pool {
     /// The longest a slice of the share log stays open.
     pub slice_age: Option<Span>,
     /// Where it listens.
+    #[serde(default)]
     pub ports: Vec<Port>,
+    /// chia: how farmers come in.
+    pub farming: Option<Spanned<Farming>>,
+}
+
+/// How farmers come in.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Farming {
+    /// Address and port number.
+    pub listen: SocketAddr,
+    /// Certificate chain (PEM), to speak HTTPS.
+    pub tls_certificate: Option<PathBuf>,
+    /// Its key (PEM).
+    pub tls_key: Option<PathBuf>,
+    /// Proxies in front of it, whose `X-Forwarded-For` is believed.
+    #[serde(default)]
+    pub proxies: Vec<std::net::IpAddr>,
+    /// The pool's name for farmers; its name here without.
+    pub title: Option<String>,
+    /// What farmers are told of it.
+    #[serde(default)]
+    pub description: String,
+    /// The address of a picture.
+    #[serde(default)]
+    pub logo_url: String,
+    /// What a farmer is told when it joins.
+    pub welcome: Option<String>,
+    /// Blocks that leaving takes.
+    pub lock_height: Option<u32>,
+    /// poisson, reference or readme.
+    pub difficulty_rule: Option<String>,
+    /// Where farmers start; never below.
+    pub min_difficulty: Option<u64>,
+    /// Partials a day of each farmer that are aimed at.
+    pub partials_per_day: Option<u32>,
+    /// Minutes of an authentication token.
+    pub token_minutes: Option<u8>,
+    /// A partial may come so long after its signage point.
+    pub time_limit: Option<Span>,
+    /// A partial is looked at again after so long.
+    pub confirm_after: Option<Span>,
+    /// So many blocks are not taken back any more.
+    pub buried_after: Option<u32>,
+    /// A reward is absorbed from this depth on.
+    pub absorb_after: Option<u32>,
+    /// Between two collections of rewards.
+    pub absorb_every: Option<Span>,
+    /// What an absorption pays the network at most, out of the purse, while blocks are full.
+    pub absorb_fee_max: Option<Coins>,
+    /// The books are told of an absorbed reward that lies so deep.
+    pub report_after: Option<u32>,
+    /// Between two looks at the chain.
+    pub look_every: Option<Span>,
+    /// Requests a second of one address.
+    pub max_requests_per_second: Option<u32>,
 }
 
 /// How income is divided.

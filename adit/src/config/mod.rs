@@ -3,8 +3,10 @@
 //! Invariant: whatever is wrong is said with its file, line and key, and with what to write instead; nothing is guessed.
 
 mod asset;
+mod chia;
 mod coin;
 mod environment;
+mod farm;
 pub mod file;
 mod gxc;
 mod pages;
@@ -12,12 +14,13 @@ mod pool;
 
 use ::pool::{AssetConfig, PoolConfig};
 use accounting::Identity;
+use farming::network::Network;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use stratum::coin::Coin;
-use stratum::coin::address::{self, BadAddress};
+use stratum::coin::address;
 use stratum::dag::DagSettings;
 use stratum::difficulty::Policy;
 use stratum::hashing::Hashing;
@@ -90,6 +93,23 @@ pub enum AssetKind {
     Coin(Box<CoinSettings>),
     /// GXC.
     Gxc(Box<GxcSource>),
+    /// Chia.
+    Chia(Box<ChiaSettings>),
+}
+
+/// Chia: its nodes and its wallet.
+#[derive(Debug, Clone)]
+pub struct ChiaSettings {
+    /// Which of its networks.
+    pub network: Network,
+    /// The nodes, the preferred one first.
+    pub nodes: Vec<farming::node::rpc::Endpoint>,
+    /// The file with the keys.
+    pub key_file: PathBuf,
+    /// How coins are held and paid.
+    pub treasury: farming::treasury::TreasuryConfig,
+    /// Where those who want another coin are told of, to be paid by somebody else.
+    pub external: Option<PathBuf>,
 }
 
 /// A coin of the bitcoind family.
@@ -117,7 +137,40 @@ pub struct PoolSettings {
 pub enum PoolKind {
     /// Proof of work.
     Stratum(StratumSettings),
+    /// Proof of space.
+    Farming(Box<FarmingSettings>),
+    /// Nobody comes in: the pot of rewards that farmers of another pool farmed before they joined it.
+    Refunds,
 }
+
+impl PoolKind {
+    /// May absorbed rewards cost the operator something?
+    pub fn pays_for_absorptions(&self) -> bool {
+        matches!(self, PoolKind::Farming(own) if own.terms.absorb_fee_most > 0)
+    }
+}
+
+/// A door of proof of space.
+#[derive(Debug, Clone)]
+pub struct FarmingSettings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Certificate and key files.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// What a port allows.
+    pub limits: farming::server::Limits,
+    /// How the chain is watched.
+    pub pace: farming::watch::Pace,
+    /// What farmers are told and held to; the targets are the wallet's.
+    pub terms: farming::door::Settings,
+    /// The pot of rewards that are a farmer's own.
+    pub refunds: String,
+}
+
+/// A text that is no address of the money it was read for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotAnAddress(pub String);
 
 /// A door of proof of work.
 #[derive(Debug, Clone)]
@@ -139,10 +192,20 @@ impl AssetSettings {
     ///
     /// # Errors
     /// Why it is no address of this money.
-    pub fn identity_of(&self, text: &str) -> Result<Identity, BadAddress> {
+    pub fn identity_of(&self, text: &str) -> Result<Identity, NotAnAddress> {
         match &self.kind {
-            AssetKind::Coin(own) => address::identity_of(text, own.coin),
-            AssetKind::Gxc(own) => address::identity_of(text, own.coin),
+            AssetKind::Coin(own) => address::identity_of(text, own.coin)
+                .map_err(|error| NotAnAddress(error.to_string())),
+            AssetKind::Gxc(own) => address::identity_of(text, own.coin)
+                .map_err(|error| NotAnAddress(error.to_string())),
+            AssetKind::Chia(own) => {
+                let launcher = text.parse().map_err(|_| {
+                    NotAnAddress(format!(
+                        "\"{text}\" is no launcher id of 64 hexadecimal digits, which is what an account of Chia is named by"
+                    ))
+                })?;
+                Ok(farming::door::identity(&own.network, &launcher))
+            }
         }
     }
 
@@ -150,8 +213,19 @@ impl AssetSettings {
     ///
     /// # Errors
     /// Why it is no address of this money.
-    pub fn destination_of(&self, text: &str) -> Result<Vec<u8>, BadAddress> {
-        self.identity_of(text).map(|identity| identity.bytes)
+    pub fn destination_of(&self, text: &str) -> Result<Vec<u8>, NotAnAddress> {
+        match &self.kind {
+            AssetKind::Coin(_) | AssetKind::Gxc(_) => {
+                self.identity_of(text).map(|identity| identity.bytes)
+            }
+            AssetKind::Chia(own) => {
+                let is_paid_elsewhere = own.external.is_some();
+                let read =
+                    farming::address::Destination::parse(text, &own.network, is_paid_elsewhere);
+                let read = read.map_err(|error| NotAnAddress(format!("\"{text}\": {error}")))?;
+                Ok(read.to_bytes())
+            }
+        }
     }
 }
 
@@ -291,6 +365,8 @@ impl Reader<'_> {
                 ));
             }
             pools.push(self.pool(pool, &assets)?);
+            let refunds = pools.last().and_then(farm::refunds);
+            pools.extend(refunds);
         }
         self.unions(&pools)?;
         let web = file.web.map(|web| self.web(web, &assets)).transpose()?;
@@ -374,8 +450,8 @@ start_difficulty = 0.5
         let settings = read(GOOD, Path::new("/etc/adit.toml")).unwrap();
         assert_eq!(settings.data_dir, Path::new("/etc/data"));
         let pool = &settings.pools[0];
-        let PoolKind::Stratum(door) = &pool.kind;
-        let AssetKind::Coin(coin) = &settings.assets[0].kind else { panic!("a coin") };
+        let PoolKind::Stratum(door) = &pool.kind else { panic!("{pool:?}") };
+        let AssetKind::Coin(coin) = &settings.assets[0].kind else { panic!("no coin") };
         assert_eq!(pool.config.scheme, Scheme::Pplns(PplnsWindow::Work { millifactor: 2500 }));
         assert_eq!(pool.config.fee.base.points(), 125);
         assert_eq!(door.ports[0].policy.start, Difficulty::nearest(0.5));

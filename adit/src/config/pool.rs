@@ -14,7 +14,7 @@ use pow::ethash::{CLASSIC_EPOCH, EPOCH};
 use pow::{Algorithm, Difficulty};
 use std::path::PathBuf;
 use std::time::Duration;
-use stratum::coin::Family;
+use stratum::coin::{Coin, Family};
 use stratum::coinbase::TAG_MAX;
 use stratum::dag::DagSettings;
 use stratum::difficulty::Policy;
@@ -74,10 +74,19 @@ impl Reader<'_> {
             fee,
             part,
             slices,
-            knows_keys: false,
+            knows_keys: matches!(asset.kind, AssetKind::Chia(_)),
         };
-        let hashing = hashing(&pool, &asset.kind)?;
-        let kind = PoolKind::Stratum(self.stratum(pool, hashing, &span)?);
+        let kind = match &asset.kind {
+            AssetKind::Coin(own) => {
+                let hashing = hashing(&pool, own.coin)?;
+                PoolKind::Stratum(self.stratum(pool, hashing, &span)?)
+            }
+            AssetKind::Gxc(own) => {
+                let hashing = hashing(&pool, own.coin)?;
+                PoolKind::Stratum(self.stratum(pool, hashing, &span)?)
+            }
+            AssetKind::Chia(own) => PoolKind::Farming(Box::new(self.farming(pool, own, &span)?)),
+        };
         Ok(PoolSettings { config, kind })
     }
 
@@ -88,6 +97,9 @@ impl Reader<'_> {
         span: &Spanned<()>,
     ) -> Result<StratumSettings, Wrong> {
         let name = &pool.name;
+        if let Some(farming) = &pool.farming {
+            return Err(wrong(farming, "farming: only pools of a chia asset have farmers"));
+        }
         let tag = match &pool.tag {
             None => "/Adit/".to_owned(),
             Some(tag)
@@ -191,11 +203,7 @@ impl Reader<'_> {
     }
 }
 
-fn hashing(pool: &file::Pool, asset: &AssetKind) -> Result<Hashing, Wrong> {
-    let coin = match asset {
-        AssetKind::Coin(own) => own.coin,
-        AssetKind::Gxc(own) => own.coin,
-    };
+fn hashing(pool: &file::Pool, coin: Coin) -> Result<Hashing, Wrong> {
     Ok(match &pool.algorithm {
         None => Hashing::Header(coin.algorithm()),
         Some(name) if coin.family() != Family::Gxc => {

@@ -4,6 +4,9 @@ use super::OpenPort;
 use crate::config::PoolSettings;
 use accounting::union::Part;
 use accounting::{AssetId, PoolId};
+use farming::address;
+use farming::door::Door as Farm;
+use pool::observe::Times;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +18,8 @@ use web::outlook::{PoolOutlook, PortOutlook};
 pub enum OpenDoor {
     /// Proof of work.
     Stratum(Arc<Door>),
+    /// Proof of space.
+    Farming(Arc<Farm>),
 }
 
 impl OpenDoor {
@@ -22,6 +27,7 @@ impl OpenDoor {
     pub fn pool_id(&self) -> PoolId {
         match self {
             OpenDoor::Stratum(door) => door.pool_id,
+            OpenDoor::Farming(door) => door.pool_id,
         }
     }
 
@@ -29,6 +35,7 @@ impl OpenDoor {
     pub fn pause(&self, reason: Option<String>) {
         match self {
             OpenDoor::Stratum(door) => drop(door.paused.send_replace(reason)),
+            OpenDoor::Farming(door) => drop(door.paused.send_replace(reason)),
         }
     }
 
@@ -36,6 +43,7 @@ impl OpenDoor {
     pub fn accepted(&self) -> u64 {
         match self {
             OpenDoor::Stratum(door) => door.stats.accepted_count(),
+            OpenDoor::Farming(door) => door.stats.counted().accepted,
         }
     }
 
@@ -44,6 +52,10 @@ impl OpenDoor {
         match self {
             OpenDoor::Stratum(door) => {
                 let counts = door.stats.rejected_counts().into_iter();
+                counts.map(|(reject, count)| (reject.label(), count)).collect()
+            }
+            OpenDoor::Farming(door) => {
+                let counts = door.stats.counted().refused.into_iter();
                 counts.map(|(reject, count)| (reject.label(), count)).collect()
             }
         }
@@ -60,6 +72,17 @@ impl OpenDoor {
                     |job| json!({ "height": job.template.height, "number": job.no }),
                 )
             }
+            OpenDoor::Farming(door) => {
+                let (counted, standing) = (door.stats.counted(), door.nodes.standing());
+                json!({
+                    "height": standing.map(|standing| standing.height),
+                    "farmers": door.farmers.count(),
+                    "purse": address::encode(&door.wallet.purse(), door.nodes.network()),
+                    "partials_revoked": counted.revoked,
+                    "partials_not_looked_at_again": counted.unknown,
+                    "partials_that_should_have_won": counted.winners,
+                })
+            }
         }
     }
 
@@ -67,6 +90,8 @@ impl OpenDoor {
     pub async fn settle(&self, limit: Duration) {
         match self {
             OpenDoor::Stratum(door) => door.blocks.settle(limit).await,
+            // Its income is on the chain, and found there again.
+            OpenDoor::Farming(_) => {}
         }
     }
 
@@ -74,8 +99,38 @@ impl OpenDoor {
     pub fn outlook(&self, own: &PoolSettings, asset: AssetId, ports: &[OpenPort]) -> PoolOutlook {
         match self {
             OpenDoor::Stratum(door) => stratum(own, door, asset, ports, self.rejected()),
+            OpenDoor::Farming(door) => PoolOutlook {
+                id: door.pool_id,
+                name: own.config.name.clone(),
+                asset,
+                algorithm: "proof of space".to_owned(),
+                scheme: own.config.scheme,
+                fee: own.config.fee.clone(),
+                part: None,
+                ports: shown(ports, door.pool_id),
+                rejected: self.rejected(),
+                accepted: self.accepted(),
+                blocks_unbooked: 0,
+                jobs_sent: 0,
+                difficulty_changes: 0,
+                validation: Times::default(),
+                ack: Times::default(),
+                broadcast: Times::default(),
+            },
         }
     }
+}
+
+fn shown(ports: &[OpenPort], of: PoolId) -> Vec<PortOutlook> {
+    let port = |port: &OpenPort| PortOutlook {
+        address: port.address,
+        tls: port.tls,
+        start: port.policy.start.as_f64(),
+        min: port.policy.min.as_f64(),
+        max: port.policy.max.as_f64(),
+        share_interval_s: port.policy.interval_s,
+    };
+    ports.iter().filter(|port| port.pool == of).map(port).collect()
 }
 
 fn stratum(
@@ -85,14 +140,6 @@ fn stratum(
     ports: &[OpenPort],
     rejected: Vec<(&'static str, u64)>,
 ) -> PoolOutlook {
-    let port = |port: &OpenPort| PortOutlook {
-        address: port.address,
-        tls: port.tls,
-        start: port.policy.start.as_f64(),
-        min: port.policy.min.as_f64(),
-        max: port.policy.max.as_f64(),
-        share_interval_s: port.policy.interval_s,
-    };
     let (jobs_sent, difficulty_changes) = door.stats.sent_counts();
     PoolOutlook {
         id: door.pool_id,
@@ -102,7 +149,7 @@ fn stratum(
         scheme: own.config.scheme,
         fee: own.config.fee.clone(),
         part: own.config.part.map(Part::get),
-        ports: ports.iter().filter(|port| port.pool == door.pool_id).map(port).collect(),
+        ports: shown(ports, door.pool_id),
         rejected,
         accepted: door.stats.accepted_count(),
         blocks_unbooked: door.blocks.unbooked(),

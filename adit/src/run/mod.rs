@@ -3,6 +3,7 @@
 //! Invariant: nothing is handed out before the books are open and found blocks of the last run are on their way again; a
 //! core task that ends, ends the process.
 
+mod chia;
 mod coin;
 mod counter;
 mod door;
@@ -22,6 +23,7 @@ use crate::config::{AssetKind, AssetSettings, PoolSettings, Settings};
 use crate::control;
 use anyhow::{Context, anyhow};
 use arc_swap::ArcSwap;
+use pool::bans::Bans;
 use pool::{Pool, SystemClock, writer};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -29,7 +31,6 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use store::{Sqlite, Store, StoreError};
-use stratum::bans::Bans;
 use stratum::server::{self, Floor};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -169,6 +170,9 @@ pub async fn start(settings: Settings, cancel: CancellationToken) -> anyhow::Res
             AssetKind::Coin(own) => {
                 let blocks = coin::recovered(&start, own).await?;
                 starting.spawn(coin::start(start, (**own).clone(), blocks));
+            }
+            AssetKind::Chia(own) => {
+                starting.spawn(chia::start(start, (**own).clone()));
             }
             AssetKind::Gxc(own) => {
                 let blocks = gxc::recovered(&start, own).await?;

@@ -121,6 +121,20 @@ impl Pool {
         }
     }
 
+    /// A pool with a configuration of its own, for a port; starts nothing.
+    pub fn of(configuration: impl FnOnce(&Port) -> String) -> Self {
+        let (folder, port) = (tempfile::tempdir().unwrap(), Port::take());
+        std::fs::write(folder.path().join("adit.toml"), configuration(&port)).unwrap();
+        Pool {
+            folder,
+            port,
+            process: None,
+            pages: None,
+            environment: Vec::new(),
+            through: Vec::new(),
+        }
+    }
+
     /// Serves pages too; call it before the start.
     pub fn with_pages(mut self, more: &str) -> Self {
         let pages = Port::take();

@@ -25,6 +25,10 @@ impl Door {
         received: UnixMs,
     ) -> Result<Accepted, Reject> {
         let farmer = self.farmers.get(&submission.launcher_id)?;
+        self.wanted(&submission.launcher_id)?;
+        if self.paused.borrow().is_some() {
+            return Err(Reject::Paused);
+        }
         let standing = self.standing()?;
         let authentication = {
             let farmer = held(&farmer);

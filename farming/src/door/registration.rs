@@ -15,6 +15,7 @@ use crate::signature;
 use crate::singleton::DELAY_MIN_S;
 use crate::singleton::lineage::Tip;
 use crate::singleton::puzzle::{Contract, p2_singleton_hash};
+use crate::watch;
 use crate::wire::SignatureBytes;
 use crate::wire::answer::{Changed, Welcome};
 use crate::wire::farmer::{Post, Put};
@@ -32,6 +33,7 @@ impl Door {
     pub async fn register(&self, post: &Post) -> Result<Welcome, Reject> {
         let payload = &post.payload;
         let now = self.clock.now();
+        self.wanted(&payload.launcher_id)?;
         if self.farmers.get(&payload.launcher_id).is_ok() {
             return Err(Reject::FarmerKnown);
         }
@@ -64,12 +66,17 @@ impl Door {
             latest: Some(walk.latest.clone()),
             difficulty: Difficulty::new(&self.settings.policy, payload.suggested_difficulty, now),
             wished_at: UnixMs(0),
-            is_banned: false,
             points: crate::farmer::Points::default(),
             account: None,
         };
-        let row = farmer.clone();
-        self.written(move |db| rows::insert_farmer(db, &row)).await?;
+        let (row, targets) = (farmer.clone(), self.settings.terms.targets.clone());
+        // Somebody whose row was lost is found again with all that arrived through its plot NFT; the books know what they know.
+        let income = walk.income;
+        let write = move |db: &rusqlite::Connection| {
+            rows::insert_farmer(db, &row)?;
+            watch::arrived(db, &row, &targets, income)
+        };
+        self.written(write).await?;
         self.farmers.insert(farmer);
         self.pay_to(&*self.farmers.get(&payload.launcher_id)?).await;
         tracing::info!(launcher = %payload.launcher_id, "a farmer joined");
@@ -84,6 +91,7 @@ impl Door {
         let payload = &put.payload;
         let now = self.clock.now();
         let farmer = self.farmers.get(&payload.launcher_id)?;
+        self.wanted(&payload.launcher_id)?;
         if !self.settings.timeout.admits(payload.authentication_token, now) {
             return Err(Reject::StaleToken);
         }
@@ -182,10 +190,7 @@ impl Door {
             (farmer.contract.launcher_id, farmer.instructions.clone())
         };
         let (account, _) = self.account(farmer).await?;
-        let destination = match self.destination(&instructions)? {
-            Destination::Puzzle(hash) => hash.0.to_vec(),
-            Destination::External(text) => text.into_bytes(),
-        };
+        let destination = self.destination(&instructions)?.to_bytes();
         let (display, asset) = (instructions.trim().to_owned(), self.asset);
         let order = self.pool.order(move |books, _, now| {
             books.set_destination(account, destination, display, asset, now)

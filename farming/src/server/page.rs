@@ -2,16 +2,24 @@
 //!
 //! Invariant: everything a farmer wrote is escaped; nothing on the page comes from elsewhere.
 
+use crate::address::{Destination, encode};
 use crate::door::Door;
 use crate::farmer::held;
 use crate::hash::Bytes32;
 use crate::rows;
 use crate::tables::TablesError;
-use accounting::UnixMs;
+use accounting::ledger::Balance;
+use accounting::{Amount, UnixMs};
 use std::fmt::Write;
+use store::Reader;
+use store::sqlite::{AccountPayoutRow, Cut};
 
 /// Partials that are listed.
 const LISTED: usize = 100;
+/// Payouts that are listed.
+const PAYOUTS_LISTED: u64 = 50;
+/// Decimals of an XCH.
+const DECIMALS: u8 = 12;
 const DAY_MS: u64 = 24 * 3_600_000;
 /// What a plot of size 32 takes on a disk.
 const PLOT_BYTES: u128 = 108_884_400_275;
@@ -47,6 +55,9 @@ pub(super) async fn render(door: &Door, launcher_id: &Bytes32) -> Result<String,
             ),
         );
     }
+    if let Some(money) = money(door, launcher_id).await {
+        money.write(door, &mut page);
+    }
     page.push_str("<h2>Refused in 24 hours</h2><table><tr><th>reason<th>count");
     for (reason, count) in refusals {
         append(&mut page, format_args!("<tr><td>{}<td>{count}", escaped(&reason)));
@@ -67,6 +78,56 @@ pub(super) async fn render(door: &Door, launcher_id: &Bytes32) -> Result<String,
     }
     page.push_str("</table></html>");
     Ok(page)
+}
+
+/// What the books say of a farmer's money.
+struct Money {
+    balance: Balance,
+    payouts: Vec<AccountPayoutRow>,
+}
+
+/// Reads it; none for who was never credited, or while the books cannot be read.
+async fn money(door: &Door, launcher_id: &Bytes32) -> Option<Money> {
+    let identity = door.identity(launcher_id);
+    let account =
+        door.pool.order(move |books, _, _| Ok(books.account_of(&identity))).await.ok()??;
+    let view = door.pool.view();
+    let own = view.balances.iter().find(|own| own.account == account && own.asset == door.asset);
+    let balance = own.map(|own| own.balance).unwrap_or_default();
+    let folder = door.folder.clone();
+    let read = move || Reader::open(&folder)?.payouts_of(account, Cut::first(PAYOUTS_LISTED));
+    let payouts = tokio::task::spawn_blocking(read).await.ok()?;
+    let payouts = payouts.inspect_err(|error| tracing::warn!(%error, "payouts cannot be listed"));
+    Some(Money { balance, payouts: payouts.ok()? })
+}
+
+impl Money {
+    fn write(&self, door: &Door, page: &mut String) {
+        let xch = |amount: Amount| amount.to_decimal(DECIMALS);
+        append(
+            page,
+            format_args!(
+                "<h2>Money</h2><dl><dt>To be paid out<dd>{} XCH<dt>Not mature yet<dd>{} XCH</dl>\
+                 <h2>Payouts</h2><table><tr><th>number<th>XCH<th>state<th>to",
+                xch(self.balance.available()),
+                xch(self.balance.credits_pending),
+            ),
+        );
+        let network = door.nodes.network();
+        for row in &self.payouts {
+            let to = match Destination::of_bytes(&row.destination) {
+                Some(Destination::Puzzle(place)) => encode(&place, network),
+                Some(Destination::External(text)) => text,
+                None => String::new(),
+            };
+            let (id, state) = (row.payout.id, row.payout.state.as_str());
+            append(
+                page,
+                format_args!("<tr><td>{id}<td>{}<td>{state}<td>{}", xch(row.sent), escaped(&to)),
+            );
+        }
+        page.push_str("</table>");
+    }
 }
 
 /// The space that so many points a day speak for: a plot of size 32 earns ten a day at a filter of nine bits, twice as many for

@@ -3,7 +3,6 @@
 #![allow(dead_code, reason = "each test uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test that finds an error has failed")]
 
-pub mod devnet;
 pub mod node;
 
 use accounting::fee::FeeRule;
@@ -11,15 +10,18 @@ use accounting::payout::PayoutDepths;
 use accounting::reward::Depths;
 use accounting::scheme::PplnsWindow;
 use accounting::{Amount, AssetId, BasisPoints, PoolId, Scheme, UnixMs};
+use arc_swap::ArcSwap;
 use farming::difficulty::{Policy, Rule};
-use farming::door::{Door, Settings, ledger_network};
+use farming::door::{Door, Numbers, Opening, Settings, ledger_network};
 use farming::hash::Bytes32;
 use farming::network::Network;
 use farming::node::Nodes;
 use farming::singleton::Terms;
 use farming::tables::Tables;
 use farming::token::TokenTimeout;
+use farming::wallet::Wallet;
 use node::{FakeNode, World};
+use pool::bans::{Banned, Bans};
 use pool::config::{FeePayer, SliceRule};
 use pool::writer::{self, Writer};
 use pool::{AssetConfig, Clock, PayoutRules, PoolConfig};
@@ -31,6 +33,8 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use store::Sqlite;
 
+/// The door's file.
+pub const TABLES: &str = "farming.sqlite";
 /// When the requests were captured.
 pub const CAPTURED: u64 = 1_795_220_033_000;
 /// The confirmation delay of these pools.
@@ -123,6 +127,8 @@ pub fn world(spends: usize) -> World {
         coins,
         spends: spent,
         pushed: Vec::new(),
+        fee_mojo: 0,
+        is_full: false,
         asked: HashMap::new(),
     }
 }
@@ -150,6 +156,23 @@ pub fn asset() -> AssetConfig {
         },
         assets_elsewhere: Amount::ZERO,
     }
+}
+
+/// The pot of rewards that are a farmer's own.
+pub fn refunds() -> PoolConfig {
+    PoolConfig {
+        name: "farm.refunds".into(),
+        scheme: farming::chores::REFUNDED,
+        fee: FeeRule::default(),
+        ..pot()
+    }
+}
+
+pub const NUMBERS: Numbers = Numbers { asset: AssetId(1), pool: PoolId(1), refunds: PoolId(2) };
+
+/// The keys of these pools; the captured farmers' rewards go elsewhere.
+pub fn wallet() -> Arc<Wallet> {
+    Arc::new(Wallet::new(&chia_bls::SecretKey::from_seed(&[5; 32]), &[]))
 }
 
 pub fn pot() -> PoolConfig {
@@ -184,6 +207,7 @@ pub fn settings() -> Settings {
         buried: 32,
         report_depth: 3,
         pays_externally: false,
+        absorb_fee_most: 0,
     }
 }
 
@@ -208,19 +232,25 @@ impl Running {
     ) -> Self {
         let store = Sqlite::open(folder).unwrap();
         let writer =
-            writer::start(Box::new(store), vec![asset()], vec![pot()], clock.clone()).unwrap();
+            writer::start(Box::new(store), vec![asset()], vec![pot(), refunds()], clock.clone());
+        let writer = writer.unwrap();
         let clients = nodes.iter().map(|node| node.client()).collect();
         let nodes = Arc::new(Nodes::new(Network::simulator(), clients));
         nodes.refresh().await;
-        let (tables, thread) = Tables::open(folder).unwrap();
-        let door = Door::open(
-            writer.pool.clone(),
-            (AssetId(1), PoolId(1)),
+        let (tables, thread) = Tables::open(&folder.join(TABLES)).unwrap();
+        let bans = writer.pool.order(|books, _, _| Ok(books.notes_of(Banned::DOOR))).await;
+        let door = Door::open(Opening {
+            pool: writer.pool.clone(),
+            numbers: NUMBERS,
             settings,
             nodes,
+            wallet: wallet(),
             tables,
-            Arc::new(clock.clone()),
-        );
+            folder: folder.to_owned(),
+            clock: Arc::new(clock.clone()),
+            paused: None,
+            bans: Arc::new(ArcSwap::from_pointee(Bans::of(bans.unwrap().keys()))),
+        });
         Running { door: Arc::new(door.await.unwrap()), clock, writer, tables: thread }
     }
 

@@ -17,6 +17,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
+use farming::coin::SpendBundle;
 use farming::hash::Bytes32;
 use farming::node::Node;
 use farming::node::rpc::{Endpoint, Rpc};
@@ -36,6 +37,10 @@ pub struct World {
     pub spends: HashMap<Bytes32, Value>,
     /// Bundles that were pushed.
     pub pushed: Vec<Value>,
+    /// What it thinks any bundle should pay.
+    pub fee_mojo: u64,
+    /// Is its mempool full?
+    pub is_full: bool,
     /// Questions so far, by method.
     pub asked: HashMap<String, usize>,
 }
@@ -150,6 +155,7 @@ fn answer(world: &mut World, method: &str, question: &Value) -> Value {
         "get_blockchain_state" => json!({"success": true, "blockchain_state": {
             "peak": {"height": world.height, "header_hash": Bytes32([world.height as u8; 32])},
             "sync": {"synced": world.is_synced}, "difficulty": 1024, "sub_slot_iters": 1024,
+            "mempool_cost": if world.is_full { 10 } else { 0 }, "mempool_max_total_cost": 10,
         }}),
         "get_recent_signage_point_or_eos" => {
             let known = question.get("sp_hash").or(question.get("challenge_hash")).unwrap();
@@ -170,7 +176,19 @@ fn answer(world: &mut World, method: &str, question: &Value) -> Value {
         "get_coin_records_by_puzzle_hashes" => records(&|record| {
             among(&question["puzzle_hashes"], field(record, "puzzle_hash"))
                 && (record["spent_block_index"] == 0 || question["include_spent_coins"] == true)
+                && (question["start_height"].as_u64()..question["end_height"].as_u64())
+                    .contains(&record["confirmed_block_index"].as_u64())
         }),
+        "get_mempool_item_by_tx_id" => {
+            let name = |bundle: &Value| -> Bytes32 {
+                serde_json::from_value::<SpendBundle>(bundle.clone()).unwrap().id()
+            };
+            match world.pushed.iter().find(|bundle| name(bundle) == hash(&question["tx_id"])) {
+                Some(_) => json!({"success": true, "mempool_item": {}}),
+                None => no("TX_NOT_IN_MEMPOOL", "Tx id not in the mempool"),
+            }
+        }
+        "get_fee_estimate" => json!({"success": true, "estimates": [world.fee_mojo]}),
         "get_puzzle_and_solution" => match world.spends.get(&hash(&question["coin_id"])) {
             Some(spend) => json!({"success": true, "coin_solution": spend}),
             None => no("COIN_NOT_SPENT", "Invalid height or coin not spent"),

@@ -8,8 +8,10 @@ use accounting::reward::Depths;
 use accounting::scheme::PplnsWindow;
 use accounting::{Amount, AssetId, BasisPoints, PoolId, Scheme};
 use anyhow::Context;
+use chia_bls::SecretKey;
+use farming::chores::REFUNDED;
 use farming::difficulty::{Policy, Rule};
-use farming::door::{Door, Settings, ledger_network};
+use farming::door::{Door, Numbers, Opening, Settings, ledger_network};
 use farming::network::Network;
 use farming::node::rpc::{Endpoint, Rpc};
 use farming::node::{Node, Nodes};
@@ -17,6 +19,7 @@ use farming::server::Limits;
 use farming::singleton::Terms;
 use farming::tables::Tables;
 use farming::token::TokenTimeout;
+use farming::wallet::Wallet;
 use farming::watch::Pace;
 use pool::config::{FeePayer, SliceRule};
 use pool::{AssetConfig, PayoutRules, PoolConfig, SystemClock, writer};
@@ -33,6 +36,8 @@ struct Orders {
     node: String,
 }
 
+/// The door's file.
+const TABLES: &str = "farming.sqlite";
 const SCHEME: Scheme = Scheme::Pplns(PplnsWindow::Work { millifactor: 2000 });
 
 /// Serves until killed.
@@ -44,14 +49,24 @@ pub fn run(orders: &Path) -> anyhow::Result<()> {
 
 async fn serve(orders: Orders) -> anyhow::Result<()> {
     let store = store::Sqlite::open(&orders.folder)?;
-    let writer = writer::start(Box::new(store), vec![asset()], vec![pot()], SystemClock)
+    let writer = writer::start(Box::new(store), vec![asset()], vec![pot(), refunds()], SystemClock)
         .map_err(|error| anyhow::anyhow!("{error}"))?;
     let node = Node::new(Rpc::new(endpoint(&orders)?)?);
     let nodes = Arc::new(Nodes::new(Network::simulator(), vec![node]));
-    let (tables, _thread) = Tables::open(&orders.folder)?;
-    let numbers = (AssetId(1), PoolId(1));
-    let clock = Arc::new(SystemClock);
-    let door = Door::open(writer.pool, numbers, settings()?, nodes, tables, clock).await?;
+    let (tables, _thread) = Tables::open(&orders.folder.join(TABLES))?;
+    let door = Door::open(Opening {
+        pool: writer.pool,
+        numbers: Numbers { asset: AssetId(1), pool: PoolId(1), refunds: PoolId(2) },
+        settings: settings()?,
+        nodes,
+        wallet: Arc::new(Wallet::new(&SecretKey::from_seed(&[1; 32]), &[])),
+        tables,
+        folder: orders.folder.clone(),
+        clock: Arc::new(SystemClock),
+        paused: None,
+        bans: Arc::default(),
+    })
+    .await?;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", orders.port)).await?;
     // What is measured is the work, not the limits.
     let all = (u32::MAX, u32::MAX);
@@ -95,7 +110,12 @@ fn settings() -> anyhow::Result<Settings> {
         buried: 32,
         report_depth: 6,
         pays_externally: false,
+        absorb_fee_most: 0,
     })
+}
+
+fn refunds() -> PoolConfig {
+    PoolConfig { name: "farm.refunds".to_owned(), scheme: REFUNDED, ..pot() }
 }
 
 fn pot() -> PoolConfig {

@@ -2,12 +2,18 @@
 //!
 //! Invariant: an operator's word only. Nothing here is decided by what a peer sent, so nobody can have another banned.
 
-use crate::template::{push_hex, to_hex};
+use crate::host::host_of;
 use accounting::{Identity, IdentityKind};
-use pool::host::host_of;
 use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
+
+/// How accounts of each kind are written.
+const KINDS: [(&str, IdentityKind); 3] = [
+    ("account", IdentityKind::Script),
+    ("launcher", IdentityKind::Launcher),
+    ("key", IdentityKind::PublicKey),
+];
 
 /// Somebody banned.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -34,11 +40,11 @@ impl Banned {
         if let Some(host) = key.strip_prefix("host/") {
             return host.parse().ok().map(Banned::Host);
         }
-        let (network, hex) = key.strip_prefix("account/")?.rsplit_once('/')?;
-        let mut bytes = Vec::new();
-        push_hex(&mut bytes, hex)?;
-        let network = network.to_owned();
-        Some(Banned::Account(Identity { kind: IdentityKind::Script, network, bytes }))
+        let (kind, rest) = key.split_once('/')?;
+        let (_, kind) = KINDS.into_iter().find(|(name, _)| *name == kind)?;
+        let (network, digits) = rest.rsplit_once('/')?;
+        let (network, bytes) = (network.to_owned(), hex::decode(digits).ok()?);
+        Some(Banned::Account(Identity { kind, network, bytes }))
     }
 }
 
@@ -47,7 +53,9 @@ impl fmt::Display for Banned {
         match self {
             Banned::Host(address) => write!(f, "host/{address}"),
             Banned::Account(who) => {
-                write!(f, "account/{}/{}", who.network, to_hex(&who.bytes))
+                let known = KINDS.iter().find(|(_, kind)| *kind == who.kind);
+                let kind = known.map_or("account", |(name, _)| name);
+                write!(f, "{kind}/{}/{}", who.network, hex::encode(&who.bytes))
             }
         }
     }
@@ -100,7 +108,12 @@ mod tests {
             network: "bitcoin/main".into(),
             bytes: vec![0, 20, 255],
         });
-        for banned in [&host, &account] {
+        let farmer = Banned::Account(Identity {
+            kind: IdentityKind::Launcher,
+            network: "chia/mainnet".into(),
+            bytes: vec![7; 32],
+        });
+        for banned in [&host, &account, &farmer] {
             assert_eq!(Banned::from_key(&banned.to_string()).as_ref(), Some(banned));
         }
         let bans = Bans::of(&[host.to_string(), account.to_string(), "nonsense".into()]);

@@ -1,0 +1,272 @@
+//! Chia and its pools of farmers, on their way up.
+
+use super::counter::{self, About, Counter};
+use super::door::OpenDoor;
+use super::port::{self, OpenPort};
+use super::{Start, pool_number};
+use crate::config::{ChiaSettings, FarmingSettings, PoolKind, PoolSettings};
+use crate::control;
+use accounting::payout::PayoutState;
+use accounting::{AssetId, UnixMs};
+use anyhow::Context;
+use farming::chores::points_of_a_block;
+use farming::door::{Door, Numbers, Opening, Settings};
+use farming::external::{Exchange, Told};
+use farming::network::Network;
+use farming::node::rpc::Rpc;
+use farming::node::{Node, Nodes};
+use farming::singleton::Terms;
+use farming::tables::{self, Tables};
+use farming::treasury::XchTreasury;
+use farming::wallet::{Wallet, key};
+use farming::{address, farm};
+use pool::{Clock, SystemClock};
+use pow::Difficulty;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+use store::Reader;
+use stratum::difficulty::Policy;
+use stratum::server;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use web::outlook::{Addresses, NextBlock, NodeOutlook, Parsed};
+
+/// Payouts that are looked at for what is due in other coins: the newest.
+const PAYOUTS_MAX: u64 = 1000;
+/// Seconds between blocks: 32 in ten minutes.
+const BLOCK_INTERVAL_S: f64 = 18.75;
+/// How often it is looked whether the chain moved.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Opens the asset's counter and its pools' doors. Nodes may join later: until one is in step, nobody is credited or paid.
+pub(super) async fn start(start: Start, own: ChiaSettings) -> anyhow::Result<()> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let name = &start.asset.config.name;
+    let wallet = Arc::new(key::read(&own.key_file).with_context(|| format!("asset {name}"))?);
+    let clients = own.nodes.iter().map(|node| Rpc::new(node.clone()).map(Node::new));
+    let clients = clients.collect::<Result<_, _>>().with_context(|| format!("asset {name}"))?;
+    let nodes = Arc::new(Nodes::new(own.network.clone(), clients));
+    nodes.refresh().await;
+    let treasury =
+        XchTreasury::new(nodes.clone(), wallet.clone(), own.treasury.clone(), clock.clone());
+    let (knock, knocks) = watch::channel(0);
+    let place = address::encode(&wallet.place(), &own.network);
+    let about = about(&own.network, &nodes);
+    let counter = counter::open(&start, treasury, place, about, knock).await?;
+    let live = &start.live;
+    let cancel = live.floor.cancel.clone();
+    let looking = look_at_new_tips(nodes.clone(), counter.clone(), knocks, cancel);
+    live.spawn(format!("the news of {name}"), looking);
+    let asset = counter.id;
+    live.counters.write().unwrap_or_else(PoisonError::into_inner).push(counter);
+    if let Some(folder) = &own.external {
+        let told = Exchange::open(folder)
+            .with_context(|| format!("assets.{name}.external.folder: {}", folder.display()))?;
+        let (every, cancel) = (start.asset.look_every, live.floor.cancel.clone());
+        let telling = tell_the_exchange(told, start.folder.clone(), asset, every, cancel);
+        live.spawn(format!("the exchange of {name}"), telling);
+    }
+    for (settings, _) in &start.pools {
+        if let PoolKind::Farming(door) = &settings.kind {
+            open_pool(&start, asset, (settings, door), &nodes, &wallet).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Opens a pool's door.
+async fn open_pool(
+    start: &Start,
+    asset: AssetId,
+    (settings, own): (&PoolSettings, &FarmingSettings),
+    nodes: &Arc<Nodes>,
+    wallet: &Arc<Wallet>,
+) -> anyhow::Result<()> {
+    let (pool, live, name) = (&start.pool, &start.live, &settings.config.name);
+    let numbers = Numbers {
+        asset,
+        pool: pool_number(pool, name).await?,
+        refunds: pool_number(pool, &own.refunds).await?,
+    };
+    // Its thread ends with the door.
+    let (tables, _thread) = Tables::open(&start.folder.join(tables::file_name(numbers.pool)))?;
+    let door = Door::open(Opening {
+        pool: pool.clone(),
+        numbers,
+        settings: terms(settings, own, wallet),
+        nodes: nodes.clone(),
+        wallet: wallet.clone(),
+        tables,
+        folder: start.folder.clone(),
+        clock: Arc::new(SystemClock),
+        paused: control::pause_of(pool, name).await?,
+        bans: live.bans.clone(),
+    });
+    let door = Arc::new(door.await.with_context(|| format!("pool {name}"))?);
+    let tls = match &own.tls {
+        Some((certificate, key)) => Some(port::acceptor(certificate, key)?),
+        None => None,
+    };
+    let listener = server::bind(own.listen).with_context(|| {
+        format!(
+            "farming.listen: cannot listen on {}: is another program there (`ss -ltnp`)?",
+            own.listen
+        )
+    })?;
+    let address = listener.local_addr()?;
+    tracing::info!(%address, pool = numbers.pool.0, "listening to farmers");
+    let (floor, is_tls) = (&live.floor, tls.is_some());
+    let (limits, tasks) = (own.limits.clone(), &floor.tasks);
+    let running =
+        farm::start(door.clone(), listener, tls, limits, own.pace, tasks, &floor.cancel).await?;
+    for (what, task) in running {
+        live.keep(format!("{what} of pool {name}"), task);
+    }
+    let hardness = |difficulty: u64| Difficulty::nearest(difficulty as f64);
+    let policy = own.terms.policy;
+    let open = OpenPort {
+        pool: numbers.pool,
+        address,
+        tls: is_tls,
+        policy: Policy {
+            start: hardness(policy.min),
+            min: hardness(policy.min),
+            max: hardness(farming::difficulty::DIFFICULTY_MAX),
+            interval_s: 86_400.0 / f64::from(policy.per_day),
+        },
+    };
+    live.ports.write().unwrap_or_else(PoisonError::into_inner).push(open);
+    live.doors.write().unwrap_or_else(PoisonError::into_inner).push(OpenDoor::Farming(door));
+    Ok(())
+}
+
+/// What farmers are told and held to, with what only the wallet knows.
+fn terms(settings: &PoolSettings, own: &FarmingSettings, wallet: &Wallet) -> Settings {
+    Settings {
+        scheme: settings.config.scheme,
+        target: wallet.place(),
+        terms: Terms { targets: wallet.places(), ..own.terms.terms.clone() },
+        ..own.terms.clone()
+    }
+}
+
+/// The cashier looks as soon as there is a new block.
+async fn look_at_new_tips(
+    nodes: Arc<Nodes>,
+    counter: Arc<Counter>,
+    mut knocks: watch::Receiver<u64>,
+    cancel: CancellationToken,
+) {
+    let mut tip = None;
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            () = tokio::time::sleep(LOOK) => {}
+            knocked = knocks.changed() => match knocked {
+                Ok(()) => nodes.refresh().await,
+                Err(_) => return,
+            },
+        }
+        let peak = nodes.standing().map(|standing| standing.peak);
+        if peak.is_some() && tip != peak {
+            tip = peak;
+            counter.look();
+        }
+    }
+}
+
+/// Tells whoever pays in other coins of each confirmed payout, for as long as the pool runs.
+async fn tell_the_exchange(
+    exchange: Exchange,
+    folder: PathBuf,
+    asset: AssetId,
+    every: Duration,
+    cancel: CancellationToken,
+) {
+    let mut waited = 0;
+    loop {
+        let (own, folder) = (exchange.clone(), folder.clone());
+        let told = tokio::task::spawn_blocking(move || tell(&own, &folder, asset)).await;
+        match told.context("the thread that tells of payouts ended").flatten() {
+            Ok(waiting) if waiting != waited => {
+                tracing::info!(waiting, "payouts in other coins wait to be acknowledged");
+                waited = waiting;
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!("payouts in other coins are told later: {error:#}"),
+        }
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            () = tokio::time::sleep(every) => {}
+        }
+    }
+}
+
+/// Tells of what is confirmed and was not told; gives how many payouts wait to be acknowledged.
+fn tell(exchange: &Exchange, folder: &Path, asset: AssetId) -> anyhow::Result<usize> {
+    let payouts = Reader::open(folder)?.payouts(PAYOUTS_MAX)?;
+    let confirmed = payouts
+        .iter()
+        .filter(|payout| payout.asset == asset && payout.state == PayoutState::Confirmed);
+    for payout in confirmed {
+        let parts = payout.parts.iter().map(|part| (part.destination.as_slice(), part.sent));
+        let Some(txid) = payout.txid else { continue };
+        if let Some(told) = Told::of(payout.id, txid.0, parts)
+            && exchange.tell(&told)?
+        {
+            tracing::info!(payout = payout.id.0, "a payout is to be made in other coins");
+        }
+    }
+    Ok(exchange.waiting()?.len())
+}
+
+/// What there is to say of the network.
+fn about(network: &Network, nodes: &Arc<Nodes>) -> About {
+    let (shown, asked, own) = (nodes.clone(), nodes.clone(), network.clone());
+    let node = |(address, said): (String, Result<farming::node::Standing, String>)| {
+        let height = said.as_ref().ok().map(|standing| u64::from(standing.height));
+        let trouble = match said {
+            Ok(standing) if standing.is_synced => None,
+            Ok(_) => Some("it is not in step with the network".to_owned()),
+            Err(error) => Some(error),
+        };
+        NodeOutlook { address, height, trouble }
+    };
+    let next = move || {
+        let standing = asked.standing()?;
+        let height = standing.height.saturating_add(1);
+        Some(NextBlock {
+            height: height.into(),
+            work: points_of_a_block(own.pool_sub_slot_iters, &standing) as f64,
+            value: own.pool_reward_mojo(height),
+            transactions: 0,
+            at: UnixMs(SystemClock.now().0),
+        })
+    };
+    About {
+        coin: "Chia".to_owned(),
+        symbol: if network.address_prefix == "xch" { "XCH" } else { "TXCH" },
+        block_interval_s: BLOCK_INTERVAL_S,
+        difficulty_one: 1.0,
+        addresses: addresses(network),
+        nodes: Box::new(move || shown.standings().into_iter().map(node).collect()),
+        next: Box::new(next),
+    }
+}
+
+fn addresses(network: &Network) -> Addresses {
+    let network = network.clone();
+    let parse = move |text: &str| {
+        let launcher = text.trim().parse().map_err(|_| {
+            "an account of Chia is named by its launcher id of 64 digits".to_owned()
+        })?;
+        let identity = farming::door::identity(&network, &launcher);
+        Ok(Parsed { identity, display: launcher.to_string() })
+    };
+    let prove = |_: &accounting::Identity, _: &str, _: &str| {
+        Err("farmers are known by their plot NFT: they join with the farmer's own software"
+            .to_owned())
+    };
+    Addresses::new(parse, prove)
+}

@@ -1,0 +1,278 @@
+//! The released farmer, with a real node, wallet and harvester, farms to the real binary: the whole story.
+
+#![allow(clippy::unwrap_used, reason = "a story that fails has failed")]
+
+mod common;
+
+use accounting::payout::PayoutState;
+use common::Pool;
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use testkit::Chia;
+
+/// How long each part of the story may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// A master key; its coins are worth nothing.
+const KEY: &str = "2a6b8c1f5d0e3947a8c2b6d4f0e19385712c4d6e8fa0b1c3d5e7f90123456789";
+/// What the pool's coin of a block is worth, in mojo.
+const REWARD: i128 = 1_750_000_000_000;
+/// Where a crash leaves the next process something to finish.
+const CRASHES: [&str; 5] =
+    ["payout-before-reserve", "payout-reserved", "payout-signed", "payout-written", "payout-sent"];
+
+/// A folder that stays when the story fails, so that one can see why.
+struct Kept(tempfile::TempDir);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.0.disable_cleanup(std::thread::panicking());
+    }
+}
+
+fn pool(devnet: &Chia) -> Pool {
+    let pool = Pool::of(|port| {
+        let node = &devnet.node;
+        let (rpc, authority) = (&node.rpc, node.authority.display());
+        let (certificate, key) = (node.certificate.display(), node.key.display());
+        let listen = port.address();
+        format!(
+            r#"
+data_dir = "store"
+[log]
+level = "debug"
+[assets.coin]
+coin = "chia"
+network = "simulator"
+look_every = "1s"
+mature_after = 3
+orphan_after = 6
+wallet = {{ kind = "hot", key_file = "xch.key" }}
+[[assets.coin.nodes]]
+rpc = "{rpc}"
+authority = "{authority}"
+certificate = "{certificate}"
+key = "{key}"
+[assets.coin.payouts]
+minimum = "0.001"
+interval = "500ms"
+confirm_after = 2
+abandon_after = 20
+[[pools]]
+name = "main"
+asset = "coin"
+scheme = "pplns"
+fee_percent = 1.0
+[pools.farming]
+listen = "{listen}"
+# Every proof of these small plots is good enough for it, and no farm is too large.
+min_difficulty = 1000000000
+partials_per_day = 10000000
+lock_height = 5
+# Long enough for the pool to be killed before partials are looked at again.
+confirm_after = "10s"
+buried_after = 3
+absorb_after = 1
+absorb_every = "1s"
+report_after = 1
+look_every = "500ms"
+"#
+        )
+    });
+    write_key(&pool);
+    pool
+}
+
+fn write_key(pool: &Pool) {
+    let path = pool.folder.path().join("xch.key");
+    pool::private_file::create(&path, KEY).unwrap();
+}
+
+struct Story {
+    devnet: Chia,
+    pool: Pool,
+    /// Where the farmer is paid.
+    payout: String,
+    /// Its balance there before it was ever paid.
+    before: i128,
+    _folder: Kept,
+}
+
+impl Story {
+    fn begin() -> Self {
+        let folder = Kept(tempfile::tempdir().unwrap());
+        let devnet = Chia::start(folder.0.path());
+        let mut pool = pool(&devnet);
+        let said = pool.says(&["check"], &[]);
+        assert!(said.contains("in step"), "{said}");
+        pool.start();
+        Story { devnet, pool, payout: String::new(), before: 0, _folder: folder }
+    }
+
+    /// Asks the door's own database.
+    fn count(&self, sql: &str) -> i64 {
+        let db = Connection::open(self.pool.store().join("farming-1.sqlite")).unwrap();
+        db.busy_timeout(Duration::from_secs(10)).unwrap();
+        db.query_row(sql, [], |row| row.get(0)).unwrap_or(-1)
+    }
+
+    /// Asks the books.
+    fn booked(&self, sql: &str) -> i64 {
+        self.pool.reader().connection().query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    fn until(
+        &mut self,
+        what: &str,
+        mut step: impl FnMut(&mut Chia),
+        done: impl Fn(&mut Self) -> bool,
+    ) {
+        let since = Instant::now();
+        while !done(self) {
+            assert!(since.elapsed() < PATIENCE, "{what} took longer than {PATIENCE:?}");
+            step(&mut self.devnet);
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    fn joins(&mut self) {
+        let address = self.pool.status()["assets"][0]["address"].as_str().unwrap().to_owned();
+        let (_, target) = farming::address::decode(&address).unwrap();
+        let url = format!("http://{}", self.pool.port.address());
+        let joined = self
+            .devnet
+            .run(&json!({"do": "join", "url": url, "target": target.to_string(), "lock": 5}));
+        self.payout = joined["payout"].as_str().unwrap().to_owned();
+        self.before = self.held_by_farmer();
+        self.until("registering", |_| {}, |story| story.count("SELECT count(*) FROM farmers") == 1);
+    }
+
+    fn held_by_farmer(&mut self) -> i128 {
+        self.devnet.coins(&self.payout).iter().map(|amount| i128::from(*amount)).sum()
+    }
+
+    fn farms(&mut self) {
+        self.until(
+            "partials",
+            |devnet| devnet.points(2),
+            |story| story.count("SELECT count(*) FROM partials WHERE is_end = 0") >= 4,
+        );
+        self.until(
+            "partials for the end of a sub-slot",
+            |devnet| drop(devnet.run(&json!({"do": "end"}))),
+            |story| story.count("SELECT count(*) FROM partials WHERE is_end = 1") >= 1,
+        );
+    }
+
+    /// The pool dies between partials and their confirmation: nothing is lost, nothing is doubled.
+    fn dies_between_partials_and_their_confirmation(&mut self) {
+        self.devnet.points(3);
+        self.pool.kill();
+        let before = self.count("SELECT count(*) FROM partials");
+        self.pool.start();
+        self.until(
+            "every partial recorded and settled",
+            |_| {},
+            |story| {
+                story.count("SELECT count(*) FROM partials WHERE state = 0 OR seq IS NULL") == 0
+            },
+        );
+        let kept = self.count("SELECT count(*) FROM partials");
+        assert!(kept >= before);
+        assert_eq!(self.booked("SELECT count(*) FROM shares"), kept);
+        assert_eq!(self.booked("SELECT count(DISTINCT key) FROM shares"), kept);
+    }
+
+    /// So many rewards were absorbed, matured and paid out, and the payouts are confirmed.
+    fn until_all_is_paid(&mut self, rewards: i64) {
+        self.until(
+            "rewards matured and paid",
+            |devnet| devnet.blocks(1),
+            |story| {
+                let ended = story.pool.process.as_mut().and_then(testkit::Process::ended);
+                if ended.is_some() {
+                    story.pool.crash_nowhere();
+                    story.pool.start();
+                }
+                let matured = "SELECT count(*) FROM rewards WHERE state = 'matured'";
+                story.booked(matured) >= rewards && story.all_is_confirmed()
+            },
+        );
+    }
+
+    /// Nobody is owed more than the fees that are too small to matter, and no payout is under way.
+    fn all_is_confirmed(&self) -> bool {
+        let payouts = self.pool.reader().payouts(1000).unwrap();
+        let paid: i128 =
+            payouts.iter().flat_map(|payout| &payout.parts).map(|part| part.sent.units()).sum();
+        let confirmed = payouts.iter().all(|payout| payout.state == PayoutState::Confirmed);
+        let rewards = self.booked("SELECT count(*) FROM rewards WHERE state = 'matured'");
+        // All but the pool's one percent.
+        confirmed && paid == REWARD / 100 * 99 * i128::from(rewards)
+    }
+
+    /// What the books say was paid is what the chain gave the farmer.
+    fn was_paid_exactly_once(&mut self) {
+        let payouts = self.pool.reader().payouts(1000).unwrap();
+        let paid: i128 =
+            payouts.iter().flat_map(|payout| &payout.parts).map(|part| part.sent.units()).sum();
+        assert!(paid > 0);
+        assert_eq!(self.held_by_farmer() - self.before, paid);
+        let status: Value = self.pool.status();
+        assert_eq!(status["assets"][0]["payouts_blocked_by"], json!([]));
+        self.pool.audit();
+    }
+
+    /// A signage point is taken back: what was credited for it is revoked.
+    fn loses_a_signage_point(&mut self) {
+        let credited = self.count("SELECT count(*) FROM partials");
+        self.until(
+            "another partial",
+            |devnet| devnet.points(1),
+            |story| story.count("SELECT count(*) FROM partials") > credited,
+        );
+        self.pool.kill();
+        let waiting = self.count("SELECT count(*) FROM partials WHERE state = 0");
+        assert!(waiting > 0, "it was confirmed before the pool was stopped");
+        self.devnet.run(&json!({"do": "reorg", "depth": 2}));
+        self.pool.start();
+        self.until(
+            "a revocation",
+            |_| {},
+            |story| story.booked("SELECT count(*) FROM revocations") >= 1,
+        );
+    }
+
+    fn leaves(&mut self) {
+        self.devnet.run(&json!({"do": "leave"}));
+        self.devnet.blocks(8);
+        let refused = "SELECT coalesce(sum(count), 0) FROM refusals WHERE reason = 'not_a_member'";
+        self.until("refusals", |devnet| devnet.points(1), |story| story.count(refused) >= 1);
+        let credited = self.booked("SELECT count(*) FROM shares");
+        self.devnet.points(3);
+        assert_eq!(self.booked("SELECT count(*) FROM shares"), credited);
+    }
+}
+
+#[test]
+#[ignore = "needs Python and 250 MB of Chia's own software, which scripts/chia.sh installs"]
+fn the_released_farmer_farms_is_paid_and_leaves() {
+    let mut story = Story::begin();
+    story.joins();
+    story.farms();
+    story.dies_between_partials_and_their_confirmation();
+    story.devnet.wins(2);
+    story.until_all_is_paid(2);
+    story.was_paid_exactly_once();
+    for (number, point) in CRASHES.into_iter().enumerate() {
+        story.pool.stop();
+        story.pool.crash_at(point);
+        story.pool.start();
+        story.devnet.wins(1);
+        story.until_all_is_paid(3 + i64::try_from(number).unwrap());
+        assert!(story.pool.log().contains(point), "it did not die at {point}");
+    }
+    story.was_paid_exactly_once();
+    story.loses_a_signage_point();
+    story.leaves();
+}
