@@ -6,9 +6,11 @@
 mod arbiter;
 mod axon;
 mod caller;
+mod close;
 mod ledger;
 mod miners;
 mod reports;
+mod rewards;
 mod socket;
 mod tasks;
 
@@ -17,12 +19,11 @@ pub use ledger::Ledger;
 use crate::auth::{Replay, ReplayCache, SKEW_MAX_S};
 use crate::desk::{self, Reject};
 use crate::dsl::Program;
-use crate::epoch::EpochNo;
 use crate::evaluate::Prepared;
 use crate::key::{PublicKey, SigningKey};
 use crate::office::{Closed, Office, Running};
-use crate::tables::TableError;
 use crate::tables::epochs::Budget;
+use crate::tables::{TableError, Tables};
 use crate::wire::bitsota::{About, BODY_MAX, BadBody, status_of};
 use accounting::UnixMs;
 use axum::Router;
@@ -43,7 +44,7 @@ use tokio_util::task::TaskTracker;
 
 /// The original's port.
 pub const PORT: u16 = 8434;
-/// How often old leases, old signatures and finished epochs are looked for.
+/// How often old leases and old signatures are looked for.
 const CARE: Duration = Duration::from_secs(1);
 
 /// Neurons' work that is evaluated at once.
@@ -68,6 +69,8 @@ pub struct Settings {
     pub blacklist: BTreeSet<PublicKey>,
     /// Programs the pool begins with.
     pub founders: Vec<Program>,
+    /// Where what is earned is paid.
+    pub ledger: Ledger,
 }
 
 /// The door's state.
@@ -104,6 +107,8 @@ impl Door {
         clock: Arc<dyn Clock>,
         secret: u64,
     ) -> Result<Opened, TableError> {
+        let length_s = settings.budget.length_s;
+        Tables::open(folder)?.fix_epoch_length(length_s)?;
         let (office, running, seen) = Office::open(folder, settings.desk, secret)?;
         let mut replay = ReplayCache::starting(seconds(clock.now()));
         for seen in seen {
@@ -130,13 +135,14 @@ impl Door {
         let tasks = TaskTracker::new();
         tasks.spawn(arbiter::work(self.clone(), cancel.clone()));
         tasks.spawn(self.clone().care(cancel.clone()));
+        tasks.spawn(self.clone().tell(cancel.clone()));
         socket::serve(listener, router(self.clone()), tasks.clone(), cancel).await;
         tasks.close();
         tasks.wait().await;
         self.office.stop().await;
     }
 
-    /// Plants the programs the pool begins with, gives back expired leases, closes epochs, forgets.
+    /// Plants the programs the pool begins with, gives back expired leases, forgets.
     async fn care(self: Arc<Self>, cancel: CancellationToken) {
         if let Err(error) = self.plant().await {
             tracing::warn!(%error, "the first algorithms could not be planted");
@@ -150,7 +156,7 @@ impl Door {
             let now_s = self.now_s();
             self.replay.lock().forget(now_s);
             if let Err(error) = self.tidy(now_s).await {
-                tracing::warn!(%error, "leases and epochs could not be looked after");
+                tracing::warn!(%error, "leases could not be looked after");
             }
         }
     }
@@ -173,25 +179,13 @@ impl Door {
     }
 
     async fn tidy(&self, now_s: u64) -> Result<(), Closed> {
-        let (budget, own) = (self.settings.budget, self.settings.own.clone());
-        let closed = self
-            .office
+        self.office
             .step(None, move |desk, tables| {
                 let changes = desk.expire(now_s);
                 tables.forget_seen(now_s.saturating_sub(2 * SKEW_MAX_S))?;
-                let current = EpochNo::at(now_s, budget.length_s);
-                let first = tables.first_epoch(current)?;
-                let mut closed = Vec::new();
-                for number in first.0..current.0 {
-                    closed.push(tables.close_epoch(EpochNo(number), &budget, &own)?.report);
-                }
-                Ok((closed, changes))
+                Ok(((), changes))
             })
-            .await?;
-        for report in closed {
-            tracing::info!(epoch = report.epoch.0, miners = report.lines.len(), carry = %report.carry, "an epoch is closed");
-        }
-        Ok(())
+            .await
     }
 
     fn now_s(&self) -> u64 {
@@ -234,8 +228,18 @@ fn router(door: Arc<Door>) -> Router {
         .route("/api/v1/results", get(reports::results))
         .route("/api/v1/results/", get(reports::results))
         .route("/api/v1/results/verify/{id}", post(reports::verify));
+    let rewards = Router::new()
+        .route("/api/v1/rewards/balance/{hotkey}", get(rewards::balance))
+        .route("/api/v1/rewards/{hotkey}/balance", get(rewards::balance))
+        .route("/api/v1/rewards/withdraw/{hotkey}", post(rewards::withdraw))
+        .route("/api/v1/rewards/{hotkey}/withdraw", post(rewards::withdraw))
+        .route("/api/v1/rewards/history/{hotkey}", get(rewards::history))
+        .route("/api/v1/rewards/{hotkey}/history", get(rewards::history));
     let anybody = Router::new()
         .route("/health", get(reports::health))
+        .route("/api/v1/disclaimer", get(reports::disclaimer))
+        .route("/api/v1/disclaimer.md", get(reports::disclaimer_text))
+        .route("/disclaimer.md", get(reports::disclaimer_text))
         .route("/status", get(reports::status))
         .route("/api/v1/miners/leaderboard", get(miners::leaderboard))
         .route("/api/v1/miners/recipient-coldkey/{hotkey}", get(miners::coldkey_of))
@@ -246,7 +250,12 @@ fn router(door: Arc<Door>) -> Router {
         .route("/claims/epoch/{id}/proof/{hotkey}", get(reports::proof))
         .route("/claims/epoch/{id}/claim/{hotkey}", get(reports::proof));
     let operators = Router::new().route("/api/v1/monitor/summary", get(reports::monitor));
-    miners.merge(anybody).merge(operators).layer(DefaultBodyLimit::max(BODY_MAX)).with_state(door)
+    miners
+        .merge(rewards)
+        .merge(anybody)
+        .merge(operators)
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .with_state(door)
 }
 
 /// A refusal as clients read it.

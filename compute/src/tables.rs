@@ -29,6 +29,16 @@ pub enum TableError {
         "{FILE_NAME} has schema {0}, and this program knows {SCHEMA}: use the newer program, or restore a backup"
     )]
     Newer(u32),
+    /// Epochs had another length.
+    #[error(
+        "epochs of this pool are {fixed} s long, and the configuration says {asked} s: their length is for ever; change it back"
+    )]
+    EpochLength {
+        /// Seconds.
+        fixed: u64,
+        /// Seconds.
+        asked: u64,
+    },
     /// A row means nothing.
     #[error("{FILE_NAME} is damaged ({0}): restore a backup")]
     Damaged(&'static str),

@@ -210,6 +210,7 @@ async fn report(door: &Door) -> Result<(), TablesError> {
 
 fn found(door: &Door, income: &Income, standing: &Standing) -> BlockReport {
     BlockReport {
+        budget: None,
         pool: door.pool_id,
         finder: door.identity(&income.launcher_id),
         display: income.launcher_id.to_string(),

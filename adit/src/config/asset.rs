@@ -104,6 +104,8 @@ fn payout_rules(
         )?
         .unwrap_or(UNLIMITED),
         approval_above: coins("approval_above", &payouts.approval_above)?,
+        approvals: 2,
+        payday: Default::default(),
         address_change_delay_ms: ms(payouts.address_change_delay, 48 * 3600 * 1000),
         depths: PayoutDepths {
             confirm,

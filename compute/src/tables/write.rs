@@ -143,7 +143,8 @@ impl Tables {
     fn write_fact(&self, fact: &Fact) -> Result<(), TableError> {
         match fact {
             Fact::Earned(earning) => {
-                let sql = "INSERT OR IGNORE INTO earning (key, miner, weight, cause, algorithm, at_s) VALUES (?, ?, ?, ?, ?, ?)";
+                let sql = "INSERT OR IGNORE INTO earning (key, miner, weight, cause, algorithm, at_s)
+                    VALUES (?, ?, ?, ?, ?, max(?, (SELECT coalesce(max(ends_at_s), 0) FROM epoch)))";
                 self.0.prepare_cached(sql)?.execute(params![
                     earning.key,
                     earning.miner.bytes(),
