@@ -2,6 +2,8 @@
 //!
 //! Invariant: changes nothing; each complaint says how to mend it.
 
+mod gxc;
+
 use crate::config::{self, AssetKind, AssetSettings, CoinSettings, PoolKind, Settings};
 use accounting::reserve::{reserve_for, ruin_exponent};
 use accounting::{Amount, Scheme};
@@ -68,10 +70,15 @@ pub fn run(path: &Path) -> anyhow::Result<bool> {
     files(&mut report);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for asset in &settings.assets {
-        let AssetKind::Coin(own) = &asset.kind;
-        runtime.block_on(nodes(asset, own, &mut report));
-        runtime.block_on(wallet(asset, own, &mut report));
-        runtime.block_on(bankroll(&settings, asset, own, &mut report));
+        let value = match &asset.kind {
+            AssetKind::Coin(own) => {
+                runtime.block_on(nodes(asset, own, &mut report));
+                runtime.block_on(wallet(asset, own, &mut report));
+                runtime.block_on(block_value(own))
+            }
+            AssetKind::Gxc(own) => runtime.block_on(gxc::check(asset, own, &mut report)),
+        };
+        bankroll(&settings, asset, value, &mut report);
     }
     if !runs {
         ports(&settings, &mut report);
@@ -285,10 +292,10 @@ async fn wallet(asset: &AssetSettings, own: &CoinSettings, report: &mut Report) 
 }
 
 /// Paying per share is a bet with the pool's own money: what is it worth?
-async fn bankroll(
+fn bankroll(
     settings: &Settings,
     asset: &AssetSettings,
-    own: &CoinSettings,
+    value: Option<Amount>,
     report: &mut Report,
 ) {
     let per_share = |scheme: &Scheme| scheme.pays_per_share();
@@ -297,7 +304,6 @@ async fn bankroll(
             report.ok(format!("pool {}: {}", pool.config.name, pool.config.scheme.in_words()));
             continue;
         }
-        let value = block_value(own).await;
         let held = held_bankroll(settings, &asset.config.name);
         let (fee, decimals) = (pool.config.base_fee(), asset.config.decimals);
         let text = format!(
@@ -346,7 +352,7 @@ fn held_bankroll(settings: &Settings, asset: &str) -> Amount {
 
 fn ports(settings: &Settings, report: &mut Report) {
     let ports = settings.pools.iter().flat_map(|pool| match &pool.kind {
-        PoolKind::Stratum(own) => &own.ports,
+        PoolKind::Stratum(own) => own.ports.iter(),
     });
     for port in ports {
         match std::net::TcpListener::bind(port.listen) {

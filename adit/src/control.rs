@@ -514,7 +514,7 @@ impl Desk<'_> {
     /// What is out to be signed may come back signed at any time: its debts are not given back while it is.
     fn refuse_while_out(&self, payout: u64) -> anyhow::Result<()> {
         for asset in &self.settings.assets {
-            let AssetKind::Coin(own) = &asset.kind;
+            let AssetKind::Coin(own) = &asset.kind else { continue };
             let WalletConfig::Watch { psbt_folder, .. } = &own.treasury.wallet else { continue };
             if let Some(file) = Outbox::open(psbt_folder)?.is_out(payout)? {
                 let file = file.display();

@@ -47,8 +47,9 @@ pub fn run(args: &InitArgs) -> anyhow::Result<()> {
     file.sync_all()?;
     println!("\nwrote {}", args.config.display());
     if answers.coin == "bitcoin" {
-        let coin = settings.assets.first().map(|asset| match &asset.kind {
-            config::AssetKind::Coin(own) => own.coin,
+        let coin = settings.assets.first().and_then(|asset| match &asset.kind {
+            config::AssetKind::Coin(own) => Some(own.coin),
+            config::AssetKind::Gxc(_) => None,
         });
         make_key(&args.config, coin.unwrap_or(Coin::new(Family::Bitcoin, Network::Main)?))?;
     }

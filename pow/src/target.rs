@@ -143,6 +143,12 @@ impl Work {
     }
 }
 
+impl From<u64> for Work {
+    fn from(hashes: u64) -> Self {
+        Work(U256::from(hashes))
+    }
+}
+
 impl fmt::Debug for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Work({})", self.0)

@@ -3,6 +3,7 @@
 //! Invariant: nothing waits for anything else here. The file is written, each node is told, and the ledger is told, all
 //! started together; a time-out or "inconclusive" is unknown and tried again; a restart does it all once more.
 
+use crate::gxc;
 use crate::rpc::{Endpoint, Rpc, RpcError};
 use crate::template::{push_hex, to_hex};
 use accounting::rate::Rate;
@@ -13,6 +14,7 @@ use pool::crash::crash_point;
 use pool::door::Answer;
 use pool::{BlockReport, Pool, Refused};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
@@ -67,10 +69,51 @@ pub fn read_verdict(answer: &Result<Option<String>, RpcError>) -> Verdict {
     }
 }
 
+/// A solved block, as its node is handed it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Solved {
+    /// Its bytes, for `submitblock` of the bitcoind family.
+    Bytes(Vec<u8>),
+    /// The object that a GXC node takes.
+    Gxc(Value),
+}
+
+/// A node that is handed solved blocks.
+#[derive(Debug, Clone)]
+pub enum Taker {
+    /// Of the bitcoind family.
+    Bitcoind(Endpoint),
+    /// GXC's.
+    Gxc(gxc::rpc::Node),
+}
+
+impl Taker {
+    fn name(&self) -> &str {
+        match self {
+            Taker::Bitcoind(endpoint) => &endpoint.address,
+            Taker::Gxc(node) => node.address(),
+        }
+    }
+
+    async fn submit(&self, text: &str) -> Verdict {
+        match self {
+            Taker::Bitcoind(endpoint) => {
+                let params = format!("[\"{text}\"]");
+                let mut rpc = Rpc::new(endpoint.clone());
+                let answer = rpc.call_raw("submitblock", &params, SUBMIT).await;
+                read_verdict(&answer.map(|text| {
+                    serde_json::from_str::<Option<String>>(&text).unwrap_or(Some(text))
+                }))
+            }
+            Taker::Gxc(node) => gxc::block::submit(node, text).await,
+        }
+    }
+}
+
 /// Where found blocks go.
 pub struct Blocks {
     folder: PathBuf,
-    nodes: Vec<Endpoint>,
+    nodes: Vec<Taker>,
     pool: Pool,
     coin: String,
     recent: Mutex<Recent>,
@@ -90,7 +133,7 @@ struct Recent {
 impl Blocks {
     /// Blocks of one coin: a folder for their bytes, all its nodes, and the ledger.
     #[must_use]
-    pub fn new(folder: PathBuf, nodes: Vec<Endpoint>, pool: Pool, coin: String) -> Arc<Self> {
+    pub fn new(folder: PathBuf, nodes: Vec<Taker>, pool: Pool, coin: String) -> Arc<Self> {
         let (recent, tasks) = (Mutex::default(), TaskTracker::new());
         Arc::new(Blocks { folder, nodes, pool, coin, recent, unbooked: Arc::default(), tasks })
     }
@@ -136,20 +179,23 @@ impl Blocks {
     pub fn found(
         self: &Arc<Self>,
         report: BlockReport,
-        block: Vec<u8>,
+        block: &Solved,
     ) -> oneshot::Receiver<Answer<()>> {
         tracing::info!(block = %report.block, height = report.height, coin = %self.coin, "block found");
-        let hex: Arc<str> = to_hex(&block).into();
-        self.submit_everywhere(report.block, &hex);
+        let text: Arc<str> = match block {
+            Solved::Bytes(bytes) => to_hex(bytes).into(),
+            Solved::Gxc(object) => object.to_string().into(),
+        };
+        self.submit_everywhere(report.block, &text);
         let (file, path) = (BlockFile::of(&report), self.path_of(report.height, report.block));
         let answer = self.report(report);
-        self.tasks.spawn(write_until_done(path, Arc::new(file), hex));
+        self.tasks.spawn(write_until_done(path, Arc::new(file), text));
         answer
     }
 
-    fn submit_everywhere(&self, block: RewardId, hex: &Arc<str>) {
+    fn submit_everywhere(&self, block: RewardId, text: &Arc<str>) {
         for node in &self.nodes {
-            self.tasks.spawn(submit_until_known(node.clone(), block, hex.clone()));
+            self.tasks.spawn(submit_until_known(node.clone(), block, text.clone()));
         }
     }
 
@@ -235,21 +281,16 @@ async fn write_until_done(path: PathBuf, file: Arc<BlockFile>, hex: Arc<str>) {
     }
 }
 
-async fn submit_until_known(node: Endpoint, block: RewardId, hex: Arc<str>) {
-    let mut rpc = Rpc::new(node);
-    let params = format!("[\"{hex}\"]");
+async fn submit_until_known(taker: Taker, block: RewardId, text: Arc<str>) {
+    let node = taker.name();
     let mut pause = RETRY_FIRST;
     for attempt in 1..=ATTEMPTS_MAX {
-        let answer = rpc.call_raw("submitblock", &params, SUBMIT).await;
-        let answer =
-            answer.map(|text| serde_json::from_str::<Option<String>>(&text).unwrap_or(Some(text)));
-        let node = &rpc.endpoint().address;
-        match read_verdict(&answer) {
+        match taker.submit(&text).await {
             Verdict::Accepted => {
                 return tracing::info!(%block, node, attempt, "the node has the block");
             }
             Verdict::Rejected(reason) => {
-                return tracing::error!(%block, node, reason, "the node rejects the block; its bytes are kept on disk");
+                return tracing::error!(%block, node, reason, "the node rejects the block; it is kept on disk");
             }
             Verdict::Unknown(reason) => {
                 tracing::warn!(%block, node, attempt, reason, "unknown whether the node has the block")
@@ -260,8 +301,8 @@ async fn submit_until_known(node: Endpoint, block: RewardId, hex: Arc<str>) {
     }
 }
 
-/// The first line of a block file: everything the ledger must be told. The second line is the block as hex, ready for
-/// `submitblock` by hand.
+/// The first line of a block file: everything the ledger must be told. The second line is the block as its node takes it, ready
+/// for `submitblock` by hand.
 #[derive(Debug, Serialize, Deserialize)]
 struct BlockFile {
     block: String,
@@ -352,14 +393,24 @@ fn read_file(path: &Path) -> Result<(BlockReport, String), String> {
     let (head, hex) = text.split_once('\n').ok_or("it has no second line")?;
     let file: BlockFile = serde_json::from_str(head).map_err(|error| error.to_string())?;
     let hex = hex.trim_end();
-    let mut bytes = Vec::new();
-    push_hex(&mut bytes, hex).ok_or("the block is not hex")?;
     let report = file.report()?;
-    let header: &[u8; 80] = bytes.first_chunk().ok_or("the block is shorter than its header")?;
-    if pow::sha256d::header_hash(header) != report.block.0 {
+    if id_of(hex)? != report.block {
         return Err("the block is not the one its first line names".into());
     }
     Ok((report, hex.to_owned()))
+}
+
+/// The id of a block as its node takes it.
+fn id_of(text: &str) -> Result<RewardId, String> {
+    if text.starts_with('{') {
+        let object: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let hash = object["hash"].as_str().ok_or("the block has no hash")?;
+        return hash.parse().map_err(|error: accounting::id::BadRewardId| error.to_string());
+    }
+    let mut bytes = Vec::new();
+    push_hex(&mut bytes, text).ok_or("the block is not hex")?;
+    let header: &[u8; 80] = bytes.first_chunk().ok_or("the block is shorter than its header")?;
+    Ok(RewardId(pow::sha256d::header_hash(header)))
 }
 
 #[cfg(test)]

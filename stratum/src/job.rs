@@ -3,15 +3,19 @@
 //! Invariant: a job never changes. Its number is never reused while anybody could hold it, its coinbase belongs to it
 //! alone, and a job stays long enough to rebuild any header that a miner could still send.
 
+use crate::block::Solved;
 use crate::coinbase::{self, CoinbaseInput, Output};
+use crate::gxc;
+use crate::hashing::Hashing;
 use crate::template::{Template, push_as_hex, to_hex};
-use crate::wire::v1::JobRef;
+use crate::verify::Verified;
+use crate::wire::v1::{JobRef, Submission};
 use accounting::rate::Rate;
 use accounting::split::fee_of;
 use accounting::{Amount, BasisPoints, Scheme, UnixMs};
 use bytes::Bytes;
+use pow::Difficulty;
 use pow::sha256d::Midstate;
-use pow::{Algorithm, Difficulty};
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -44,8 +48,8 @@ pub enum Pays {
 /// What a pool's jobs have in common.
 #[derive(Debug, Clone)]
 pub struct JobRules {
-    /// How headers are hashed.
-    pub algorithm: Algorithm,
+    /// How its work is hashed.
+    pub hashing: Hashing,
     /// Number of this start of the program.
     pub boot: u32,
     /// The pool's mark in its blocks.
@@ -110,7 +114,7 @@ impl Job {
             version_mask,
             rate,
             made_at,
-            hardest: Difficulty::not_harder_than(template.target, rules.algorithm),
+            hardest: Difficulty::not_harder_than(template.target, rules.hashing.scale()),
             midstate: Midstate::of(&[]).0,
             head_rest: Vec::new(),
             shared_tail: None,
@@ -266,6 +270,24 @@ impl Job {
         line
     }
 
+    /// The solved block, as its node is handed it.
+    #[must_use]
+    pub fn solved(&self, submission: &Submission, verified: &Verified, coinbase: &[u8]) -> Solved {
+        let Some(offer) = &self.template.gxc else {
+            return Solved::Bytes(self.block(&verified.header, coinbase));
+        };
+        let mut digest = verified.block;
+        digest.reverse();
+        let consensus = self.rules.hashing.consensus();
+        Solved::Gxc(gxc::block::submission(
+            offer,
+            &digest,
+            submission.ntime,
+            submission.nonce,
+            consensus,
+        ))
+    }
+
     /// The whole block, as `submitblock` wants it.
     #[must_use]
     pub fn block(&self, header: &[u8; 80], coinbase: &[u8]) -> Vec<u8> {
@@ -418,6 +440,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::template::hash_from_hex;
     use accounting::scheme::Scheme;
+    use pow::Algorithm;
 
     pub(crate) fn template() -> Template {
         let json = format!(
@@ -430,7 +453,7 @@ pub(crate) mod tests {
 
     pub(crate) fn rules(pays: Pays) -> JobRules {
         JobRules {
-            algorithm: Algorithm::Sha256d,
+            hashing: Hashing::Header(Algorithm::Sha256d),
             boot: 3,
             tag: b"/Adit/".to_vec(),
             extranonce2_size: 8,

@@ -15,6 +15,7 @@ pub mod difficulty;
 pub mod epochs;
 pub mod extranonce;
 pub mod gxc;
+pub mod hashing;
 pub mod job;
 pub mod limits;
 pub mod node;

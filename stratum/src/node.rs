@@ -98,7 +98,7 @@ impl HeaderInfo {
 }
 
 fn work_of(chainwork: &str) -> Work {
-    Work::from_hex(chainwork).unwrap_or(Work::from_hex("0").expect("zero is a number"))
+    Work::from_hex(chainwork).unwrap_or(Work::from(0))
 }
 
 impl ChainGate {

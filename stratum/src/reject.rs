@@ -23,13 +23,15 @@ pub enum Reject {
     BadVersion,
     /// The hash does not meet the target the job was sent with.
     LowDifficulty,
+    /// Too many of this host's shares, or of all, wait to be hashed.
+    Busy,
     /// The pool cannot record it now.
     NotRecorded,
 }
 
 impl Reject {
     /// All of them, for counters.
-    pub const ALL: [Reject; 10] = [
+    pub const ALL: [Reject; 11] = [
         Reject::Malformed,
         Reject::NotSubscribed,
         Reject::Unauthorized,
@@ -39,6 +41,7 @@ impl Reject {
         Reject::BadTime,
         Reject::BadVersion,
         Reject::LowDifficulty,
+        Reject::Busy,
         Reject::NotRecorded,
     ];
 
@@ -46,7 +49,11 @@ impl Reject {
     #[must_use]
     pub const fn code(self) -> u8 {
         match self {
-            Reject::Malformed | Reject::BadTime | Reject::BadVersion | Reject::NotRecorded => 20,
+            Reject::Malformed
+            | Reject::BadTime
+            | Reject::BadVersion
+            | Reject::Busy
+            | Reject::NotRecorded => 20,
             Reject::UnknownJob | Reject::Stale => 21,
             Reject::Duplicate => 22,
             Reject::LowDifficulty => 23,
@@ -68,6 +75,7 @@ impl Reject {
             Reject::BadTime => "Time out of range",
             Reject::BadVersion => "Version bits outside mask",
             Reject::LowDifficulty => "Low difficulty share",
+            Reject::Busy => "Too many shares wait to be verified; ask for a higher difficulty",
             Reject::NotRecorded => "Pool cannot record shares now",
         }
     }
@@ -85,6 +93,7 @@ impl Reject {
             Reject::BadTime => "bad_time",
             Reject::BadVersion => "bad_version",
             Reject::LowDifficulty => "low",
+            Reject::Busy => "busy",
             Reject::NotRecorded => "not_recorded",
         }
     }
@@ -92,6 +101,6 @@ impl Reject {
     /// Is the miner (not the network or the pool) to blame? Those make a bad streak.
     #[must_use]
     pub const fn is_miners_fault(self) -> bool {
-        !matches!(self, Reject::Stale | Reject::UnknownJob | Reject::NotRecorded)
+        !matches!(self, Reject::Stale | Reject::UnknownJob | Reject::Busy | Reject::NotRecorded)
     }
 }

@@ -7,11 +7,13 @@ use crate::block::Blocks;
 use crate::coin::Coin;
 use crate::difficulty::Policy;
 use crate::extranonce::Extranonces;
+use crate::hashing::Kept;
 use crate::job::{JobRules, Jobs};
 use crate::limits::{Connections, Limits};
 use crate::proxy;
 use crate::reject::Reject;
 use crate::session::{Closing, Session};
+use crate::verifier::Verifier;
 use accounting::PoolId;
 use arc_swap::ArcSwap;
 use pool::observe::Histogram;
@@ -61,6 +63,8 @@ pub struct Door {
     pub registered_only: Option<String>,
     /// Why the operator has it hand out no work, if so.
     pub paused: watch::Sender<Option<String>>,
+    /// Where heavy hashes are computed, for pools that have one.
+    pub heavy: Option<Verifier<Kept>>,
     /// Counters for people.
     pub stats: Stats,
 }
@@ -246,13 +250,14 @@ async fn open(
         return tracing::debug!(%from, "too many connections");
     };
     if let Some(acceptor) = &port.tls {
-        return Box::pin(sniff(stream, acceptor.clone(), door, port.clone(), floor)).await;
+        return Box::pin(sniff(stream, from, acceptor.clone(), door, port.clone(), floor)).await;
     }
-    serve(stream, door, port, floor).await;
+    serve(stream, from, door, port, floor).await;
 }
 
 async fn sniff(
     stream: TcpStream,
+    from: IpAddr,
     acceptor: TlsAcceptor,
     door: Arc<Door>,
     port: Arc<Port>,
@@ -263,11 +268,11 @@ async fn sniff(
     match tokio::time::timeout(limit, stream.peek(&mut first)).await {
         Ok(Ok(1)) if first[0] == TLS_HANDSHAKE => {
             match tokio::time::timeout(OPENING, acceptor.accept(stream)).await {
-                Ok(Ok(tls)) => serve(tls, door, port, floor).await,
+                Ok(Ok(tls)) => serve(tls, from, door, port, floor).await,
                 _ => tracing::debug!("a TLS handshake failed"),
             }
         }
-        Ok(Ok(1)) => serve(stream, door, port, floor).await,
+        Ok(Ok(1)) => serve(stream, from, door, port, floor).await,
         _ => tracing::debug!("a connection said nothing"),
     }
 }
@@ -283,19 +288,20 @@ fn tune(stream: &TcpStream) -> std::io::Result<()> {
 }
 
 /// Runs one session on any stream until it ends.
-pub async fn serve<S>(mut stream: S, door: Arc<Door>, port: Arc<Port>, floor: Floor)
+pub async fn serve<S>(mut stream: S, from: IpAddr, door: Arc<Door>, port: Arc<Port>, floor: Floor)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut jobs = door.jobs.clone();
     let newest = jobs.borrow_and_update().clone();
-    let mut session = Session::new(door, port, newest);
+    let mut session = Session::new(door, port, newest, from);
     let closing = drive(&mut session, &mut stream, &mut jobs, floor).await;
     tracing::debug!(?closing, "connection ended");
     if closing == Closing::Stopping {
         session.notify("client.reconnect", "[]");
     }
     // Whatever is left to say is said if it can be without waiting long.
+    session.finish().await;
     let last_words = session.unsaid();
     session.park();
     if closing != Closing::Gone && !last_words.is_empty() {

@@ -4,6 +4,7 @@
 //! job is judged by it for ever; what a slow reader does not take is dropped except the latest job.
 
 mod handshake;
+mod heavy;
 mod io;
 mod recording;
 mod submit;
@@ -23,6 +24,7 @@ use accounting::Share;
 use pow::Difficulty;
 use recording::{Accepted, Batch, Pending};
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,12 +122,16 @@ pub struct Session {
     /// A batch that found the writer's queue full.
     stuck: Option<(Vec<Share>, Batch)>,
     pending: VecDeque<Pending>,
+    /// Shares that are being hashed elsewhere.
+    hashing: VecDeque<heavy::Hashing>,
+    /// Whom the pool's verifiers count them for.
+    host: IpAddr,
 }
 
 impl Session {
     /// A fresh connection.
     #[must_use]
-    pub fn new(door: Arc<Door>, port: Arc<Port>, jobs: Arc<Jobs>) -> Self {
+    pub fn new(door: Arc<Door>, port: Arc<Port>, jobs: Arc<Jobs>, host: IpAddr) -> Self {
         let now = door.clock.now().0;
         let vardiff = Vardiff::new(&port.policy, now);
         let budget = Budget::new(&port.limits, now);
@@ -160,6 +166,8 @@ impl Session {
             accepted: Vec::new(),
             stuck: None,
             pending: VecDeque::new(),
+            hashing: VecDeque::new(),
+            host,
         }
     }
 
@@ -255,7 +263,7 @@ impl Session {
             Request::SuggestTarget(target) => {
                 self.say_true_if_asked(&id);
                 let target = pow::Target::from_be_bytes(target);
-                let wish = Difficulty::of_target(target, self.door.rules.algorithm);
+                let wish = Difficulty::of_target(target, self.door.rules.hashing.scale());
                 self.wish(Difficulty::nearest(wish), now);
             }
             Request::ExtranonceSubscribe => {

@@ -5,11 +5,15 @@
 //!
 //! Invariant: the last good work stays out until better work is there; no work at all is handed out while no node is fit.
 
+pub mod gxc;
+mod post;
+
 use crate::node::{self, ChainGate, Unfit};
 use crate::rpc::{Endpoint, Rpc};
 use crate::template::Template;
 use arc_swap::ArcSwap;
 use pool::Clock;
+use post::{Post, Report};
 use pow::Work;
 use serde_json::json;
 use std::sync::Arc;
@@ -87,40 +91,40 @@ pub struct Source {
     pub tasks: Vec<JoinHandle<()>>,
 }
 
-struct Report {
-    node: usize,
-    state: Result<(Arc<Template>, Work), Unfit>,
-}
-
-/// Starts watching.
+/// Starts watching nodes of the bitcoind family.
 #[must_use]
 pub fn start(config: SourceConfig, clock: Arc<dyn Clock>, cancel: CancellationToken) -> Source {
+    let several = config.nodes.len() > 1;
+    let addresses = config.nodes.iter().map(|node| node.endpoint.address.clone()).collect();
+    watched(addresses, cancel.clone(), |at, post, knocked| {
+        let node = config.nodes[at].clone();
+        let watcher = NodeWatcher {
+            several,
+            gate: config.gate.clone(),
+            rpc: Rpc::new(node.endpoint.clone()),
+            node,
+            refresh: config.refresh,
+            post,
+            clock: clock.clone(),
+        };
+        tokio::spawn(watcher.run(knocked, cancel.clone()))
+    })
+}
+
+/// A task for each node, and one that follows the best of them.
+fn watched(
+    addresses: Vec<String>,
+    cancel: CancellationToken,
+    mut watch: impl FnMut(usize, Post, watch::Receiver<u64>) -> JoinHandle<()>,
+) -> Source {
     let (knock, knocked) = watch::channel(0);
     let (publish, offers) = watch::channel(Offer::Waiting);
     let (reports, inbox) = mpsc::channel(64);
-    let several = config.nodes.len() > 1;
     let (mut nodes, mut tasks) = (Vec::new(), Vec::new());
-    for (at, node) in config.nodes.iter().enumerate() {
-        let status = Arc::new(ArcSwap::from_pointee(NodeStatus {
-            address: node.endpoint.address.clone(),
-            unfit: Some(Unfit::Trouble("not asked yet".into())),
-            height: 0,
-            heard_by: "start",
-        }));
-        nodes.push(status.clone());
-        let watcher = NodeWatcher {
-            at,
-            several,
-            gate: config.gate.clone(),
-            node: node.clone(),
-            refresh: config.refresh,
-            rpc: Rpc::new(node.endpoint.clone()),
-            reports: reports.clone(),
-            status,
-            clock: clock.clone(),
-            last: None,
-        };
-        tasks.push(tokio::spawn(watcher.run(knocked.clone(), cancel.clone())));
+    for (at, address) in addresses.into_iter().enumerate() {
+        let post = Post::new(at, address, reports.clone());
+        nodes.push(post.status.clone());
+        tasks.push(watch(at, post, knocked.clone()));
     }
     tasks.push(tokio::spawn(coordinate(inbox, publish, nodes.clone(), cancel)));
     Source { offers, nodes, knock, tasks }
@@ -135,16 +139,13 @@ enum Signal {
 }
 
 struct NodeWatcher {
-    at: usize,
     several: bool,
     gate: ChainGate,
     node: NodeConfig,
     refresh: Duration,
     rpc: Rpc,
-    reports: mpsc::Sender<Report>,
-    status: Arc<ArcSwap<NodeStatus>>,
+    post: Post,
     clock: Arc<dyn Clock>,
-    last: Option<Arc<Template>>,
 }
 
 impl NodeWatcher {
@@ -154,7 +155,7 @@ impl NodeWatcher {
                 () = cancel.cancelled() => return,
                 trouble = self.follow(knocked.clone()) => trouble,
             };
-            self.report_unfit(trouble).await;
+            self.post.report_unfit(trouble).await;
             tokio::select! {
                 () = cancel.cancelled() => return,
                 () = sleep(UNFIT_PAUSE) => {}
@@ -218,7 +219,7 @@ impl NodeWatcher {
     }
 
     fn start_long_poll(&self, signals: &mpsc::Sender<Signal>) -> Option<AbortOnDrop> {
-        let mut id = self.last.as_ref()?.long_poll_id.clone()?;
+        let mut id = self.post.last.as_ref()?.long_poll_id.clone()?;
         let (mut rpc, coin, signals) =
             (Rpc::new(self.node.endpoint.clone()), self.gate.coin, signals.clone());
         Some(AbortOnDrop(tokio::spawn(async move {
@@ -242,7 +243,7 @@ impl NodeWatcher {
     }
 
     fn is_behind(&self, template: &Template) -> bool {
-        let last = self.last.as_ref();
+        let last = self.post.last.as_ref();
         last.is_some_and(|last| {
             template.height <= last.height && template.prev_hash != last.prev_hash
         })
@@ -251,14 +252,14 @@ impl NodeWatcher {
     /// Has the tip moved? Then a coinbase-only job at once, and the full template as soon as it is there.
     async fn look_at_tip(&mut self, by: &'static str) -> Result<bool, Unfit> {
         let tip: String = self.rpc.call("getbestblockhash", json!([])).await?;
-        let Some(last) = self.last.clone() else { return self.renew(by).await.map(|()| true) };
+        let Some(last) = self.post.last.clone() else { return self.renew(by).await.map(|()| true) };
         if crate::template::hash_from_hex(&tip) == Some(last.prev_hash) {
             return Ok(false);
         }
         let header = node::header(&mut self.rpc, &tip).await?;
         let now_s = u32::try_from(self.clock.now().0 / 1000).unwrap_or(u32::MAX);
         if let Some(first) = node::coinbase_only(self.gate.coin, &tip, &header, &last, now_s) {
-            self.report(Arc::new(first), header.chain_work(), by).await;
+            self.post.report(Arc::new(first), header.chain_work(), by).await;
         }
         self.renew(by).await?;
         Ok(true)
@@ -274,43 +275,10 @@ impl NodeWatcher {
             let parent = accounting::RewardId(template.prev_hash).to_string();
             node::header(&mut self.rpc, &parent).await?.chain_work()
         } else {
-            Work::from_hex("0").expect("zero is a number")
+            Work::from(0)
         };
-        self.report(Arc::new(template), work, by).await;
+        self.post.report(Arc::new(template), work, by).await;
         Ok(true)
-    }
-
-    async fn report(&mut self, template: Arc<Template>, work: Work, by: &'static str) {
-        let moved = self.last.as_ref().is_none_or(|last| last.prev_hash != template.prev_hash);
-        if moved {
-            tracing::debug!(height = template.height, by, "a new tip");
-        }
-        let before = self.status.load();
-        let heard_by = if moved { by } else { before.heard_by };
-        let status =
-            NodeStatus { unfit: None, height: template.height, heard_by, ..(**before).clone() };
-        if before.unfit.is_some() {
-            tracing::info!(node = status.address, height = template.height, "the node gives work");
-        }
-        self.status.store(Arc::new(status));
-        self.last = Some(template.clone());
-        self.send(Ok((template, work))).await;
-    }
-
-    async fn report_unfit(&mut self, unfit: Unfit) {
-        let before = self.status.load();
-        if before.unfit.as_ref() != Some(&unfit) {
-            tracing::error!(node = before.address, "{unfit}");
-        }
-        self.status
-            .store(Arc::new(NodeStatus { unfit: Some(unfit.clone()), ..(**before).clone() }));
-        self.send(Err(unfit)).await;
-    }
-
-    async fn send(&self, state: Result<(Arc<Template>, Work), Unfit>) {
-        if self.reports.send(Report { node: self.at, state }).await.is_err() {
-            tracing::debug!("nobody coordinates any more");
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Invariant: one function gives one answer, a weight or a refusal, and beside it whether the header solves the block.
 //! Everything downstream takes only that answer.
 
+use crate::hashing::Preimage;
 use crate::job::{Job, Jobs};
 use crate::reject::Reject;
 use crate::wire::v1::Submission;
@@ -50,8 +51,10 @@ pub struct Given<'a> {
 pub struct Verified {
     /// The 80 bytes.
     pub header: [u8; 80],
-    /// Its double SHA-256: the block's hash if it solves, the share's key anyway.
-    pub hash: [u8; 32],
+    /// What names the work: the header's double SHA-256 where nothing heavier is hashed; the share's key.
+    pub key: [u8; 32],
+    /// The block's hash, if it solves.
+    pub block: [u8; 32],
     /// Expected hashes until one is as small: how lucky it was.
     pub hashes: f64,
     /// Does it meet the network's target?
@@ -64,7 +67,7 @@ pub struct Verified {
 /// remembered in `seen`.
 ///
 /// # Errors
-/// When no header can be built: the extranonce2 has the wrong size.
+/// When no header can be built: the extranonce2 or the nonce has the wrong size.
 pub fn verify(
     submission: &Submission,
     job: &Job,
@@ -72,6 +75,87 @@ pub fn verify(
     given: &Given<'_>,
     seen: &mut Seen,
 ) -> Result<Verified, Reject> {
+    let root = root(submission, job, given)?;
+    let nonce = u32::try_from(submission.nonce).map_err(|_| Reject::Malformed)?;
+    let Version { rolled, masked, outside } = Version::of(submission, job, given);
+    let mut judged = judge(job, masked, &root, submission.ntime, nonce);
+    if outside && !judged.solves {
+        // The miner hashed some version of its own; if that one solves, the block is worth trying.
+        let own = judge(job, job.version ^ rolled, &root, submission.ntime, nonce);
+        if own.solves {
+            judged = own;
+        }
+    }
+    let Judged { header, hash, pow_hash, solves } = judged;
+    let ladder = Ladder { submission, job, jobs, given, key: hash, outside };
+    let verdict = ladder.climb(seen).and_then(|assignment| assignment.judge(&pow_hash));
+    if verdict.is_ok() {
+        // From here it must succeed.
+        seen.remember(job.no, &hash);
+    }
+    let hashes = hashes_until(&pow_hash);
+    Ok(Verified { header, key: hash, block: hash, hashes, solves, verdict })
+}
+
+/// A submission that passed all that costs little, and whose hash is still to be computed.
+#[derive(Debug, Clone, Copy)]
+pub struct Prepared {
+    /// What is hashed.
+    pub preimage: Preimage,
+    /// What names it.
+    pub key: [u8; 32],
+    assignment: Assignment,
+}
+
+/// The ladder without its last rung, for hashes that are computed elsewhere. What passes is remembered in `seen`, so that it
+/// is not hashed twice.
+///
+/// # Errors
+/// The first rung that does not hold.
+pub fn prepare(
+    submission: &Submission,
+    job: &Job,
+    jobs: &Jobs,
+    given: &Given<'_>,
+    seen: &mut Seen,
+) -> Result<Prepared, Reject> {
+    let root = root(submission, job, given)?;
+    let Version { masked, outside, .. } = Version::of(submission, job, given);
+    let header = header(job, masked, &root, submission.ntime, 0);
+    let preimage = Preimage { header, nonce: submission.nonce, previous: job.template.prev_hash };
+    let key = preimage.key();
+    let ladder = Ladder { submission, job, jobs, given, key, outside };
+    let assignment = ladder.climb(seen)?;
+    seen.remember(job.no, &key);
+    Ok(Prepared { preimage, key, assignment })
+}
+
+impl Prepared {
+    /// Would this hash be a share?
+    #[must_use]
+    pub fn is_met_by(&self, hash: &[u8; 32]) -> bool {
+        self.assignment.target.is_met_by(hash)
+    }
+
+    /// The last rung, once the hash is there. What falls is forgotten again.
+    pub fn judge(&self, job: &Job, hash: [u8; 32], seen: &mut Seen) -> Verified {
+        let verdict = self.assignment.judge(&hash);
+        if verdict.is_err() {
+            seen.forget(job.no, &self.key);
+        }
+        Verified {
+            header: self.preimage.header,
+            key: self.key,
+            block: hash,
+            hashes: hashes_until(&hash),
+            solves: job.template.target.is_met_by(&hash),
+            verdict,
+        }
+    }
+}
+
+/// The merkle root that the coinbase and the branches lead to.
+fn root(submission: &Submission, job: &Job, given: &Given<'_>) -> Result<[u8; 32], Reject> {
     let extranonce2 =
         submission.extranonce2.sized(job.rules.extranonce2_size).ok_or(Reject::Malformed)?;
     let variant = submission.job.variant;
@@ -80,22 +164,27 @@ pub fn verify(
     for branch in &job.template.branches {
         node = pow::sha256d::merkle_parent(&node, branch);
     }
-    let mask = given.version_mask & job.version_mask;
-    let rolled = submission.version_bits.unwrap_or(0);
-    let version = (job.version & !mask) | (rolled & mask);
-    let mut judged = judge(job, version, &node, submission);
-    let outside = rolled & !mask != 0 && rolled & !mask != job.version & !mask;
-    if outside && !judged.solves {
-        // The miner hashed some version of its own; if that one solves, the block is worth trying.
-        let own = judge(job, job.version ^ rolled, &node, submission);
-        if own.solves {
-            judged = own;
+    Ok(node)
+}
+
+/// The version as it was rolled.
+struct Version {
+    rolled: u32,
+    masked: u32,
+    /// Are bits rolled that must not be?
+    outside: bool,
+}
+
+impl Version {
+    fn of(submission: &Submission, job: &Job, given: &Given<'_>) -> Self {
+        let mask = given.version_mask & job.version_mask;
+        let rolled = submission.version_bits.unwrap_or(0);
+        Version {
+            rolled,
+            masked: (job.version & !mask) | (rolled & mask),
+            outside: rolled & !mask != 0 && rolled & !mask != job.version & !mask,
         }
     }
-    let Judged { header, hash, pow_hash, solves } = judged;
-    let ladder = Ladder { submission, job, jobs, given, hash, pow_hash, outside };
-    let verdict = ladder.climb(seen);
-    Ok(Verified { header, hash, hashes: hashes_until(&pow_hash), solves, verdict })
 }
 
 struct Judged {
@@ -105,16 +194,21 @@ struct Judged {
     solves: bool,
 }
 
-fn judge(job: &Job, version: u32, root: &[u8; 32], submission: &Submission) -> Judged {
+fn header(job: &Job, version: u32, root: &[u8; 32], ntime: u32, nonce: u32) -> [u8; 80] {
     let mut header = [0u8; 80];
     header[..4].copy_from_slice(&version.to_le_bytes());
     header[4..36].copy_from_slice(&job.template.prev_hash);
     header[36..68].copy_from_slice(root);
-    header[68..72].copy_from_slice(&submission.ntime.to_le_bytes());
+    header[68..72].copy_from_slice(&ntime.to_le_bytes());
     header[72..76].copy_from_slice(&job.template.bits.to_le_bytes());
-    header[76..].copy_from_slice(&submission.nonce.to_le_bytes());
+    header[76..].copy_from_slice(&nonce.to_le_bytes());
+    header
+}
+
+fn judge(job: &Job, version: u32, root: &[u8; 32], ntime: u32, nonce: u32) -> Judged {
+    let header = header(job, version, root, ntime, nonce);
     let hash = pow::sha256d::header_hash(&header);
-    let pow_hash = match job.rules.algorithm {
+    let pow_hash = match job.rules.hashing.scale() {
         pow::Algorithm::Sha256d => hash,
         other => other.header_hash(&header),
     };
@@ -126,20 +220,19 @@ struct Ladder<'a> {
     job: &'a Job,
     jobs: &'a Jobs,
     given: &'a Given<'a>,
-    hash: [u8; 32],
-    pow_hash: [u8; 32],
+    key: [u8; 32],
     outside: bool,
 }
 
 impl Ladder<'_> {
-    /// One check a rung, in this order; from the last one on it must succeed.
-    fn climb(&self, seen: &mut Seen) -> Result<Weight, Reject> {
+    /// One check a rung, in this order.
+    fn climb(&self, seen: &Seen) -> Result<Assignment, Reject> {
         let given = self.given;
         if !given.is_authorized {
             return Err(Reject::Unauthorized);
         }
         let assignment = given.assignment.ok_or(Reject::UnknownJob)?;
-        if seen.contains(self.job.no, &self.hash) {
+        if seen.contains(self.job.no, &self.key) {
             return Err(Reject::Duplicate);
         }
         if self.is_stale() {
@@ -151,12 +244,7 @@ impl Ladder<'_> {
         if self.outside {
             return Err(Reject::BadVersion);
         }
-        if !assignment.target.is_met_by(&self.pow_hash) {
-            return Err(Reject::LowDifficulty);
-        }
-        // From here it must succeed.
-        seen.remember(self.job.no, &self.hash);
-        Ok(assignment.weight)
+        Ok(assignment)
     }
 
     fn is_stale(&self) -> bool {
@@ -169,6 +257,13 @@ impl Ladder<'_> {
         let ahead = ahead.max(u64::from(self.job.template.cur_time));
         self.submission.ntime >= self.job.template.min_time
             && u64::from(self.submission.ntime) <= ahead
+    }
+}
+
+impl Assignment {
+    /// The last rung.
+    fn judge(&self, pow_hash: &[u8; 32]) -> Result<Weight, Reject> {
+        if self.target.is_met_by(pow_hash) { Ok(self.weight) } else { Err(Reject::LowDifficulty) }
     }
 }
 
@@ -302,7 +397,7 @@ mod tests {
                 let s = submission(self.job.no, 7, 1_700_000_000, nonce, None);
                 let mut refused = given(&tail, 1e9);
                 refused.is_authorized = false;
-                if target.is_met_by(&self.send(&s, &refused).hash) {
+                if target.is_met_by(&self.send(&s, &refused).key) {
                     return s;
                 }
                 nonce += 1;

@@ -14,6 +14,7 @@ use pow::Algorithm;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use stratum::coinbase::TAG_MAX;
+use stratum::hashing::Hashing;
 use stratum::job::{EXTRANONCE1_SIZE, Job, JobRules, Pays, VERSION_MASK};
 use stratum::template::Template;
 use testkit::bitcoind::NOBODY;
@@ -55,7 +56,7 @@ fn rules(dice: &mut Dice) -> JobRules {
     };
     let tag_size = dice.throw(TAG_MAX as u64 + 1) as usize;
     JobRules {
-        algorithm: Algorithm::Sha256d,
+        hashing: Hashing::Header(Algorithm::Sha256d),
         boot: dice.throw(1 << 31) as u32,
         tag: (0..tag_size).map(|_| 0x20 + dice.throw(0x5f) as u8).collect(),
         extranonce2_size: 4 + dice.throw(5) as usize,

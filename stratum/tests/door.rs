@@ -20,6 +20,7 @@ use stratum::block::Blocks;
 use stratum::coin::{Coin, Family, Network};
 use stratum::difficulty::Policy;
 use stratum::extranonce::Extranonces;
+use stratum::hashing::Hashing;
 use stratum::job::{JobMaker, JobRules, Pays};
 use stratum::limits::Limits;
 use stratum::server::{Beat, Door, Floor, Port, Stats, serve};
@@ -113,7 +114,7 @@ impl World {
         };
         let devnet = Devnet::start(options).await.unwrap();
         let rules = JobRules {
-            algorithm: Algorithm::Sha256d,
+            hashing: Hashing::Header(Algorithm::Sha256d),
             boot: 1,
             tag: b"/t/".to_vec(),
             extranonce2_size: 8,
@@ -140,6 +141,7 @@ impl World {
             bans: Arc::default(),
             registered_only: None,
             paused: tokio::sync::watch::channel(None).0,
+            heavy: None,
             stats: Stats::default(),
         });
         let easy = Difficulty::MIN;
@@ -199,6 +201,7 @@ impl World {
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         self.floor.tasks.spawn(serve(
             theirs,
+            std::net::Ipv4Addr::LOCALHOST.into(),
             self.door.clone(),
             self.port.clone(),
             self.floor.clone(),

@@ -59,7 +59,7 @@ pub fn run(args: &AuditArgs, runtime: &Runtime) -> anyhow::Result<bool> {
         let asset = asset.map(|settings| asset_of(settings, &auditor.book, &reward));
         let chain = asset.map(|asset| {
             let Some(asset) = asset else { return Chain::Silent };
-            let AssetKind::Coin(own) = &asset.kind;
+            let AssetKind::Coin(own) = &asset.kind else { return Chain::Silent };
             let nodes: Vec<Endpoint> =
                 own.source.nodes.iter().map(|node| node.endpoint.clone()).collect();
             let depths = asset.config.depths;

@@ -1,6 +1,6 @@
 //! The assets' part of the configuration: what all kinds of money have in common.
 
-use super::{AssetKind, AssetSettings, Reader, Wrong, coin, file, wrong};
+use super::{AssetKind, AssetSettings, Reader, Wrong, coin, file, gxc, wrong};
 use ::pool::config::FeePayer;
 use ::pool::{AssetConfig, PayoutRules};
 use accounting::Amount;
@@ -27,6 +27,10 @@ pub(super) struct Customs {
     pub dust: i128,
     /// Most recipients of one transaction.
     pub outputs: usize,
+    /// Least amount worth sending.
+    pub minimum: i128,
+    /// Who pays the network.
+    pub fee_payer: FeePayer,
 }
 
 impl Reader<'_> {
@@ -40,6 +44,7 @@ impl Reader<'_> {
         let (customs, coin) = match asset.coin {
             file::CoinName::Bitcoin => coin::named(Family::Bitcoin, &name, &asset.network)?,
             file::CoinName::Litecoin => coin::named(Family::Litecoin, &name, &asset.network)?,
+            file::CoinName::Gxc => coin::named(Family::Gxc, &name, &asset.network)?,
         };
         let least = customs.mature;
         let mature = asset.mature_after.unwrap_or(least);
@@ -72,7 +77,12 @@ impl Reader<'_> {
             assets_elsewhere: amount("assets_elsewhere", &asset.assets_elsewhere)?,
         };
         let look_every = asset.look_every.map_or(Duration::from_secs(30), |span| span.0);
-        let kind = AssetKind::Coin(Box::new(self.coin(coin, &name, asset, &span)?));
+        let kind = match coin.family() {
+            Family::Bitcoin | Family::Litecoin => {
+                AssetKind::Coin(Box::new(self.coin(coin, &name, asset, &span)?))
+            }
+            Family::Gxc => AssetKind::Gxc(Box::new(gxc::source(coin, &name, asset, &span)?)),
+        };
         Ok(AssetSettings { config, look_every, kind })
     }
 }
@@ -89,12 +99,13 @@ fn payout_rules(
     let confirm = payouts.confirm_after.unwrap_or(6).max(1);
     let abandon = payouts.abandon_after.unwrap_or(100).max(1);
     Ok(PayoutRules {
-        minimum: coins("minimum", &payouts.minimum)?.unwrap_or(Amount::from_units(1_000_000)),
+        minimum: coins("minimum", &payouts.minimum)?.unwrap_or(Amount::from_units(customs.minimum)),
         dust: Amount::from_units(customs.dust),
         max_outputs: payouts.max_outputs.unwrap_or(customs.outputs).clamp(1, 2500),
-        fee_payer: match payouts.fee_payer.unwrap_or(file::FeePayer::Miners) {
-            file::FeePayer::Pool => FeePayer::Pool,
-            file::FeePayer::Miners => FeePayer::Miners,
+        fee_payer: match payouts.fee_payer {
+            None => customs.fee_payer,
+            Some(file::FeePayer::Pool) => FeePayer::Pool,
+            Some(file::FeePayer::Miners) => FeePayer::Miners,
         },
         max_per_run: coins("max_per_run", &payouts.max_per_run)?.unwrap_or(UNLIMITED),
         max_per_day: coins("max_per_day", &payouts.max_per_day)?.unwrap_or(UNLIMITED),

@@ -2,6 +2,7 @@
 
 use super::asset::Customs;
 use super::{CoinSettings, Reader, Wrong, file, wrong};
+use ::pool::config::FeePayer;
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::Error as ValueError;
@@ -14,10 +15,8 @@ use stratum::treasury::fee::FeePolicy;
 use stratum::treasury::{TreasuryConfig, WalletConfig};
 use toml::Spanned;
 
-/// Confirmations at which a coinbase can be spent, in every coin here.
-const COINBASE_MATURITY: u32 = 101;
 /// Devices that hear nothing for a minute connect elsewhere.
-const REFRESH_MAX: Duration = Duration::from_secs(55);
+pub(super) const REFRESH_MAX: Duration = Duration::from_secs(55);
 
 /// A coin by its name and its network's, and what it is used to.
 pub(super) fn named(
@@ -31,18 +30,28 @@ pub(super) fn named(
         .map_err(|error| error.to_string())
         .and_then(|named| Coin::new(family, named).map_err(|error| error.to_string()))
         .map_err(|text| wrong(network, format!("assets.{asset}.network: {text}")))?;
-    let dust = match family {
-        Family::Bitcoin => 546,
-        // Its nodes want ten times as much.
-        Family::Litecoin => 5460,
-    };
     let customs = Customs {
         network: coin.to_string(),
         decimals: coin.decimals(),
-        mature: COINBASE_MATURITY,
+        mature: coin.maturity(),
         orphan: 6,
-        dust,
+        dust: 546,
         outputs: 500,
+        minimum: 1_000_000,
+        fee_payer: FeePayer::Miners,
+    };
+    let customs = match family {
+        Family::Bitcoin => customs,
+        // Its nodes want ten times as much.
+        Family::Litecoin => Customs { dust: 5460, ..customs },
+        // Its node sends to one at a time, and takes the fee off nobody.
+        Family::Gxc => Customs {
+            dust: 1,
+            outputs: 1,
+            minimum: 10_000_000,
+            fee_payer: FeePayer::Pool,
+            ..customs
+        },
     };
     Ok((customs, coin))
 }
@@ -144,6 +153,7 @@ impl Reader<'_> {
             ("psbt_folder", wallet.psbt_folder.is_some() && wallet.kind != file::WalletKind::Watch),
             ("birthday", wallet.birthday.is_some() && !own),
             ("name", wallet.name.is_some() && own),
+            ("address", wallet.address.is_some()),
         ];
         if let Some((key, _)) = stray.iter().find(|(_, is)| *is) {
             return Err(wrong(

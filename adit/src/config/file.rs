@@ -205,6 +205,8 @@ pub enum CoinName {
     Bitcoin,
     /// Litecoin.
     Litecoin,
+    /// GoldXCoin.
+    Gxc,
 }
 
 /// A block the chain must contain.
@@ -253,6 +255,8 @@ pub struct Wallet {
     pub birthday: Option<u32>,
     /// node: the wallet's name in the first node.
     pub name: Option<String>,
+    /// GXC: the pool's address, whose key the node has.
+    pub address: Option<Spanned<String>>,
     /// More than this in the wallet raises an alarm.
     pub cap: Option<Coins>,
 }
@@ -333,6 +337,8 @@ pub struct Pool {
     pub asset: Spanned<String>,
     /// How it divides income.
     pub scheme: Scheme,
+    /// GXC: how its work is hashed.
+    pub algorithm: Option<Spanned<HashName>>,
     /// PPLNS: the window, in multiples of the network's work.
     pub window: Option<Spanned<f64>>,
     /// PPLNS: the window, in shares.
@@ -377,6 +383,16 @@ pub enum Scheme {
     Pps,
     /// Every share is bought: subsidy and fees.
     Fpps,
+}
+
+/// The hashes of GXC's pools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HashName {
+    /// Bitcoin's.
+    Sha256,
+    /// Argon2id.
+    Gxhash,
 }
 
 /// A fee from so many accounts on.

@@ -5,6 +5,7 @@
 mod asset;
 mod coin;
 pub mod file;
+mod gxc;
 mod pages;
 mod pool;
 
@@ -16,8 +17,10 @@ use std::time::Duration;
 use stratum::coin::Coin;
 use stratum::coin::address::{self, BadAddress};
 use stratum::difficulty::Policy;
+use stratum::hashing::Hashing;
 use stratum::limits::Limits;
 use stratum::source::SourceConfig;
+use stratum::source::gxc::GxcSource;
 use stratum::treasury::TreasuryConfig;
 use toml::Spanned;
 
@@ -82,6 +85,8 @@ pub struct AssetSettings {
 pub enum AssetKind {
     /// A chain of the bitcoind family.
     Coin(Box<CoinSettings>),
+    /// GXC.
+    Gxc(Box<GxcSource>),
 }
 
 /// A coin of the bitcoind family.
@@ -118,6 +123,8 @@ pub struct StratumSettings {
     pub tag: String,
     /// Bytes of extranonce2.
     pub extranonce2_size: usize,
+    /// How its work is hashed.
+    pub hashing: Hashing,
     /// Where it listens.
     pub ports: Vec<PortSettings>,
 }
@@ -130,6 +137,7 @@ impl AssetSettings {
     pub fn identity_of(&self, text: &str) -> Result<Identity, BadAddress> {
         match &self.kind {
             AssetKind::Coin(own) => address::identity_of(text, own.coin),
+            AssetKind::Gxc(own) => address::identity_of(text, own.coin),
         }
     }
 
@@ -349,7 +357,7 @@ start_difficulty = 0.5
         assert_eq!(settings.data_dir, Path::new("/etc/data"));
         let pool = &settings.pools[0];
         let PoolKind::Stratum(door) = &pool.kind;
-        let AssetKind::Coin(coin) = &settings.assets[0].kind;
+        let AssetKind::Coin(coin) = &settings.assets[0].kind else { panic!("a coin") };
         assert_eq!(pool.config.scheme, Scheme::Pplns(PplnsWindow::Work { millifactor: 2500 }));
         assert_eq!(pool.config.fee.base.points(), 125);
         assert_eq!(door.ports[0].policy.start, Difficulty::nearest(0.5));

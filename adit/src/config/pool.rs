@@ -10,10 +10,12 @@ use accounting::Scheme;
 use accounting::fee::{FeeRule, FeeTier};
 use accounting::scheme::PplnsWindow;
 use accounting::union::Part;
-use pow::Difficulty;
+use pow::{Algorithm, Difficulty};
 use std::time::Duration;
+use stratum::coin::Family;
 use stratum::coinbase::TAG_MAX;
 use stratum::difficulty::Policy;
+use stratum::hashing::Hashing;
 use stratum::limits::Limits;
 use toml::Spanned;
 
@@ -71,13 +73,17 @@ impl Reader<'_> {
             slices,
             knows_keys: false,
         };
-        let kind = match asset.kind {
-            AssetKind::Coin(_) => PoolKind::Stratum(self.stratum(pool, &span)?),
-        };
+        let hashing = hashing(&pool, &asset.kind)?;
+        let kind = PoolKind::Stratum(self.stratum(pool, hashing, &span)?);
         Ok(PoolSettings { config, kind })
     }
 
-    fn stratum(&self, pool: file::Pool, span: &Spanned<()>) -> Result<StratumSettings, Wrong> {
+    fn stratum(
+        &self,
+        pool: file::Pool,
+        hashing: Hashing,
+        span: &Spanned<()>,
+    ) -> Result<StratumSettings, Wrong> {
         let name = &pool.name;
         let tag = match &pool.tag {
             None => "/Adit/".to_owned(),
@@ -112,7 +118,7 @@ impl Reader<'_> {
                     .map_err(|text| wrong(span, format!("pools.ports of \"{name}\": {text}")))?,
             );
         }
-        Ok(StratumSettings { tag, extranonce2_size, ports })
+        Ok(StratumSettings { tag, extranonce2_size, hashing, ports })
     }
 
     fn port(&self, port: file::Port) -> Result<PortSettings, String> {
@@ -155,6 +161,24 @@ impl Reader<'_> {
             proxy_protocol: port.proxy_protocol,
         })
     }
+}
+
+fn hashing(pool: &file::Pool, asset: &AssetKind) -> Result<Hashing, Wrong> {
+    let coin = match asset {
+        AssetKind::Coin(own) => own.coin,
+        AssetKind::Gxc(own) => own.coin,
+    };
+    Ok(match &pool.algorithm {
+        None => Hashing::Header(coin.algorithm()),
+        Some(name) if coin.family() != Family::Gxc => {
+            let text = format!("algorithm: {} has one; remove it", coin.family());
+            return Err(wrong(name, text));
+        }
+        Some(name) => match name.get_ref() {
+            file::HashName::Sha256 => Hashing::Header(Algorithm::Sha256d),
+            file::HashName::Gxhash => Hashing::GxHash,
+        },
+    })
 }
 
 fn scheme_of(pool: &file::Pool, span: &Spanned<()>) -> Result<Scheme, Wrong> {

@@ -1,33 +1,13 @@
 //! A coin of the bitcoind family and its pools, on their way up.
 
-use super::counter::{self, About};
-use super::door::OpenDoor;
-use super::{Start, pool_number, port};
-use crate::config::{CoinSettings, PoolKind, PoolSettings, StratumSettings};
-use crate::control;
-use accounting::{Identity, RewardId, Scheme, UnixMs};
-use anyhow::{Context, bail};
-use arc_swap::ArcSwap;
-use pool::treasury::TreasuryError;
+use super::Start;
+use super::mining::{self, Chain};
+use crate::config::CoinSettings;
 use pool::{Clock, SystemClock};
-use std::collections::HashSet;
-use std::sync::{Arc, PoisonError};
-use std::time::Duration;
-use store::Reader;
-use stratum::block::Blocks;
-use stratum::coin::{Coin, address, message};
-use stratum::extranonce::Extranonces;
-use stratum::job::{JobMaker, JobRules, Pays};
-use stratum::server::{Door, Stats};
-use stratum::source::{self, NodeStatus, Offer};
+use std::sync::Arc;
+use stratum::block::{Blocks, Taker};
+use stratum::source;
 use stratum::treasury::CoinTreasury;
-use stratum::work;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
-use web::outlook::{Addresses, NextBlock, NodeOutlook, Parsed};
-
-/// How long to wait before a wallet that cannot be reached is tried again.
-const PAUSE: Duration = Duration::from_secs(2);
 
 /// Waits for the wallet's node as long as it takes, then opens the asset's counter and its pools' ports.
 pub(super) async fn start(
@@ -36,226 +16,16 @@ pub(super) async fn start(
     blocks: Arc<Blocks>,
 ) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let Start { asset, live, .. } = &start;
-    let cancel = live.floor.cancel.clone();
-    let treasury = open_treasury(&start, &own, &clock, &cancel).await?;
-    let script = treasury.script();
-    let mut source = source::start(own.source.clone(), clock.clone(), cancel.clone());
-    for task in source.tasks.drain(..) {
-        live.keep(format!("the node watch of {}", asset.config.name), task);
-    }
-    let offers = source.offers.clone();
-    let address =
-        address::address_of(script.as_bytes(), own.coin).unwrap_or_else(|| script.to_hex_string());
-    let (about, knock) = (about(own.coin, &source), source.knock.clone());
-    let counter = counter::open(&start, treasury, address, about, knock).await?;
-    let looking = look_at_new_tips(counter.clone(), offers.clone(), cancel.clone());
-    live.spawn(format!("the news of {}", asset.config.name), looking);
-    live.counters.write().unwrap_or_else(PoisonError::into_inner).push(counter);
-    for (settings, boot) in &start.pools {
-        let PoolKind::Stratum(door) = &settings.kind;
-        open_pool(&start, own.coin, (settings, door, *boot), &script.to_bytes(), &blocks, &offers)
-            .await?;
-    }
-    Ok(())
+    let open = || CoinTreasury::open(own.treasury.clone(), start.pool.clone(), clock.clone());
+    let treasury = mining::open_wallet(&start, open).await?;
+    let script = treasury.script().to_bytes();
+    let source = source::start(own.source.clone(), clock.clone(), start.live.floor.cancel.clone());
+    mining::open(&start, Chain { coin: own.coin, treasury, script, source, blocks }).await
 }
 
-/// Starts a pool's work and opens its ports.
-async fn open_pool(
-    start: &Start,
-    coin: Coin,
-    (settings, own, boot): (&PoolSettings, &StratumSettings, u32),
-    script: &[u8],
-    blocks: &Arc<Blocks>,
-    offers: &watch::Receiver<Offer>,
-) -> anyhow::Result<()> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let (pool, live, name) = (&start.pool, &start.live, &settings.config.name);
-    let maker = JobMaker::new(job_rules(settings, own, coin, boot, script), clock.now());
-    let pool_id = pool_number(pool, name).await?;
-    let (paused, pauses) = watch::channel(control::pause_of(pool, name).await?);
-    let door = Arc::new(Door {
-        pool: pool.clone(),
-        pool_id,
-        coin,
-        rules: maker.rules().clone(),
-        jobs: maker.subscribe(),
-        bans: live.bans.clone(),
-        registered_only: start.registered_only.clone(),
-        paused,
-        extranonces: Arc::new(Extranonces::default()),
-        blocks: blocks.clone(),
-        clock: clock.clone(),
-        stats: Stats::default(),
-    });
-    let cancel = live.floor.cancel.clone();
-    let known_as = (pool_id, coin);
-    let making = work::run(maker, offers.clone(), pool.clone(), known_as, clock, pauses, cancel);
-    live.spawn(format!("the work of pool {name}"), making);
-    for port in &own.ports {
-        let open = port::open(port, &door, live)?;
-        live.ports.write().unwrap_or_else(PoisonError::into_inner).push(open);
-    }
-    live.doors.write().unwrap_or_else(PoisonError::into_inner).push(OpenDoor::Stratum(door));
-    Ok(())
-}
-
-/// The cashier looks as soon as there is a new block.
-async fn look_at_new_tips(
-    counter: Arc<counter::Counter>,
-    mut offers: watch::Receiver<Offer>,
-    cancel: CancellationToken,
-) {
-    let mut tip = None;
-    loop {
-        tokio::select! {
-            () = cancel.cancelled() => return,
-            changed = offers.changed() => if changed.is_err() { return },
-        }
-        let Offer::Template(template) = offers.borrow_and_update().clone() else { continue };
-        if tip.replace(template.prev_hash) != Some(template.prev_hash) {
-            counter.look();
-        }
-    }
-}
-
-/// Opens the wallet; waits for the node as long as it takes.
-async fn open_treasury(
-    Start { asset, pool, .. }: &Start,
-    own: &CoinSettings,
-    clock: &Arc<dyn Clock>,
-    cancel: &CancellationToken,
-) -> anyhow::Result<CoinTreasury> {
-    let mut told = String::new();
-    loop {
-        match CoinTreasury::open(own.treasury.clone(), pool.clone(), clock.clone()).await {
-            Ok(treasury) => return Ok(treasury),
-            Err(TreasuryError::Unreachable(text)) => {
-                if told != text {
-                    tracing::error!(
-                        asset = asset.config.name,
-                        "the wallet waits for its node: {text}"
-                    );
-                    told = text;
-                }
-            }
-            Err(error) => bail!("asset {}: {error}", asset.config.name),
-        }
-        tokio::select! {
-            () = cancel.cancelled() => bail!("stopped while waiting for the node of asset {}", asset.config.name),
-            () = tokio::time::sleep(PAUSE) => {}
-        }
-    }
-}
-
-/// What there is to say of the coin's network.
-fn about(coin: Coin, source: &source::Source) -> About {
-    let (offers, nodes) = (source.offers.clone(), source.nodes.clone());
-    let node = |node: &Arc<ArcSwap<NodeStatus>>| {
-        let node = node.load();
-        NodeOutlook {
-            address: node.address.clone(),
-            height: node.height.checked_sub(1),
-            trouble: node.unfit.as_ref().map(ToString::to_string),
-        }
-    };
-    let next = move || match &*offers.borrow() {
-        Offer::Template(template) => Some(NextBlock {
-            height: template.height,
-            work: f64::from(template.target.work().value()),
-            value: template.coinbase_value,
-            transactions: template.transaction_ends.len(),
-            at: UnixMs(u64::from(template.cur_time) * 1000),
-        }),
-        Offer::Waiting | Offer::None(_) => None,
-    };
-    let one = pow::Target::new(coin.algorithm().difficulty_one());
-    About {
-        coin: capitalised(&coin.family().to_string()),
-        symbol: coin.symbol(),
-        block_interval_s: coin.block_interval_s().into(),
-        algorithm: coin.algorithm().name(),
-        difficulty_one: f64::from(one.work().value()),
-        addresses: addresses(coin),
-        nodes: Box::new(move || nodes.iter().map(node).collect()),
-        next: Box::new(next),
-    }
-}
-
-fn addresses(coin: Coin) -> Addresses {
-    let parse = move |text: &str| {
-        let identity = address::identity_of(text, coin).map_err(|error| error.to_string())?;
-        // As its chain writes it, however it was typed.
-        let display = address::address_of(&identity.bytes, coin).unwrap_or_else(|| text.to_owned());
-        Ok(Parsed { identity, display })
-    };
-    let prove = move |who: &Identity, message: &str, signature: &str| {
-        let checked = message::verify(coin, &who.bytes, message, signature);
-        checked.map_err(|error| error.to_string())
-    };
-    Addresses::new(parse, prove)
-}
-
-/// A coin's name as people write it.
-fn capitalised(name: &str) -> String {
-    let mut characters = name.chars();
-    characters
-        .next()
-        .map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
-}
-
-/// Where an asset's found blocks go; those of the last run whose rewards may still change are sent and booked again.
-pub(super) async fn recovered(
-    Start { asset, pool, folder, pools, .. }: &Start,
-    own: &CoinSettings,
-) -> anyhow::Result<Arc<Blocks>> {
-    let name = &asset.config.name;
-    let nodes = own.source.nodes.iter().map(|node| node.endpoint.clone()).collect();
-    let blocks =
-        Blocks::new(folder.join("blocks").join(name), nodes, pool.clone(), own.coin.to_string());
-    let wanted = name.clone();
-    let open: HashSet<RewardId> = pool
-        .order(move |books, _, _| {
-            let open = books
-                .asset_named(&wanted)
-                .map(|asset| books.open_rewards(asset))
-                .unwrap_or_default();
-            Ok(open.into_iter().map(|(id, _)| id).collect())
-        })
-        .await?;
-    let mut numbers = Vec::new();
-    for (own, _) in pools {
-        numbers.push(pool_number(pool, &own.config.name).await?);
-    }
-    let reader = Reader::open(folder)?;
-    let rests = |id: RewardId| !open.contains(&id) && matches!(reader.reward(id), Ok(Some(_)));
-    let count = blocks.recover(&numbers, rests).context("the folder of found blocks")?;
-    if count > 0 {
-        tracing::info!(count, asset = name, "found blocks of the last run are submitted again");
-    }
-    Ok(blocks)
-}
-
-fn job_rules(
-    settings: &PoolSettings,
-    own: &StratumSettings,
-    coin: Coin,
-    boot: u32,
-    script: &[u8],
-) -> JobRules {
-    let config = &settings.config;
-    let pays = match config.scheme {
-        Scheme::Solo { custodial: false } => {
-            Pays::Finder { fee_script: script.to_vec(), fee: config.base_fee() }
-        }
-        _ => Pays::Pool { script: script.to_vec() },
-    };
-    JobRules {
-        algorithm: coin.algorithm(),
-        boot,
-        tag: own.tag.clone().into_bytes(),
-        extranonce2_size: own.extranonce2_size,
-        pays,
-        scheme: config.scheme,
-    }
+/// Where its found blocks go; see [`mining::recovered`].
+pub(super) async fn recovered(start: &Start, own: &CoinSettings) -> anyhow::Result<Arc<Blocks>> {
+    let nodes = own.source.nodes.iter();
+    let takers = nodes.map(|node| Taker::Bitcoind(node.endpoint.clone())).collect();
+    mining::recovered(start, takers, own.coin).await
 }

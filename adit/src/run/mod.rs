@@ -6,6 +6,8 @@
 mod coin;
 mod counter;
 mod door;
+mod gxc;
+mod mining;
 mod outlook;
 mod pages;
 mod port;
@@ -167,6 +169,10 @@ pub async fn start(settings: Settings, cancel: CancellationToken) -> anyhow::Res
             AssetKind::Coin(own) => {
                 let blocks = coin::recovered(&start, own).await?;
                 starting.spawn(coin::start(start, (**own).clone(), blocks));
+            }
+            AssetKind::Gxc(own) => {
+                let blocks = gxc::recovered(&start, own).await?;
+                starting.spawn(gxc::start(start, (**own).clone(), blocks));
             }
         }
     }

@@ -21,6 +21,9 @@ pub enum BadAddress {
     /// An address, but of another coin or network.
     #[error("\"{0}\" is an address of another network; this pool pays {1}")]
     OtherNetwork(String, Coin),
+    /// GXC's, with a reason of their own.
+    #[error("{0}")]
+    Gxc(#[from] crate::gxc::address::BadAddress),
     /// A kind of address that a coinbase or an ordinary transaction cannot pay.
     #[error("\"{0}\" is a kind of address this pool cannot pay; use an ordinary {1} address")]
     Unpayable(String, Coin),
@@ -32,8 +35,9 @@ struct Prefixes {
     bech32: &'static str,
 }
 
-const fn prefixes(coin: Coin) -> Prefixes {
-    match (coin.family(), coin.network()) {
+/// How a coin's addresses begin; GXC's are text that its chain compares letter by letter.
+const fn prefixes(coin: Coin) -> Option<Prefixes> {
+    Some(match (coin.family(), coin.network()) {
         (Family::Bitcoin, Network::Main) => {
             Prefixes { key_hash: 0, script_hash: &[5], bech32: "bc" }
         }
@@ -51,7 +55,8 @@ const fn prefixes(coin: Coin) -> Prefixes {
         (Family::Litecoin, _) => {
             Prefixes { key_hash: 111, script_hash: &[58, 196], bech32: "tltc" }
         }
-    }
+        (Family::Gxc, _) => return None,
+    })
 }
 
 /// Whose account an address is.
@@ -73,7 +78,11 @@ pub fn script_of(text: &str, coin: Coin) -> Result<ScriptBuf, BadAddress> {
     if text.len() > ADDRESS_MAX {
         return Err(mistyped());
     }
-    let prefixes = prefixes(coin);
+    let Some(prefixes) = prefixes(coin) else {
+        // Its outputs name the address itself.
+        crate::gxc::address::check(text, coin.network())?;
+        return Ok(ScriptBuf::from_bytes(text.as_bytes().to_vec()));
+    };
     if let Ok(segwit) = SegwitHrpstring::new(text) {
         let expected = Hrp::parse(prefixes.bech32).expect("our own prefixes are valid");
         if segwit.hrp() != expected {
@@ -114,7 +123,9 @@ fn is_mweb(text: &str) -> bool {
 /// The address of an output script, if it has one.
 #[must_use]
 pub fn address_of(script: &[u8], coin: Coin) -> Option<String> {
-    let prefixes = prefixes(coin);
+    let Some(prefixes) = prefixes(coin) else {
+        return std::str::from_utf8(script).ok().map(str::to_owned);
+    };
     let base58 = |prefix: u8, hash: &[u8]| Some(base58::encode_check(&[&[prefix], hash].concat()));
     match script {
         [0x76, 0xa9, 20, hash @ .., 0x88, 0xac] if hash.len() == 20 => {

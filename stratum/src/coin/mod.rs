@@ -1,4 +1,4 @@
-//! The coins of the bitcoind family: what differs between them, as data.
+//! The coins of the bitcoind family and GXC: what differs between them, as data.
 //!
 //! Invariant: a closed set; nothing outside this folder knows a coin's constants.
 
@@ -17,6 +17,8 @@ pub enum Family {
     Bitcoin,
     /// Litecoin: scrypt, MWEB.
     Litecoin,
+    /// GoldXCoin: any of three hashes, of which its node checks none.
+    Gxc,
 }
 
 /// Which of its networks.
@@ -54,7 +56,14 @@ impl Coin {
     /// When it has no such network.
     pub fn new(family: Family, network: Network) -> Result<Self, NoSuchNetwork> {
         let coin = Coin { family, network };
-        if coin.genesis().is_some() { Ok(coin) } else { Err(NoSuchNetwork(family, network)) }
+        if coin.exists() { Ok(coin) } else { Err(NoSuchNetwork(family, network)) }
+    }
+
+    const fn exists(self) -> bool {
+        match self.family {
+            Family::Gxc => matches!(self.network, Network::Main | Network::Test),
+            Family::Bitcoin | Family::Litecoin => self.genesis().is_some(),
+        }
     }
 
     /// Which coin.
@@ -69,16 +78,16 @@ impl Coin {
         self.network
     }
 
-    /// How its headers are hashed.
+    /// How its headers are hashed, unless a pool says otherwise.
     #[must_use]
     pub const fn algorithm(self) -> Algorithm {
         match self.family {
-            Family::Bitcoin => Algorithm::Sha256d,
+            Family::Bitcoin | Family::Gxc => Algorithm::Sha256d,
             Family::Litecoin => Algorithm::Scrypt,
         }
     }
 
-    /// The hash of its first block, as explorers print it; `None` where there is no such network.
+    /// The hash of its first block, as explorers print it; `None` where there is no such network, or nobody could name it.
     #[must_use]
     pub const fn genesis(self) -> Option<&'static str> {
         Some(match (self.family, self.network) {
@@ -106,7 +115,9 @@ impl Coin {
             (Family::Litecoin, Network::Regtest) => {
                 "530827f38f93b43ed12af0b3ad25a288dc02ed74d6d7857862df51fc56c416f9"
             }
-            (Family::Litecoin, Network::Testnet4 | Network::Signet) => return None,
+            (Family::Litecoin, Network::Testnet4 | Network::Signet) | (Family::Gxc, _) => {
+                return None;
+            }
         })
     }
 
@@ -117,6 +128,8 @@ impl Coin {
             (Family::Litecoin, _) => &["segwit", "mweb"],
             (Family::Bitcoin, Network::Signet) => &["segwit", "signet"],
             (Family::Bitcoin, _) => &["segwit"],
+            // Its node does not read them.
+            (Family::Gxc, _) => &[],
         }
     }
 
@@ -128,15 +141,18 @@ impl Coin {
             (Family::Bitcoin, _) => "tBTC",
             (Family::Litecoin, Network::Main) => "LTC",
             (Family::Litecoin, _) => "tLTC",
+            (Family::Gxc, Network::Main) => "GXC",
+            (Family::Gxc, _) => "tGXC",
         }
     }
 
     /// Seconds between blocks that the chain's retargeting aims at.
     #[must_use]
     pub const fn block_interval_s(self) -> u32 {
-        match self.family {
-            Family::Bitcoin => 600,
-            Family::Litecoin => 150,
+        match (self.family, self.network) {
+            (Family::Bitcoin, _) | (Family::Gxc, Network::Main) => 600,
+            (Family::Litecoin, _) => 150,
+            (Family::Gxc, _) => 120,
         }
     }
 
@@ -148,6 +164,7 @@ impl Coin {
             (_, Network::Regtest) => 150,
             (Family::Bitcoin, _) => 210_000,
             (Family::Litecoin, _) => 840_000,
+            (Family::Gxc, _) => 1_051_200,
         };
         let halvings = height / interval;
         if halvings >= 64 { 0 } else { (50 * 100_000_000) >> halvings }
@@ -156,10 +173,19 @@ impl Coin {
     /// Does the next block keep its parent's target? Not at a retarget; never known on networks with special rules.
     #[must_use]
     pub const fn keeps_bits(self, next_height: u64) -> bool {
-        match self.network {
-            Network::Regtest => true,
-            Network::Main | Network::Signet => !next_height.is_multiple_of(2016),
-            Network::Test | Network::Testnet4 => false,
+        match (self.family, self.network) {
+            (_, Network::Regtest) => true,
+            (Family::Gxc, _) | (_, Network::Test | Network::Testnet4) => false,
+            (_, Network::Main | Network::Signet) => !next_height.is_multiple_of(2016),
+        }
+    }
+
+    /// Confirmations at which a coinbase can be spent.
+    #[must_use]
+    pub const fn maturity(self) -> u32 {
+        match (self.family, self.network) {
+            (Family::Gxc, Network::Test) => 7,
+            _ => 101,
         }
     }
 
@@ -182,6 +208,7 @@ impl fmt::Display for Family {
         f.write_str(match self {
             Family::Bitcoin => "bitcoin",
             Family::Litecoin => "litecoin",
+            Family::Gxc => "gxc",
         })
     }
 }

@@ -3,6 +3,7 @@
 //! Invariant: the text is kept as it was written: the chain compares it letter by letter.
 
 use crate::coin::Network;
+use bitcoin::hashes::{Hash, hash160};
 
 /// Shortest and longest that the node takes.
 const LENGTHS: std::ops::RangeInclusive<usize> = 26..=62;
@@ -47,6 +48,14 @@ pub fn check(text: &str, network: Network) -> Result<(), BadAddress> {
     Ok(())
 }
 
+/// The address of a compressed public key.
+#[must_use]
+pub fn of_key(key: &[u8; 33], network: Network) -> String {
+    let hash = hash160::Hash::hash(key).to_byte_array();
+    let digits = crate::template::to_hex(&hash);
+    format!("{}{}", prefix(network), &digits[..USUAL_DIGITS])
+}
+
 /// Was it made from a key in the way the node does? Others exist, and are worth a second look before coins go there.
 #[must_use]
 pub fn is_usual(text: &str) -> bool {
@@ -68,6 +77,11 @@ mod tests {
         assert!(matches!(check(main, Network::Test), Err(BadAddress::OtherNetwork(_, "main"))));
         assert!(matches!(check(test, Network::Main), Err(BadAddress::OtherNetwork(_, "test"))));
         assert!(is_usual(main) && is_usual(test));
+        // The address of the private key 1.
+        let one =
+            bitcoin::secp256k1::SecretKey::from_slice(&[&[0; 31][..], &[1]].concat()).unwrap();
+        let key = one.public_key(&bitcoin::secp256k1::Secp256k1::new()).serialize();
+        assert_eq!(of_key(&key, Network::Test), test);
         // The web wallet's has a digit less; others are like base58.
         for odd in ["tGXC751e76e8199196d454941c45d1b3a323f", "tGXC3tz6MsTbP2NCMvc33JixQdkQi6tf"] {
             assert_eq!(check(odd, Network::Test), Ok(()));

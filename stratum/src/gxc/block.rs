@@ -4,7 +4,7 @@
 //! bits with a sign.
 
 use super::offer::Offer;
-use super::rpc::{REQUEST_MAX, request};
+use super::rpc::{Node, REQUEST_MAX, request};
 use crate::block::Verdict;
 use crate::rpc::RpcError;
 use pow::Target;
@@ -64,6 +64,23 @@ pub fn submission(
 pub fn fits(offer: &Offer) -> bool {
     let widest = submission(offer, &[0xff; 32], u32::MAX, u64::MAX, Consensus::Sha256);
     request(NAME, "submitblock", &json!([widest])).len() <= REQUEST_MAX
+}
+
+/// Hands over a block, and reads what the node makes of it. A "no" is no more than a word: the block may be its tip already.
+pub async fn submit(node: &Node, text: &str) -> Verdict {
+    let block: Value = match serde_json::from_str(text) {
+        Ok(block) => block,
+        Err(error) => return Verdict::Rejected(error.to_string()),
+    };
+    let (height, hash) = (block["height"].clone(), block["hash"].clone());
+    let said = verdict(&node.call("submitblock", json!([block])).await);
+    let Verdict::Rejected(reason) = said else { return said };
+    // Handed over before, with an answer that got lost.
+    match node.call::<Value>("getblock", json!([height])).await {
+        Ok(there) if there["hash"] == hash => Verdict::Accepted,
+        Ok(_) | Err(RpcError::Refused { .. }) => Verdict::Rejected(reason),
+        Err(error) => Verdict::Unknown(error.to_string()),
+    }
 }
 
 /// Reads the node's answer: one code for everything, so the words decide.

@@ -237,7 +237,8 @@ impl Session {
                 "md" => self.vardiff.set_floor(wish, &policy, now),
                 // Terahashes a second: difficulty for the port's share interval.
                 "th" => {
-                    let one = Difficulty::nearest(1.0).target(self.door.rules.algorithm).work();
+                    let one =
+                        Difficulty::nearest(1.0).target(self.door.rules.hashing.scale()).work();
                     let hashes = one.as_u64().map_or(f64::MAX, |hashes| hashes as f64);
                     let shares = value * 1e12 * policy.interval_s / hashes;
                     self.vardiff.suggest(Difficulty::nearest(shares), &policy, now)

@@ -15,6 +15,13 @@ impl Session {
     {
         loop {
             self.poll_answers(cx);
+            if !self.hashing.is_empty() {
+                self.poll_hashes(cx)?;
+                if !self.hand_over() {
+                    return Poll::Ready(Ok(()));
+                }
+                self.poll_answers(cx);
+            }
             let mut flushed = self.poll_write(stream, cx)?;
             if flushed && self.work_due {
                 self.send_work(self.now_ms());

@@ -6,9 +6,9 @@
 use super::recording::{Accepted, Pending};
 use super::{Closing, Session};
 use crate::coin::address;
-use crate::job::{Job, Pays};
+use crate::job::{Job, Jobs, Pays};
 use crate::reject::Reject;
-use crate::verify::{Given, Verified, verify};
+use crate::verify::{Given, Seen, Verified, verify};
 use crate::wire::v1::{self, Id, JobRef, Submission};
 use accounting::{Identity, IdentityKind, UnixMs};
 use pool::BlockReport;
@@ -27,43 +27,50 @@ impl Session {
         submission: &Submission,
         now: u64,
     ) -> Result<(), Closing> {
+        let Some(job) = self.jobs.find(submission.job.no).cloned() else {
+            let worker = self.workers.find(&submission.user);
+            let reject =
+                if self.channel.is_some() { Reject::UnknownJob } else { Reject::NotSubscribed };
+            return self.refuse(&id, worker, reject, now);
+        };
+        if job.rules.hashing.is_heavy() {
+            return self.submit_heavy(id, submission, job, now);
+        }
         // Looking at the clock costs a hundredth of what is timed.
         let timed = (submission.nonce & 15 == 0).then(Instant::now);
-        let judged = self.judge(submission, now);
+        let judged = self.given(submission, &job, now, |given, jobs, seen| {
+            verify(submission, &job, jobs, given, seen)
+        });
         if let Some(since) = timed {
             self.door.stats.validation.took(since.elapsed(), 1);
         }
+        let worker = self.workers.find(&submission.user);
         match judged {
-            Ok((worker, verified, job)) => self.take(id, submission, worker, &verified, &job, now),
-            Err(reject) => {
-                let worker = self.workers.find(&submission.user);
-                self.refuse(&id, worker, reject, now)
-            }
+            Ok(verified) => self.take(id, submission, worker.unwrap_or(0), &verified, &job, now),
+            Err(reject) => self.refuse(&id, worker, reject, now),
         }
     }
 
-    pub(super) fn judge(
+    /// Judges with what the verifier needs to know of this connection.
+    pub(super) fn given<T>(
         &mut self,
         submission: &Submission,
+        job: &Job,
         now: u64,
-    ) -> Result<(usize, Verified, Arc<Job>), Reject> {
-        if self.channel.is_none() {
-            return Err(Reject::NotSubscribed);
-        }
-        let job = self.jobs.find(submission.job.no).ok_or(Reject::UnknownJob)?.clone();
-        let worker = self.workers.find(&submission.user);
-        let tail = self.tail_of(&job);
+        judge: impl FnOnce(&Given<'_>, &Jobs, &mut Seen) -> Result<T, Reject>,
+    ) -> Result<T, Reject> {
+        let is_authorized = self.workers.find(&submission.user).is_some();
+        let tail = self.tail_of(job);
         let channel = self.channel.as_mut().ok_or(Reject::NotSubscribed)?;
         let given = Given {
             extranonce1: channel.token.extranonce1(),
             tail: &tail,
             assignment: channel.epochs.find(submission.job),
             version_mask: self.version_mask,
-            is_authorized: worker.is_some(),
+            is_authorized,
             now: UnixMs(now),
         };
-        let verified = verify(submission, &job, &self.jobs, &given, &mut channel.seen)?;
-        Ok((worker.unwrap_or(0), verified, job))
+        judge(&given, &self.jobs, &mut channel.seen)
     }
 
     /// The end of the coinbase that this connection was sent with the job.
@@ -87,14 +94,14 @@ impl Session {
         now: u64,
     ) -> Result<(), Closing> {
         let parent = &job.template.prev_hash;
-        if verified.solves && self.door.blocks.wants(accounting::RewardId(verified.hash), parent) {
+        if verified.solves && self.door.blocks.wants(accounting::RewardId(verified.block), parent) {
             return self.take_block(id, submission, worker, verified, job, now);
         }
         match verified.verdict {
             Ok(_) if self.pending.len() >= PENDING_MAX => {
                 // The disk hangs: reading goes on for the sake of blocks.
                 if let Some(channel) = &mut self.channel {
-                    channel.seen.forget(job.no, &verified.hash);
+                    channel.seen.forget(job.no, &verified.key);
                 }
                 self.refuse(&id, Some(worker), Reject::NotRecorded, now)
             }
@@ -105,7 +112,7 @@ impl Session {
                     worker,
                     weight,
                     rate,
-                    hash: verified.hash,
+                    hash: verified.key,
                     hashes: verified.hashes,
                     job: job.no,
                 });
@@ -166,7 +173,7 @@ impl Session {
             finder: identity,
             display,
             worker: name,
-            block: accounting::RewardId(verified.hash),
+            block: accounting::RewardId(verified.block),
             height: job.template.height,
             to_pool,
             to_finder,
@@ -176,7 +183,7 @@ impl Session {
             share: verified.verdict.ok().map(|weight| (weight, job.rate)),
             found_at: UnixMs(now),
         };
-        let answer = self.door.blocks.found(report, job.block(&verified.header, &coinbase));
+        let answer = self.door.blocks.found(report, &job.solved(submission, verified, &coinbase));
         match verified.verdict {
             Ok(weight) => {
                 let hashes = verified.hashes;
@@ -209,7 +216,7 @@ impl Session {
         let policy = self.policy();
         let current = self.channel.as_ref().and_then(|channel| channel.epochs.find(job));
         let at_current = current.is_some_and(|given| {
-            given.target == self.vardiff.difficulty().target(self.door.rules.algorithm)
+            given.target == self.vardiff.difficulty().target(self.door.rules.hashing.scale())
         });
         self.work_due |= self.vardiff.share_landed(at_current, &policy, now);
     }

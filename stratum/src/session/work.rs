@@ -84,7 +84,7 @@ impl Session {
         let Some(variant) = channel.epochs.next_variant(job.no, channel.least_variant()) else {
             return;
         };
-        let target = difficulty.target(job.rules.algorithm);
+        let target = difficulty.target(job.rules.hashing.scale());
         let Some(weight) = target.work().as_u64().and_then(Weight::new) else { return };
         if self.printed != Some(difficulty) {
             v1::write_notification(

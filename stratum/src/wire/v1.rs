@@ -100,8 +100,8 @@ pub struct Submission {
     pub extranonce2: Extranonce2,
     /// Header time.
     pub ntime: u32,
-    /// Header nonce.
-    pub nonce: u32,
+    /// The nonce: 32 bits in a header, 64 beside one.
+    pub nonce: u64,
     /// Rolled version bits (BIP310), when there is a sixth field.
     pub version_bits: Option<u32>,
 }
@@ -332,7 +332,8 @@ impl<'a> Params<'a> {
             job: job_ref(&job),
             extranonce2: extranonce2_from_hex(&extranonce2).ok_or("extranonce2 is not hex")?,
             ntime: word_from_hex(&ntime).ok_or("ntime is not hex of 4 bytes")?,
-            nonce: word_from_hex(&nonce).ok_or("nonce is not hex of 4 bytes")?,
+            nonce: number_from_hex(&nonce, 16)
+                .ok_or("nonce is not hex of 4 bytes (8 with ethash and gxhash)")?,
             version_bits: version_bits
                 .as_deref()
                 .map(|text| word_from_hex(text).ok_or("version bits are not hex of 4 bytes"))
@@ -457,12 +458,17 @@ fn nibble(byte: u8) -> Option<u8> {
 
 /// A 32-bit word of one to eight hex digits, big-endian, padded on the left (NerdMiner does not pad), `0x` allowed.
 fn word_from_hex(text: &str) -> Option<u32> {
+    u32::try_from(number_from_hex(text, 8)?).ok()
+}
+
+/// The same of at most so many digits.
+fn number_from_hex(text: &str, digits_max: usize) -> Option<u64> {
     let digits =
         text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text).as_bytes();
-    if digits.is_empty() || digits.len() > 8 {
+    if digits.is_empty() || digits.len() > digits_max {
         return None;
     }
-    digits.iter().try_fold(0u32, |word, digit| Some(word << 4 | u32::from(nibble(*digit)?)))
+    digits.iter().try_fold(0u64, |number, digit| Some(number << 4 | u64::from(nibble(*digit)?)))
 }
 
 /// Hex of at most [`EXTRANONCE2_MAX`] bytes; an odd number of digits is padded on the left.

@@ -133,7 +133,7 @@ fn begins_at(blocks: usize) -> UnixMs {
 async fn fill(ground: &Ground, settings: &Settings, size: &Size) -> anyhow::Result<()> {
     let asset = settings.assets.first().context("the bench has an asset")?;
     let own = settings.pools.first().context("the bench has a pool")?;
-    let config::AssetKind::Coin(coin) = &asset.kind;
+    let config::AssetKind::Coin(coin) = &asset.kind else { bail!("the bench has a coin") };
     let clock = MovedClock::at(begins_at(size.blocks));
     let store = Sqlite::open(&settings.data_dir)?;
     let (assets, pools) = (vec![asset.config.clone()], vec![own.config.clone()]);
