@@ -77,6 +77,13 @@ pub fn run(path: &Path) -> anyhow::Result<bool> {
                 runtime.block_on(block_value(own))
             }
             AssetKind::Gxc(own) => runtime.block_on(gxc::check(asset, own, &mut report)),
+            AssetKind::External(own) => {
+                let (name, network) = (&asset.config.name, &own.network);
+                report.ok(format!(
+                    "{name}: withdrawals of {network} are sent by you: `adit payouts list`, `approve`, `sent`, `confirmed`"
+                ));
+                None
+            }
         };
         bankroll(&settings, asset, value, &mut report);
     }
@@ -351,25 +358,38 @@ fn held_bankroll(settings: &Settings, asset: &str) -> Amount {
 }
 
 fn ports(settings: &Settings, report: &mut Report) {
-    let ports = settings.pools.iter().flat_map(|pool| match &pool.kind {
-        PoolKind::Stratum(own) => own.ports.iter(),
-    });
-    for port in ports {
-        match std::net::TcpListener::bind(port.listen) {
-            Ok(_) => report.ok(format!("port {} is free", port.listen)),
+    let mut ports = Vec::new();
+    for pool in &settings.pools {
+        match &pool.kind {
+            PoolKind::Stratum(own) => {
+                ports.extend(own.ports.iter().map(|port| (port.listen, port.tls.clone())));
+            }
+            PoolKind::Compute(own) => {
+                ports.push((own.listen, own.tls.clone()));
+                ports.extend(own.axon.map(|axon| (axon, None)));
+                match crate::run::prepared(own.set.as_deref()) {
+                    Ok(set) => {
+                        report.ok(format!("tasks of {} ({})", set.name(), set.hash()));
+                    }
+                    Err(error) => report.fail(format!("pools.compute.set: {error:#}")),
+                }
+            }
+        }
+    }
+    for (listen, tls) in ports {
+        match std::net::TcpListener::bind(listen) {
+            Ok(_) => report.ok(format!("port {} is free", listen)),
             Err(error) => report.fail(format!(
                 "port {}: {error}. Stop what listens there (`ss -ltnp`), or choose another",
-                port.listen
+                listen
             )),
         }
-        if let Some((certificate, key)) = &port.tls {
+        if let Some((certificate, key)) = &tls {
             match crate::run::acceptor(certificate, key) {
-                Ok(_) => report.ok(format!(
-                    "port {}: TLS certificate {}",
-                    port.listen,
-                    certificate.display()
-                )),
-                Err(error) => report.fail(format!("port {}: {error:#}", port.listen)),
+                Ok(_) => {
+                    report.ok(format!("port {}: TLS certificate {}", listen, certificate.display()))
+                }
+                Err(error) => report.fail(format!("port {}: {error:#}", listen)),
             }
         }
     }

@@ -49,7 +49,7 @@ pub fn run(args: &InitArgs) -> anyhow::Result<()> {
     if answers.coin == "bitcoin" {
         let coin = settings.assets.first().and_then(|asset| match &asset.kind {
             config::AssetKind::Coin(own) => Some(own.coin),
-            config::AssetKind::Gxc(_) => None,
+            config::AssetKind::Gxc(_) | config::AssetKind::External(_) => None,
         });
         make_key(&args.config, coin.unwrap_or(Coin::new(Family::Bitcoin, Network::Main)?))?;
     }

@@ -7,6 +7,7 @@ use crate::key::{PublicKey, Signature, SigningKey};
 use crate::merkle::{self, Hash};
 use crate::reputation::Reputation;
 use accounting::budget::Budget;
+use accounting::reward::Reward;
 use accounting::share::WeightSum;
 use accounting::{AccountId, Amount, BasisPoints};
 use serde::{Deserialize, Serialize};
@@ -90,6 +91,29 @@ pub struct Report {
     pub carry: Amount,
     /// The Merkle root over the lines.
     pub root: String,
+}
+
+/// How a report differs from what it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Disagreement {
+    /// It is about something else.
+    #[error("the reward divides no budget")]
+    NoBudget,
+    /// Budget or fee.
+    #[error("the epoch's report names another budget or fee than the ledger")]
+    Terms,
+    /// Somebody's part.
+    #[error("the epoch's report gives account {0} another part than the ledger")]
+    Part(u64),
+    /// Somebody is missing, or too many are there.
+    #[error("the epoch's report pays others than the ledger")]
+    Length,
+    /// It contradicts itself.
+    #[error("the epoch's report does not follow from its own lines")]
+    Lines,
+    /// A line that nobody could prove.
+    #[error("a line of the epoch's report is not under its root")]
+    Proof,
 }
 
 /// Closes an epoch, by the ledger's own rule: so the report says what the ledger credits.
@@ -190,6 +214,51 @@ impl Report {
             }
             _ => false,
         }
+    }
+
+    /// Is this what the ledger booked?
+    ///
+    /// # Errors
+    /// What differs.
+    pub fn agrees_with(&self, reward: &Reward) -> Result<(), Disagreement> {
+        let (Some(budget), Some(split)) = (&reward.budget, &reward.split) else {
+            return Err(Disagreement::NoBudget);
+        };
+        if (budget.total, budget.fee.points()) != (self.budget, self.fee_bps) {
+            return Err(Disagreement::Terms);
+        }
+        let mut said: Vec<(u64, Amount)> =
+            self.lines.iter().map(|line| (line.account, line.amount)).collect();
+        said.sort_unstable();
+        let booked: Vec<(u64, Amount)> =
+            split.rows.iter().map(|row| (row.account.0, row.net)).collect();
+        let other = said.iter().zip(&booked).find(|(said, booked)| said != booked);
+        match other {
+            Some((said, _)) => Err(Disagreement::Part(said.0)),
+            None if said.len() != booked.len() => Err(Disagreement::Length),
+            None if self.fee != split.fees => Err(Disagreement::Terms),
+            None => Ok(()),
+        }
+    }
+
+    /// Does it follow from its own lines, and can each be proved under its root?
+    ///
+    /// # Errors
+    /// What does not.
+    pub fn check(&self) -> Result<(), Disagreement> {
+        if !self.recomputes() {
+            return Err(Disagreement::Lines);
+        }
+        let leaves = leaves(&self.lines);
+        let top = merkle::root(&leaves);
+        for (place, leaf) in leaves.iter().enumerate() {
+            let path = merkle::proof(&leaves, place).ok_or(Disagreement::Proof)?;
+            if !merkle::is_proved(leaf, place, leaves.len(), &path, &top) || hex(&top) != self.root
+            {
+                return Err(Disagreement::Proof);
+            }
+        }
+        Ok(())
     }
 
     /// A miner's line, its place, and the proof that it is under the root.

@@ -8,6 +8,7 @@ mod axon;
 mod caller;
 mod close;
 mod ledger;
+mod limit;
 mod miners;
 mod reports;
 mod rewards;
@@ -16,6 +17,7 @@ mod tasks;
 
 pub use ledger::Ledger;
 
+use self::limit::Limit;
 use crate::auth::{Replay, ReplayCache, SKEW_MAX_S};
 use crate::desk::{self, Reject};
 use crate::dsl::Program;
@@ -33,12 +35,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use pool::clock::Clock;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -49,6 +53,8 @@ const CARE: Duration = Duration::from_secs(1);
 
 /// Neurons' work that is evaluated at once.
 const TURNS: usize = 2;
+/// When to ask a paused pool again.
+const PAUSED_S: u64 = 60;
 
 /// How the door works.
 #[derive(Clone)]
@@ -71,6 +77,65 @@ pub struct Settings {
     pub founders: Vec<Program>,
     /// Where what is earned is paid.
     pub ledger: Ledger,
+    /// Who is not listened to.
+    pub unwanted: Unwanted,
+    /// How often somebody may ask.
+    pub pace: Pace,
+}
+
+/// Requests a minute; 0 for any number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Of one hotkey.
+    pub per_key: u32,
+    /// Of one internet address.
+    pub per_address: u32,
+}
+
+impl Pace {
+    /// What no honest client comes near: the original's asks once a second at most.
+    pub const USUAL: Pace = Pace { per_key: 240, per_address: 2400 };
+    /// Any number.
+    pub const ANY: Pace = Pace { per_key: 0, per_address: 0 };
+}
+
+/// Who is not listened to, as it is at each request.
+#[derive(Clone)]
+pub struct Unwanted(Arc<UnwantedFn>);
+
+type UnwantedFn = dyn Fn(Option<IpAddr>, Option<&PublicKey>) -> bool + Send + Sync;
+
+impl Unwanted {
+    /// By the word of whoever keeps the list: of an address, or of a hotkey.
+    pub fn by(
+        is_unwanted: impl Fn(Option<IpAddr>, Option<&PublicKey>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Unwanted(Arc::new(is_unwanted))
+    }
+
+    /// Nobody.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self::by(|_, _| false)
+    }
+}
+
+/// What happened since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Leases handed out.
+    pub leases: u64,
+    /// Answers taken.
+    pub answers: u64,
+    /// Requests that were answered with a refusal.
+    pub refused: u64,
+}
+
+#[derive(Default)]
+struct Counters {
+    leases: AtomicU64,
+    answers: AtomicU64,
+    refused: AtomicU64,
 }
 
 /// The door's state.
@@ -85,6 +150,12 @@ pub struct Door {
     news: Notify,
     /// Neurons' work that is evaluated at once.
     turns: Semaphore,
+    counters: Counters,
+    keys: Limit<PublicKey>,
+    addresses: Limit<IpAddr>,
+    /// Why no work is handed out, if none is.
+    paused: RwLock<Option<String>>,
+    address: OnceLock<SocketAddr>,
 }
 
 /// A door that can be served.
@@ -117,6 +188,7 @@ impl Door {
             }
         }
         let set_hash = set.hash().to_string();
+        let Pace { per_key, per_address } = settings.pace;
         let door = Door {
             settings,
             office,
@@ -126,17 +198,27 @@ impl Door {
             clock,
             news: Notify::new(),
             turns: Semaphore::new(TURNS),
+            counters: Counters::default(),
+            keys: Limit::per_minute(per_key),
+            addresses: Limit::per_minute(per_address),
+            paused: RwLock::default(),
+            address: OnceLock::new(),
         };
         Ok(Opened { door: Arc::new(door), running })
     }
 
     /// Serves until cancelled; then finishes what has arrived.
-    pub async fn serve(self: Arc<Self>, listener: TcpListener, cancel: CancellationToken) {
+    pub async fn serve(
+        self: Arc<Self>,
+        listener: TcpListener,
+        tls: Option<TlsAcceptor>,
+        cancel: CancellationToken,
+    ) {
         let tasks = TaskTracker::new();
         tasks.spawn(arbiter::work(self.clone(), cancel.clone()));
         tasks.spawn(self.clone().care(cancel.clone()));
         tasks.spawn(self.clone().tell(cancel.clone()));
-        socket::serve(listener, router(self.clone()), tasks.clone(), cancel).await;
+        socket::serve(listener, tls, router(self.clone()), tasks.clone(), cancel).await;
         tasks.close();
         tasks.wait().await;
         self.office.stop().await;
@@ -186,6 +268,42 @@ impl Door {
                 Ok(((), changes))
             })
             .await
+    }
+
+    /// Stops handing out work for a reason, or goes on. Answers are taken all the same.
+    pub fn pause(&self, reason: Option<String>) {
+        *self.paused.write().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+
+    /// What happened since the start.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts {
+            leases: read(&self.counters.leases),
+            answers: read(&self.counters.answers),
+            refused: read(&self.counters.refused),
+        }
+    }
+
+    /// Says where it listens, for people.
+    pub fn listens_at(&self, address: SocketAddr) {
+        self.address.get_or_init(|| address);
+    }
+
+    /// Where it listens, if it was said.
+    #[must_use]
+    pub fn listening(&self) -> Option<SocketAddr> {
+        self.address.get().copied()
+    }
+
+    /// Refuses while no work is handed out.
+    fn is_open(&self) -> Result<(), Refusal> {
+        let paused = self.paused.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(reason) = &*paused else { return Ok(()) };
+        let detail =
+            format!("No tasks available: the pool is paused ({reason}): ask again in {PAUSED_S} s");
+        Err(Refusal { status: StatusCode::NOT_FOUND, detail, retry_after_s: Some(PAUSED_S) })
     }
 
     fn now_s(&self) -> u64 {
@@ -255,6 +373,7 @@ fn router(door: Arc<Door>) -> Router {
         .merge(anybody)
         .merge(operators)
         .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(axum::middleware::from_fn_with_state(door.clone(), caller::admit))
         .with_state(door)
 }
 
@@ -270,6 +389,13 @@ impl Refusal {
     fn new(status: StatusCode, detail: impl std::fmt::Display) -> Self {
         Refusal { status, detail: detail.to_string(), retry_after_s: None }
     }
+}
+
+/// Somebody asks too often.
+fn too_often(who: &str, retry_after_s: u64) -> Refusal {
+    let detail = format!("too many requests of this {who}: ask again in {retry_after_s} s");
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    Refusal { status, detail, retry_after_s: Some(retry_after_s) }
 }
 
 impl IntoResponse for Refusal {

@@ -75,6 +75,26 @@ impl Tables {
         Ok(Tables(db))
     }
 
+    /// Copies the tables of a folder, at one consistent moment, into a new file; nothing where there are none.
+    ///
+    /// # Errors
+    /// As SQLite reports, and when the copy cannot be read back.
+    pub fn copy(folder: &Path, into: &Path) -> Result<bool, TableError> {
+        let file = folder.join(FILE_NAME);
+        if !file.exists() {
+            return Ok(false);
+        }
+        let db = Connection::open(file)?;
+        db.busy_timeout(Duration::from_secs(10))?;
+        db.execute("VACUUM INTO ?", [into.to_string_lossy()])?;
+        let copy = Connection::open(into)?;
+        let sound: String = copy.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
+        match sound == "ok" {
+            true => Ok(true),
+            false => Err(TableError::Damaged("the copy")),
+        }
+    }
+
     /// Begins a batch; without [`Tables::commit`] nothing of it is written.
     ///
     /// # Errors

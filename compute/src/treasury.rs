@@ -98,6 +98,19 @@ pub fn say(books: &mut Books, asset: AssetId, id: PayoutId, word: Word) -> Answe
     Ok(())
 }
 
+/// Nobody has said that this payout is sent.
+///
+/// # Errors
+/// When somebody has: then only its end can be told.
+pub fn may_be_cancelled(books: &Books, id: PayoutId) -> Answer<()> {
+    match books.notes_of(NOTES).contains_key(&key("sent", id)) {
+        false => Ok(()),
+        true => Err(Refused::Rule(format!(
+            "payout {id} was sent: say `confirmed` or `failed` of it instead"
+        ))),
+    }
+}
+
 fn key(what: &str, id: PayoutId) -> String {
     format!("{what}/{id}")
 }

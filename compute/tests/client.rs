@@ -74,7 +74,7 @@ async fn miners_evolve_evaluate_and_are_in_consensus() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let pool = format!("http://{}", listener.local_addr().unwrap());
     let cancel = CancellationToken::new();
-    let served = tokio::spawn(opened.door.serve(listener, cancel.clone()));
+    let served = tokio::spawn(opened.door.serve(listener, None, cancel.clone()));
 
     let answered: fn(&News) -> bool = |news| matches!(news, News::Answered(_));
     let own = |who: u8| folder.path().join(format!("miner-{who}"));

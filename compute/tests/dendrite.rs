@@ -36,7 +36,7 @@ async fn heard(blacklist: &[&str]) -> (Value, Vec<u64>) {
     let api = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let cancel = CancellationToken::new();
     let neurons = tokio::spawn(opened.door.clone().serve_axon(axon, cancel.clone()));
-    let miners = tokio::spawn(opened.door.serve(api, cancel.clone()));
+    let miners = tokio::spawn(opened.door.serve(api, None, cancel.clone()));
     let output = tokio::task::spawn_blocking(move || {
         Command::new(testkit::prepared("bittensor.sh"))
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/dendrite.py"))

@@ -14,7 +14,7 @@ use compute::evaluate::Prepared;
 use compute::evolve::founders;
 use compute::key::{PublicKey, SigningKey};
 use compute::quorum::{Defences, Rules};
-use compute::server::{Door, Ledger, Settings};
+use compute::server::{Door, Ledger, Pace, Settings};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
@@ -76,7 +76,7 @@ async fn pool(folder: &Path, settings: impl FnOnce(Ledger) -> Settings, now_s: u
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let cancel = CancellationToken::new();
-    let served = tokio::spawn(opened.door.serve(listener, cancel.clone()));
+    let served = tokio::spawn(opened.door.serve(listener, None, cancel.clone()));
     let pool = Pool { address, hands, cancel, served, running: opened.running, writer };
     // The first algorithms are evaluated by the pool itself before anybody can be given one.
     pool.until("/api/v1/monitor/summary", |summary| {
@@ -233,6 +233,22 @@ async fn the_original_clients_recorded_requests_are_all_answered_200() {
         let again = pool.send(method, &path, &headers, &body).await;
         assert_eq!(again.status, 401);
     }
+    pool.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_too_often_is_told_when_to_come_again_and_others_are_not_held_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let pace = Pace { per_key: 8, per_address: 0 };
+    let slow = move |ledger| Settings { pace, ..settings(ORIGINAL)(ledger) };
+    let pool = pool(folder.path(), slow, T).await;
+    let register = |who| pool.post(who, "miners/register", json!({}));
+    assert_eq!((register(1).await.status, register(1).await.status), (200, 200));
+    let refused = register(1).await;
+    assert_eq!((refused.status, refused.retry_after.as_deref()), (429, Some("8")));
+    assert_eq!(register(2).await.status, 200);
+    pool.hands.set(T + 8);
+    assert_eq!(register(1).await.status, 200);
     pool.stop().await;
 }
 

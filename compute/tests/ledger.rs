@@ -47,7 +47,7 @@ async fn tell_at(folder: &Path, now_s: u64) {
     let opened = Door::open(folder, settings, set, Arc::new(Still(now_s)), 7).unwrap();
     let cancel = CancellationToken::new();
     let api = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let served = tokio::spawn(opened.door.serve(api, cancel.clone()));
+    let served = tokio::spawn(opened.door.serve(api, None, cancel.clone()));
     let own = folder.to_owned();
     tokio::task::spawn_blocking(move || {
         testkit::wait_for("everything is told", || {

@@ -9,7 +9,7 @@ use compute::fact::{Cause, Earning, Fact};
 use compute::key::PublicKey;
 use compute::lease::Wish;
 use compute::office::{Closed, Office};
-use compute::quorum::Rules;
+use compute::quorum::{Defences, Rules};
 use compute::reputation::Reputation;
 use compute::score::Score;
 use compute::tables::{FILE_NAME, TableError, Tables};
@@ -87,6 +87,34 @@ async fn a_lease_and_a_vote_outlive_a_restart() {
     let after = restored(folder.path());
     assert_eq!(after.algorithm(new), desk.algorithm(new), "with its vote");
     assert_eq!(after.miner(&key(2)), desk.miner(&key(2)));
+}
+
+#[test]
+fn a_check_that_was_picked_is_asked_for_again_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let tables = Tables::open(folder.path()).unwrap();
+    let keep = |changes: Vec<Change>| changes.iter().for_each(|one| tables.write(one).unwrap());
+    let defences = Defences { checks_per_thousand: 1000, ..Defences::ALL };
+    let settings = Settings { rules: Rules { defences, ..Rules::DEFENDED }, ..SETTINGS };
+    let mut desk = Desk::new(settings, 1);
+    let program = lenient::read(&text(1), 16, &Limits::POOL).unwrap().program;
+    keep(desk.found(&program, 0));
+    let own = Evaluation { score: Score::computed(0.6), per_task: vec![], digest: [1; 32] };
+    keep(desk.own_result(AlgorithmId(1), &own, None, 0));
+    let (lease, changes) = desk.request(key(1), 0, Wish::Evolve, 0).unwrap();
+    keep(changes);
+    let sent = Answer { evolved: vec![text(2)], ..Answer::default() };
+    keep(desk.submit(key(1), lease.id, &sent, 5, |_| false).unwrap().1);
+    let wanted = |desk: &Desk| desk.wanted().map(|one| one.id).collect::<Vec<_>>();
+    assert_eq!(wanted(&desk).len(), 1);
+    let mut again = Desk::new(settings, 2);
+    tables.restore(&mut again).unwrap();
+    assert_eq!(wanted(&again), wanted(&desk));
+    // Once the pool has its result, nothing more is asked for.
+    keep(again.own_result(wanted(&desk)[0], &own, None, 6));
+    let mut after = Desk::new(settings, 3);
+    tables.restore(&mut after).unwrap();
+    assert_eq!(wanted(&after), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

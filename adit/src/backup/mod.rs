@@ -8,6 +8,7 @@ pub mod schedule;
 use crate::config::Settings;
 use accounting::UnixMs;
 use anyhow::{Context, bail};
+use compute::tables::Tables;
 use pool::{Clock, SystemClock};
 use std::path::{Path, PathBuf};
 use store::sqlite::FILE_NAME;
@@ -16,8 +17,16 @@ use web::db::Db;
 
 /// What is added to a backup's name for the web's own database.
 const WEB_SUFFIX: &str = ".web";
+/// And for the compute door's tables.
+const COMPUTE_SUFFIX: &str = ".compute";
 
-/// Copies the store into a new file, and the web's database, if there is one, into another beside it.
+/// A backup's other parts, which may be there.
+fn beside(file: &Path) -> [PathBuf; 2] {
+    [WEB_SUFFIX, COMPUTE_SUFFIX].map(|suffix| with_suffix(file, suffix))
+}
+
+/// Copies the store into a new file, and the web's database and the compute door's tables, where there are any, into others
+/// beside it.
 ///
 /// # Errors
 /// When there is no store, or the file exists or cannot be written.
@@ -27,8 +36,13 @@ pub fn backup(settings: &Settings, into: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Both databases, each at one consistent moment, on the disk when this returns.
+/// All databases, each at one consistent moment, on the disk when this returns.
 fn copy(data_dir: &Path, into: &Path) -> anyhow::Result<()> {
+    // Before the store: what the tables have told it is then in its copy, and what they tell again it knows.
+    let tables = with_suffix(into, COMPUTE_SUFFIX);
+    if Tables::copy(data_dir, &tables)? {
+        std::fs::File::open(&tables)?.sync_all()?;
+    }
     Reader::open(data_dir)?.backup(into)?;
     // A copy that cannot be read is none.
     let copy = Reader::open_file(into).context("the backup cannot be read back")?;
@@ -36,14 +50,14 @@ fn copy(data_dir: &Path, into: &Path) -> anyhow::Result<()> {
     if !differences.is_empty() {
         bail!("the backup was written, but its books do not fold: {differences:?}");
     }
-    Db::copy(data_dir, &with_suffix(into))?;
+    Db::copy(data_dir, &with_suffix(into, WEB_SUFFIX))?;
     Ok(())
 }
 
-/// The web's part of a backup.
-fn with_suffix(file: &Path) -> PathBuf {
+/// Another part of a backup.
+fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
-    name.push(WEB_SUFFIX);
+    name.push(suffix);
     name.into()
 }
 
@@ -63,9 +77,11 @@ pub fn restore(settings: &Settings, from: &Path) -> anyhow::Result<()> {
     let now = SystemClock.now();
     // Nobody may have it open while it is moved.
     let alone = store::sqlite::alone(folder)?;
-    let web = with_suffix(from);
+    let web = with_suffix(from, WEB_SUFFIX);
+    let tables = with_suffix(from, COMPUTE_SUFFIX);
     let mut parts = vec![(from, FILE_NAME)];
     parts.extend(web.exists().then_some((web.as_path(), web::db::FILE_NAME)));
+    parts.extend(tables.exists().then_some((tables.as_path(), compute::tables::FILE_NAME)));
     // What SQLite left beside a file belongs to that file: beside another it would be taken for its newest pages.
     let there: Vec<PathBuf> = parts
         .iter()

@@ -3,7 +3,7 @@
 //! Invariant: what carries a backup's name was written whole, synced and read back, with books that fold; older ones go only
 //! after a newer one is there.
 
-use super::{copy, with_suffix};
+use super::{beside, copy};
 use crate::config::BackupSettings;
 use accounting::UnixMs;
 use anyhow::{Context, bail};
@@ -101,21 +101,23 @@ impl Schedule {
         let (head, tail) = NAME;
         let file = folder.join(format!("{head}{}{tail}", Iso(now).text().replace(':', "-")));
         let part = folder.join(".part");
-        for rest in [part.clone(), with_suffix(&part)] {
+        for rest in beside(&part).into_iter().chain([part.clone()]) {
             if rest.exists() {
                 std::fs::remove_file(&rest).with_context(|| rest.display().to_string())?;
             }
         }
         copy(&self.data_dir, &part)?;
-        if with_suffix(&part).exists() {
-            std::fs::rename(with_suffix(&part), with_suffix(&file))?;
+        for (from, to) in beside(&part).into_iter().zip(beside(&file)) {
+            if from.exists() {
+                std::fs::rename(from, to)?;
+            }
         }
         std::fs::rename(&part, &file)?;
         std::fs::File::open(folder)?.sync_all()?;
         tracing::info!(file = %file.display(), "backup");
         let all = backups(folder);
         for old in all.iter().rev().skip(self.settings.keep) {
-            for old in [old.clone(), with_suffix(old)] {
+            for old in beside(old).into_iter().chain([old.clone()]) {
                 if old.exists() {
                     std::fs::remove_file(&old).with_context(|| old.display().to_string())?;
                 }
@@ -188,6 +190,7 @@ mod tests {
         let data = folder.path().join("data");
         drop(Sqlite::open(&data).unwrap());
         drop(web::db::Db::open(&data).unwrap());
+        drop(compute::tables::Tables::open(&data).unwrap());
         let schedule = schedule(folder.path(), 2);
         for _ in 0..4 {
             schedule.make().unwrap();
@@ -196,10 +199,10 @@ mod tests {
         assert_eq!(kept.len(), 2, "{kept:?}");
         for file in &kept {
             assert!(Reader::open_file(file).unwrap().fold_differences().unwrap().is_empty());
-            assert!(with_suffix(file).exists(), "{file:?}");
+            assert!(beside(file).iter().all(|part| part.exists()), "{file:?}");
         }
         let files = std::fs::read_dir(&schedule.settings.folder).unwrap().count();
-        assert_eq!(files, 4, "nothing half is left");
+        assert_eq!(files, 6, "nothing half is left");
     }
 
     #[test]

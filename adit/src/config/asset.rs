@@ -1,7 +1,7 @@
 //! The assets' part of the configuration: what all kinds of money have in common.
 
-use super::{AssetKind, AssetSettings, Reader, Wrong, coin, file, gxc, wrong};
-use ::pool::config::FeePayer;
+use super::{AssetKind, AssetSettings, Reader, Wrong, coin, compute, file, gxc, wrong};
+use ::pool::config::{FeePayer, Payday};
 use ::pool::{AssetConfig, PayoutRules};
 use accounting::Amount;
 use accounting::payout::PayoutDepths;
@@ -45,7 +45,14 @@ impl Reader<'_> {
             file::CoinName::Bitcoin => coin::named(Family::Bitcoin, &name, &asset.network)?,
             file::CoinName::Litecoin => coin::named(Family::Litecoin, &name, &asset.network)?,
             file::CoinName::Gxc => coin::named(Family::Gxc, &name, &asset.network)?,
+            file::CoinName::Tao | file::CoinName::Alpha => {
+                return compute::asset(name, asset, &span);
+            }
         };
+        if let Some(netuid) = &asset.netuid {
+            let text = format!("assets.{name}.netuid: only coin = \"alpha\" has one");
+            return Err(wrong(netuid, text));
+        }
         let least = customs.mature;
         let mature = asset.mature_after.unwrap_or(least);
         if mature < least {
@@ -64,7 +71,7 @@ impl Reader<'_> {
                 .amount(customs.decimals)
                 .map_err(|error| wrong(&span, format!("assets.{name}.{key}: {error}")))
         };
-        let cap = asset.wallet.get_ref().cap.as_ref();
+        let cap = asset.wallet.as_ref().and_then(|wallet| wallet.get_ref().cap.as_ref());
         let config = AssetConfig {
             name: name.clone(),
             network: customs.network.clone(),
@@ -87,7 +94,7 @@ impl Reader<'_> {
     }
 }
 
-fn payout_rules(
+pub(super) fn payout_rules(
     payouts: &file::Payouts,
     customs: &Customs,
     amount: impl Fn(&str, &file::Coins) -> Result<Amount, Wrong>,
@@ -115,8 +122,8 @@ fn payout_rules(
         )?
         .unwrap_or(UNLIMITED),
         approval_above: coins("approval_above", &payouts.approval_above)?,
-        approvals: 2,
-        payday: Default::default(),
+        approvals: payouts.approvals.unwrap_or(2).max(1),
+        payday: Payday::Due,
         address_change_delay_ms: ms(payouts.address_change_delay, 48 * 3600 * 1000),
         depths: PayoutDepths {
             confirm,

@@ -4,6 +4,7 @@
 
 mod asset;
 mod coin;
+pub mod compute;
 pub mod file;
 mod gxc;
 mod pages;
@@ -87,6 +88,8 @@ pub enum AssetKind {
     Coin(Box<CoinSettings>),
     /// GXC.
     Gxc(Box<GxcSource>),
+    /// A chain that the pool does not see: its operator sends.
+    External(compute::ExternalSettings),
 }
 
 /// A coin of the bitcoind family.
@@ -114,6 +117,8 @@ pub struct PoolSettings {
 pub enum PoolKind {
     /// Proof of work.
     Stratum(StratumSettings),
+    /// Leased compute.
+    Compute(Box<compute::ComputeSettings>),
 }
 
 /// A door of proof of work.
@@ -129,15 +134,27 @@ pub struct StratumSettings {
     pub ports: Vec<PortSettings>,
 }
 
+/// Why a text names nobody.
+#[derive(Debug, thiserror::Error)]
+pub enum BadName {
+    /// No address of a coin.
+    #[error(transparent)]
+    Address(#[from] BadAddress),
+    /// No hotkey.
+    #[error(transparent)]
+    Key(#[from] ::compute::key::BadKey),
+}
+
 impl AssetSettings {
     /// Whose account a text names.
     ///
     /// # Errors
     /// Why it is no address of this money.
-    pub fn identity_of(&self, text: &str) -> Result<Identity, BadAddress> {
+    pub fn identity_of(&self, text: &str) -> Result<Identity, BadName> {
         match &self.kind {
-            AssetKind::Coin(own) => address::identity_of(text, own.coin),
-            AssetKind::Gxc(own) => address::identity_of(text, own.coin),
+            AssetKind::Coin(own) => Ok(address::identity_of(text, own.coin)?),
+            AssetKind::Gxc(own) => Ok(address::identity_of(text, own.coin)?),
+            AssetKind::External(own) => own.identity_of(text),
         }
     }
 
@@ -145,7 +162,7 @@ impl AssetSettings {
     ///
     /// # Errors
     /// Why it is no address of this money.
-    pub fn destination_of(&self, text: &str) -> Result<Vec<u8>, BadAddress> {
+    pub fn destination_of(&self, text: &str) -> Result<Vec<u8>, BadName> {
         self.identity_of(text).map(|identity| identity.bytes)
     }
 }
@@ -274,6 +291,11 @@ impl Reader<'_> {
             }
             pools.push(self.pool(pool, &assets)?);
         }
+        let doors = pools.iter().filter(|pool| matches!(pool.kind, PoolKind::Compute(_)));
+        if doors.count() > 1 {
+            let text = "pools: one pool of leased compute to a configuration; run the other from a folder of its own";
+            return Err(Wrong { offset: 0, text: text.into() });
+        }
         self.unions(&pools)?;
         let web = file.web.map(|web| self.web(web, &assets)).transpose()?;
         let data_dir = self.path(file.data_dir);
@@ -356,7 +378,7 @@ start_difficulty = 0.5
         let settings = read(GOOD, Path::new("/etc/adit.toml")).unwrap();
         assert_eq!(settings.data_dir, Path::new("/etc/data"));
         let pool = &settings.pools[0];
-        let PoolKind::Stratum(door) = &pool.kind;
+        let PoolKind::Stratum(door) = &pool.kind else { panic!("stratum") };
         let AssetKind::Coin(coin) = &settings.assets[0].kind else { panic!("a coin") };
         assert_eq!(pool.config.scheme, Scheme::Pplns(PplnsWindow::Work { millifactor: 2500 }));
         assert_eq!(pool.config.fee.base.points(), 125);

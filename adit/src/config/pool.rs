@@ -2,7 +2,7 @@
 
 use super::{
     AssetKind, AssetSettings, PoolKind, PoolSettings, PortSettings, Reader, StratumSettings, Wrong,
-    file, wrong,
+    compute, file, wrong,
 };
 use ::pool::PoolConfig;
 use ::pool::config::SliceRule;
@@ -12,7 +12,7 @@ use accounting::scheme::PplnsWindow;
 use accounting::union::Part;
 use pow::{Algorithm, Difficulty};
 use std::time::Duration;
-use stratum::coin::Family;
+use stratum::coin::{Coin, Family};
 use stratum::coinbase::TAG_MAX;
 use stratum::difficulty::Policy;
 use stratum::hashing::Hashing;
@@ -26,7 +26,7 @@ impl Reader<'_> {
         assets: &[AssetSettings],
     ) -> Result<PoolSettings, Wrong> {
         let span = Spanned::new(spanned.span(), ());
-        let pool = spanned.into_inner();
+        let mut pool = spanned.into_inner();
         let name = pool.name.clone();
         let found = assets.iter().find(|asset| asset.config.name == *pool.asset.get_ref());
         let asset = found.ok_or_else(|| {
@@ -71,10 +71,28 @@ impl Reader<'_> {
             fee,
             part,
             slices,
-            knows_keys: false,
+            knows_keys: pool.compute.is_some(),
         };
-        let hashing = hashing(&pool, &asset.kind)?;
-        let kind = PoolKind::Stratum(self.stratum(pool, hashing, &span)?);
+        let kind = match (coin_of(&asset.kind), pool.compute.take()) {
+            (Some(coin), None) => {
+                let hashing = hashing(&pool, coin)?;
+                PoolKind::Stratum(self.stratum(pool, hashing, &span)?)
+            }
+            (None, Some(door)) => {
+                PoolKind::Compute(Box::new(self.compute(door, &config, &asset.config)?))
+            }
+            (None, None) => {
+                let text = format!(
+                    "pool \"{}\" is paid in what is earned by leased compute: add [pools.compute]",
+                    config.name
+                );
+                return Err(wrong(&span, text));
+            }
+            (Some(_), Some(door)) => {
+                let text = "pools.compute: this asset is mined; compute needs one with coin = \"tao\" or \"alpha\"";
+                return Err(wrong(&door, text));
+            }
+        };
         Ok(PoolSettings { config, kind })
     }
 
@@ -163,11 +181,16 @@ impl Reader<'_> {
     }
 }
 
-fn hashing(pool: &file::Pool, asset: &AssetKind) -> Result<Hashing, Wrong> {
-    let coin = match asset {
-        AssetKind::Coin(own) => own.coin,
-        AssetKind::Gxc(own) => own.coin,
-    };
+/// What is mined, if the asset is.
+fn coin_of(asset: &AssetKind) -> Option<Coin> {
+    match asset {
+        AssetKind::Coin(own) => Some(own.coin),
+        AssetKind::Gxc(own) => Some(own.coin),
+        AssetKind::External(_) => None,
+    }
+}
+
+fn hashing(pool: &file::Pool, coin: Coin) -> Result<Hashing, Wrong> {
     Ok(match &pool.algorithm {
         None => Hashing::Header(coin.algorithm()),
         Some(name) if coin.family() != Family::Gxc => {
@@ -196,7 +219,19 @@ fn scheme_of(pool: &file::Pool, span: &Spanned<()>) -> Result<Scheme, Wrong> {
             format!("custodial: only scheme = \"solo\" of pool \"{}\" can be", pool.name),
         ));
     }
+    let has_budget = pool.scheme == file::Scheme::Budget;
+    if has_budget && pool.compute.is_none() {
+        let text = format!(
+            "scheme: only a pool with [pools.compute] divides budgets; \"{}\" has none",
+            pool.name
+        );
+        return Err(wrong(span, text));
+    }
+    if pool.cap_percent.is_some() && !has_budget {
+        return Err(wrong(span, "cap_percent: only scheme = \"budget\" has one"));
+    }
     Ok(match pool.scheme {
+        file::Scheme::Budget => Scheme::Budget { cap: compute::cap(pool) },
         file::Scheme::Solo => Scheme::Solo { custodial: pool.custodial },
         file::Scheme::Prop => Scheme::Prop,
         file::Scheme::Tides => Scheme::Tides,

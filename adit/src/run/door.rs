@@ -3,6 +3,7 @@
 use super::OpenPort;
 use crate::config::PoolSettings;
 use accounting::{AssetId, PoolId};
+use pool::observe::Times;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,13 @@ use web::outlook::{PoolOutlook, PortOutlook};
 pub enum OpenDoor {
     /// Proof of work.
     Stratum(Arc<Door>),
+    /// Leased compute.
+    Compute {
+        /// Its pool.
+        pool: PoolId,
+        /// Itself.
+        door: Arc<::compute::server::Door>,
+    },
 }
 
 impl OpenDoor {
@@ -21,6 +29,7 @@ impl OpenDoor {
     pub fn pool_id(&self) -> PoolId {
         match self {
             OpenDoor::Stratum(door) => door.pool_id,
+            OpenDoor::Compute { pool, .. } => *pool,
         }
     }
 
@@ -28,6 +37,7 @@ impl OpenDoor {
     pub fn pause(&self, reason: Option<String>) {
         match self {
             OpenDoor::Stratum(door) => drop(door.paused.send_replace(reason)),
+            OpenDoor::Compute { door, .. } => door.pause(reason),
         }
     }
 
@@ -35,6 +45,7 @@ impl OpenDoor {
     pub fn accepted(&self) -> u64 {
         match self {
             OpenDoor::Stratum(door) => door.stats.accepted_count(),
+            OpenDoor::Compute { door, .. } => door.counts().answers,
         }
     }
 
@@ -45,6 +56,7 @@ impl OpenDoor {
                 let counts = door.stats.rejected_counts().into_iter();
                 counts.map(|(reject, count)| (reject.label(), count)).collect()
             }
+            OpenDoor::Compute { door, .. } => vec![("refused requests", door.counts().refused)],
         }
     }
 
@@ -59,6 +71,9 @@ impl OpenDoor {
                     |job| json!({ "height": job.template.height, "number": job.no }),
                 )
             }
+            OpenDoor::Compute { door, .. } => {
+                json!({ "listens_at": door.listening().map(|at| at.to_string()) })
+            }
         }
     }
 
@@ -66,6 +81,8 @@ impl OpenDoor {
     pub async fn settle(&self, limit: Duration) {
         match self {
             OpenDoor::Stratum(door) => door.blocks.settle(limit).await,
+            // What is earned is on disk, and told at the next start.
+            OpenDoor::Compute { .. } => {}
         }
     }
 
@@ -73,6 +90,22 @@ impl OpenDoor {
     pub fn outlook(&self, own: &PoolSettings, asset: AssetId, ports: &[OpenPort]) -> PoolOutlook {
         match self {
             OpenDoor::Stratum(door) => stratum(own, door, asset, ports, self.rejected()),
+            OpenDoor::Compute { pool, door } => PoolOutlook {
+                id: *pool,
+                name: own.config.name.clone(),
+                asset,
+                scheme: own.config.scheme,
+                fee: own.config.fee.clone(),
+                ports: Vec::new(),
+                rejected: self.rejected(),
+                accepted: door.counts().answers,
+                blocks_unbooked: 0,
+                jobs_sent: door.counts().leases,
+                difficulty_changes: 0,
+                validation: Times::default(),
+                ack: Times::default(),
+                broadcast: Times::default(),
+            },
         }
     }
 }

@@ -87,7 +87,7 @@ pub(super) async fn open<T: Treasury + Sync>(start: &Start, chain: Chain<T>) -> 
     live.counters.write().unwrap_or_else(PoisonError::into_inner).push(counter);
     let mut verifier = None;
     for (settings, boot) in &start.pools {
-        let PoolKind::Stratum(own) = &settings.kind;
+        let PoolKind::Stratum(own) = &settings.kind else { continue };
         let heavy = match own.hashing.is_heavy() {
             false => None,
             true if verifier.is_some() => verifier.clone(),

@@ -4,6 +4,7 @@
 //! core task that ends, ends the process.
 
 mod coin;
+mod compute;
 mod counter;
 mod door;
 mod gxc;
@@ -12,6 +13,7 @@ mod outlook;
 mod pages;
 mod port;
 
+pub use compute::prepared;
 pub use counter::{Counter, fold_check};
 pub use door::OpenDoor;
 pub use pages::Pages;
@@ -65,6 +67,8 @@ pub struct Live {
     pub backups: Option<Arc<Schedule>>,
     /// What connections share.
     pub floor: Floor,
+    /// Threads of compute doors, which end after their doors did.
+    pub desks: Mutex<Vec<::compute::office::Running>>,
     core: Mutex<Vec<(String, tokio::task::JoinHandle<()>)>>,
 }
 
@@ -134,6 +138,7 @@ pub async fn start(settings: Settings, cancel: CancellationToken) -> anyhow::Res
             Arc::new(Schedule::new(backups, settings.data_dir.clone(), Arc::new(SystemClock)))
         }),
         floor,
+        desks: Mutex::default(),
         core: Mutex::default(),
     });
     if let Some(backups) = live.backups.clone() {
@@ -169,6 +174,9 @@ pub async fn start(settings: Settings, cancel: CancellationToken) -> anyhow::Res
             AssetKind::Coin(own) => {
                 let blocks = coin::recovered(&start, own).await?;
                 starting.spawn(coin::start(start, (**own).clone(), blocks));
+            }
+            AssetKind::External(own) => {
+                starting.spawn(compute::start(start, own.clone()));
             }
             AssetKind::Gxc(own) => {
                 let blocks = gxc::recovered(&start, own).await?;
@@ -234,6 +242,11 @@ impl Running {
             settling.spawn(async move { door.settle(STOP_LIMIT).await });
         }
         settling.join_all().await;
+        let desks =
+            std::mem::take(&mut *self.live.desks.lock().unwrap_or_else(PoisonError::into_inner));
+        for desk in desks {
+            tokio::task::spawn_blocking(|| desk.join()).await?;
+        }
         if let Some(pages) = self.pages {
             pages.stop().await;
         }

@@ -114,8 +114,8 @@ impl Door {
     /// What the ledger booked, in the words of this door.
     async fn report(&self, epoch: EpochNo, reward: Reward) -> Result<Report, Untold> {
         let differs = || Untold::Differs(epoch.0);
-        let (Some(budget), Some(window), Some(split), Scheme::Budget { cap }) =
-            (&reward.budget, &reward.window, &reward.split, reward.scheme)
+        let (Some(budget), Some(window), Scheme::Budget { cap }) =
+            (&reward.budget, &reward.window, reward.scheme)
         else {
             return Err(differs());
         };
@@ -138,12 +138,8 @@ impl Door {
         let tallies = self.owned(epoch, accounts).await?;
         let terms = Terms { budget: budget.total, fee: budget.fee, cap };
         let report = epoch::close(epoch, &terms, &tallies);
-        let mut said: Vec<(u64, Amount)> =
-            report.lines.iter().map(|line| (line.account, line.amount)).collect();
-        said.sort_unstable();
-        let booked = split.rows.iter().map(|row| (row.account.0, row.net));
-        let agrees = said.into_iter().eq(booked) && report.fee == split.fees;
-        if agrees { Ok(report) } else { Err(differs()) }
+        report.agrees_with(&reward)?;
+        Ok(report)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::Door;
 use crate::desk::Desk;
-use crate::epoch::EpochNo;
+use crate::epoch::{Disagreement, EpochNo};
 use crate::fact::Earning;
 use crate::key::PublicKey;
 use crate::office::Closed;
@@ -56,8 +56,10 @@ pub(super) enum Untold {
     There(#[from] Refused),
     #[error("the ledger cannot be read: {0}")]
     Unread(#[from] store::StoreError),
-    #[error("the ledger's reward of epoch {0} is not what its work gives; see `adit audit`")]
+    #[error("the ledger's reward of epoch {0} is no epoch's; see `adit audit`")]
     Differs(u64),
+    #[error("{0}; see `adit audit`")]
+    Disagrees(#[from] Disagreement),
 }
 
 /// Miners' numbers in the ledger, as far as they were asked for.

@@ -169,6 +169,7 @@ pub(super) struct Written {
     pub needed: u8,
     pub votes: Vec<(String, Option<u32>, Option<String>)>,
     pub own: Option<(Option<u32>, String)>,
+    pub is_check: bool,
 }
 
 fn written(round: &Round) -> String {
@@ -176,7 +177,8 @@ fn written(round: &Round) -> String {
         (vote.voter.to_string(), vote.score.billionths(), vote.digest.map(|digest| hex(&digest)))
     });
     let own = round.own.map(|own| (own.score.billionths(), hex(&own.digest)));
-    let written = Written { needed: round.needed, votes: votes.collect(), own };
+    let (needed, is_check) = (round.needed, round.is_check);
+    let written = Written { needed, votes: votes.collect(), own, is_check };
     serde_json::to_string(&written).expect("plain values are JSON")
 }
 

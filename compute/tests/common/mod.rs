@@ -8,7 +8,7 @@ use accounting::reward::Depths;
 use accounting::{Amount, AssetId, BasisPoints, PoolId, Scheme};
 use compute::desk;
 use compute::key::SigningKey;
-use compute::server::{Ledger, Settings};
+use compute::server::{Ledger, Pace, Settings, Unwanted};
 use compute::tables::epochs::Budget;
 use pool::config::{FeePayer, Payday, SliceRule};
 use pool::writer::{self, Writer};
@@ -93,6 +93,8 @@ pub fn settings(ledger: Ledger) -> Settings {
         own: SigningKey::from_seed(&[9; 32]),
         founders: Vec::new(),
         ledger,
+        unwanted: Unwanted::nobody(),
+        pace: Pace::ANY,
     }
 }
 
