@@ -2,10 +2,11 @@
 //!
 //! Invariant: one pool, one hash: weights of different hashes are never added.
 
+use crate::dag::Dag;
 use crate::gxc::block::Consensus;
 use pow::gxc::documented::{self, Scratch};
-use pow::sha256d::sha256d;
-use pow::{Algorithm, Target};
+use pow::sha256d::{header_hash, sha256d};
+use pow::{Algorithm, ethash};
 
 /// A pool's hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub enum Hashing {
     Header(Algorithm),
     /// GXHash as documented: 64 MiB and half a second.
     GxHash,
+    /// Ethash, of the header's digest and a 64-bit nonce.
+    Ethash,
 }
 
 impl Hashing {
@@ -22,7 +25,7 @@ impl Hashing {
     pub const fn scale(self) -> Algorithm {
         match self {
             Hashing::Header(algorithm) => algorithm,
-            Hashing::GxHash => Algorithm::Sha256d,
+            Hashing::GxHash | Hashing::Ethash => Algorithm::Sha256d,
         }
     }
 
@@ -32,6 +35,7 @@ impl Hashing {
         match self {
             Hashing::Header(algorithm) => algorithm.name(),
             Hashing::GxHash => "gxhash",
+            Hashing::Ethash => "ethash",
         }
     }
 
@@ -40,7 +44,7 @@ impl Hashing {
     pub const fn is_heavy(self) -> bool {
         match self {
             Hashing::Header(_) => false,
-            Hashing::GxHash => true,
+            Hashing::GxHash | Hashing::Ethash => true,
         }
     }
 
@@ -50,6 +54,7 @@ impl Hashing {
         match self {
             Hashing::Header(_) => Consensus::Sha256,
             Hashing::GxHash => Consensus::GxHash,
+            Hashing::Ethash => Consensus::Ethash,
         }
     }
 }
@@ -83,23 +88,29 @@ impl Preimage {
 
     /// The hash, in the byte order in which SHA-256 gives a block's.
     #[must_use]
-    pub fn hash(&self, hashing: Hashing, kept: &mut Kept) -> [u8; 32] {
-        match hashing {
-            Hashing::Header(algorithm) => algorithm.header_hash(&self.header),
-            Hashing::GxHash => {
+    pub fn hash(&self, hashing: Hashing, dag: Option<&Dag>, kept: &mut Kept) -> [u8; 32] {
+        match (hashing, dag) {
+            (Hashing::Header(algorithm), _) => algorithm.header_hash(&self.header),
+            (Hashing::GxHash, _) => {
                 let scratch = kept.scratch.get_or_insert_default();
                 let mut digest =
                     documented::hash(&self.header, self.nonce, &self.previous, scratch);
                 digest.reverse();
                 digest
             }
+            (Hashing::Ethash, Some(dag)) => {
+                let mut digest = ethash::hash(dag, &self.digest(), self.nonce).result;
+                digest.reverse();
+                digest
+            }
+            // Work without it is never handed out; nothing meets a target with this.
+            (Hashing::Ethash, None) => [0xff; 32],
         }
     }
 
-    /// Does it meet a target? Gives the hash as well.
+    /// What Ethash's miners are given of the header.
     #[must_use]
-    pub fn meets(&self, hashing: Hashing, target: Target, kept: &mut Kept) -> ([u8; 32], bool) {
-        let hash = self.hash(hashing, kept);
-        (hash, target.is_met_by(&hash))
+    pub fn digest(&self) -> [u8; 32] {
+        header_hash(&self.header)
     }
 }

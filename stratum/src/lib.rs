@@ -11,6 +11,7 @@ pub mod bans;
 pub mod block;
 pub mod coin;
 pub mod coinbase;
+pub mod dag;
 pub mod difficulty;
 pub mod epochs;
 pub mod extranonce;

@@ -209,6 +209,7 @@ pub fn coinbase_only(
         mweb: None,
         long_poll_id: None,
         gxc: None,
+        ethash: None,
         coinbase_only: true,
     })
 }

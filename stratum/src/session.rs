@@ -3,6 +3,7 @@
 //! Invariant: `true` leaves after the share is durable; a difficulty is printed just before the job it belongs to and that
 //! job is judged by it for ever; what a slow reader does not take is dropped except the latest job.
 
+mod ethash;
 mod handshake;
 mod heavy;
 mod io;
@@ -13,11 +14,13 @@ mod work;
 use crate::difficulty::{Policy, Vardiff};
 use crate::epochs::Epochs;
 use crate::extranonce::{Parked, Token};
+use crate::hashing::Hashing;
 use crate::job::Jobs;
 use crate::limits::Budget;
 use crate::reject::Reject;
 use crate::server::{Door, Port};
 use crate::verify::Seen;
+use crate::wire;
 use crate::wire::v1::{self, Id, Request};
 use crate::worker::Workers;
 use accounting::Share;
@@ -123,9 +126,10 @@ pub struct Session {
     stuck: Option<(Vec<Share>, Batch)>,
     pending: VecDeque<Pending>,
     /// Shares that are being hashed elsewhere.
-    hashing: VecDeque<heavy::Hashing>,
+    hashing: VecDeque<heavy::Waiting>,
     /// Whom the pool's verifiers count them for.
     host: IpAddr,
+    ethash: ethash::Ethash,
 }
 
 impl Session {
@@ -168,6 +172,7 @@ impl Session {
             pending: VecDeque::new(),
             hashing: VecDeque::new(),
             host,
+            ethash: ethash::Ethash::default(),
         }
     }
 
@@ -224,7 +229,11 @@ impl Session {
         if line.len() > v1::LINE_MAX {
             return Err(Closing::Malformed);
         }
-        match v1::parse(line) {
+        let parsed = match self.door.rules.hashing {
+            Hashing::Ethash => wire::ethash::parse(line),
+            Hashing::Header(_) | Hashing::GxHash => v1::parse(line),
+        };
+        match parsed {
             Ok((id, request)) => self.handle(id, request, now),
             // Before anything was understood this is no miner; afterwards it is a glitch to be told about.
             Err(_) if self.channel.is_none() && self.workers.is_empty() => Err(Closing::Malformed),
@@ -271,6 +280,13 @@ impl Session {
                 v1::write_true(&id, &mut self.out);
             }
             Request::GetTransactions { job } => self.get_transactions(&id, &job),
+            Request::EthLogin { user, password } => {
+                return self.ethash_login(&id, &user, &password, now);
+            }
+            Request::EthGetWork => self.ethash_work(&id),
+            Request::EthSubmit { nonce, header } => {
+                return self.ethash_submit(id, &header, nonce, now);
+            }
             Request::Ping => v1::write_result(&id, "\"pong\"", &mut self.out),
             Request::Harmless => self.say_true_if_asked(&id),
             Request::Answer => {}

@@ -3,6 +3,7 @@
 //! Invariant: read once, checked against itself, never changed. Rules marked `!` that we do not know make it unusable
 //! (BIP9), because a block made without knowing them could be invalid.
 
+use crate::dag;
 use crate::gxc::offer::Offer;
 use pow::{Target, sha256d};
 use serde::Deserialize;
@@ -53,6 +54,8 @@ pub struct Template {
     pub coinbase_only: bool,
     /// What a GXC node is handed instead of bytes.
     pub gxc: Option<Arc<Offer>>,
+    /// What its epoch of Ethash is verified by.
+    pub ethash: Option<dag::Kept>,
 }
 
 /// Why a template cannot be used.
@@ -161,6 +164,7 @@ impl Template {
             long_poll_id: raw.longpollid.map(Cow::into_owned),
             coinbase_only: false,
             gxc: None,
+            ethash: None,
         })
     }
 }

@@ -6,7 +6,7 @@
 use crate::hashing::Preimage;
 use crate::job::{Job, Jobs};
 use crate::reject::Reject;
-use crate::wire::v1::Submission;
+use crate::wire::v1::{Extranonce2, Submission};
 use accounting::{UnixMs, Weight};
 use hashbrown::HashSet;
 use pow::Target;
@@ -154,17 +154,34 @@ impl Prepared {
     }
 }
 
-/// The merkle root that the coinbase and the branches lead to.
+/// The merkle root of a submission's work.
 fn root(submission: &Submission, job: &Job, given: &Given<'_>) -> Result<[u8; 32], Reject> {
     let extranonce2 =
         submission.extranonce2.sized(job.rules.extranonce2_size).ok_or(Reject::Malformed)?;
-    let variant = submission.job.variant;
-    let mut node =
-        job.coinbase_hash(variant, given.worked_with(), extranonce2.as_slice(), given.tail);
+    Ok(root_of(job, submission.job.variant, given.worked_with(), &extranonce2, given.tail))
+}
+
+/// The merkle root that the coinbase and the branches lead to.
+fn root_of(
+    job: &Job,
+    variant: u8,
+    extranonce1: [u8; 4],
+    extranonce2: &Extranonce2,
+    tail: &[u8],
+) -> [u8; 32] {
+    let mut node = job.coinbase_hash(variant, extranonce1, extranonce2.as_slice(), tail);
     for branch in &job.template.branches {
         node = pow::sha256d::merkle_parent(&node, branch);
     }
-    Ok(node)
+    node
+}
+
+/// What an Ethash miner is given of the header of a connection's work.
+#[must_use]
+pub fn header_digest(job: &Job, variant: u8, extranonce1: [u8; 4], tail: &[u8]) -> [u8; 32] {
+    let none = Extranonce2::ZERO.sized(job.rules.extranonce2_size).unwrap_or(Extranonce2::ZERO);
+    let root = root_of(job, variant, extranonce1, &none, tail);
+    pow::sha256d::header_hash(&header(job, job.version, &root, job.template.cur_time, 0))
 }
 
 /// The version as it was rolled.

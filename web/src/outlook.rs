@@ -61,8 +61,8 @@ pub struct AssetOutlook {
     pub network: String,
     /// Decimals of the unit.
     pub decimals: u8,
-    /// The proof of work, such as `sha256d`.
-    pub algorithm: String,
+    /// The proofs of work that count here, such as `sha256d`.
+    pub algorithms: Vec<String>,
     /// Expected hashes of difficulty 1.
     pub difficulty_one: f64,
     /// Seconds between blocks, by the chain's rule.
@@ -141,6 +141,8 @@ pub struct PoolOutlook {
     pub name: String,
     /// Its money.
     pub asset: AssetId,
+    /// The proof of work, such as `sha256d`.
+    pub algorithm: String,
     /// How it divides income.
     pub scheme: Scheme,
     /// What it keeps.

@@ -348,6 +348,10 @@ pub struct Pool {
     pub scheme: Scheme,
     /// GXC: how its work is hashed.
     pub algorithm: Option<Spanned<HashName>>,
+    /// Ethash: blocks of an epoch (30 000, or 60 000 as Ethereum Classic has).
+    pub ethash_epoch: Option<Spanned<u64>>,
+    /// Ethash: keep whole data sets (1 GiB and more) in memory and in this folder, which verifies faster.
+    pub ethash_dataset: Option<PathBuf>,
     /// PPLNS: the window, in multiples of the network's work.
     pub window: Option<Spanned<f64>>,
     /// PPLNS: the window, in shares.
@@ -409,6 +413,8 @@ pub enum HashName {
     Sha256,
     /// Argon2id.
     Gxhash,
+    /// Ethash.
+    Ethash,
 }
 
 /// A fee from so many accounts on.

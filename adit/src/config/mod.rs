@@ -5,6 +5,7 @@
 mod asset;
 mod coin;
 pub mod compute;
+mod environment;
 pub mod file;
 mod gxc;
 mod pages;
@@ -12,11 +13,13 @@ mod pool;
 
 use ::pool::{AssetConfig, PoolConfig};
 use accounting::Identity;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use stratum::coin::Coin;
 use stratum::coin::address::{self, BadAddress};
+use stratum::dag::DagSettings;
 use stratum::difficulty::Policy;
 use stratum::hashing::Hashing;
 use stratum::limits::Limits;
@@ -130,6 +133,8 @@ pub struct StratumSettings {
     pub extranonce2_size: usize,
     /// How its work is hashed.
     pub hashing: Hashing,
+    /// Ethash: how it is verified.
+    pub ethash: Option<DagSettings>,
     /// Where it listens.
     pub ports: Vec<PortSettings>,
 }
@@ -209,6 +214,14 @@ pub enum BadConfig {
     /// The file cannot be read.
     #[error("{0}: {1}. `adit init` writes a configuration")]
     Unreadable(PathBuf, String),
+    /// A variable of the environment is wrong.
+    #[error("the environment's {name}: {text}")]
+    Environment {
+        /// Which.
+        name: String,
+        /// What is wrong, and what to write.
+        text: String,
+    },
     /// A line of it is wrong.
     #[error("{path}:{line}: {text}", path = .path.display())]
     Line {
@@ -221,14 +234,19 @@ pub enum BadConfig {
     },
 }
 
-/// Reads a configuration file.
+/// Reads a configuration file; where there is none, the environment if that describes a pool.
 ///
 /// # Errors
 /// See [`BadConfig`].
 pub fn load(path: &Path) -> Result<Settings, BadConfig> {
-    let text = std::fs::read_to_string(path);
-    let text = text.map_err(|error| BadConfig::Unreadable(path.to_owned(), error.to_string()))?;
-    read(&text, path)
+    match std::fs::read_to_string(path) {
+        Ok(text) => read(&text, path),
+        Err(error) if error.kind() == ErrorKind::NotFound && environment::is_meant() => {
+            let text = environment::text(|name| std::env::var(name).ok())?;
+            read(&text, Path::new("(environment)"))
+        }
+        Err(error) => Err(BadConfig::Unreadable(path.to_owned(), error.to_string())),
+    }
 }
 
 /// Reads a configuration from text; `path` is for errors, and its folder is where relative paths begin.

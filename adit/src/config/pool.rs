@@ -10,10 +10,13 @@ use accounting::Scheme;
 use accounting::fee::{FeeRule, FeeTier};
 use accounting::scheme::PplnsWindow;
 use accounting::union::Part;
+use pow::ethash::{CLASSIC_EPOCH, EPOCH};
 use pow::{Algorithm, Difficulty};
+use std::path::PathBuf;
 use std::time::Duration;
 use stratum::coin::{Coin, Family};
 use stratum::coinbase::TAG_MAX;
+use stratum::dag::DagSettings;
 use stratum::difficulty::Policy;
 use stratum::hashing::Hashing;
 use stratum::limits::Limits;
@@ -136,7 +139,32 @@ impl Reader<'_> {
                     .map_err(|text| wrong(span, format!("pools.ports of \"{name}\": {text}")))?,
             );
         }
-        Ok(StratumSettings { tag, extranonce2_size, hashing, ports })
+        let ethash = self.ethash(hashing, pool.ethash_epoch, pool.ethash_dataset, span)?;
+        Ok(StratumSettings { tag, extranonce2_size, hashing, ethash, ports })
+    }
+
+    fn ethash(
+        &self,
+        hashing: Hashing,
+        epoch: Option<Spanned<u64>>,
+        dataset: Option<PathBuf>,
+        span: &Spanned<()>,
+    ) -> Result<Option<DagSettings>, Wrong> {
+        if hashing != Hashing::Ethash {
+            if epoch.is_some() || dataset.is_some() {
+                let text = "ethash_epoch, ethash_dataset: only algorithm = \"ethash\" has them";
+                return Err(wrong(span, text));
+            }
+            return Ok(None);
+        }
+        let epoch_blocks = match epoch {
+            None => EPOCH,
+            Some(blocks) if [EPOCH, CLASSIC_EPOCH].contains(blocks.get_ref()) => *blocks.get_ref(),
+            Some(blocks) => {
+                return Err(wrong(&blocks, format!("ethash_epoch: {EPOCH} or {CLASSIC_EPOCH}")));
+            }
+        };
+        Ok(Some(DagSettings { epoch_blocks, full: dataset.map(|folder| self.path(folder)) }))
     }
 
     fn port(&self, port: file::Port) -> Result<PortSettings, String> {
@@ -200,6 +228,7 @@ fn hashing(pool: &file::Pool, coin: Coin) -> Result<Hashing, Wrong> {
         Some(name) => match name.get_ref() {
             file::HashName::Sha256 => Hashing::Header(Algorithm::Sha256d),
             file::HashName::Gxhash => Hashing::GxHash,
+            file::HashName::Ethash => Hashing::Ethash,
         },
     })
 }

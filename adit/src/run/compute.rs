@@ -176,7 +176,6 @@ fn about(own: &ExternalSettings) -> About {
         coin: "Bittensor".into(),
         symbol: own.symbol,
         block_interval_s: BLOCK_S,
-        algorithm: "compute",
         difficulty_one: ONE,
         addresses: addresses(own.clone()),
         nodes: Box::new(Vec::new),

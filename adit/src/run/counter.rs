@@ -23,8 +23,6 @@ pub struct About {
     pub symbol: &'static str,
     /// Seconds between blocks, by the chain's rule.
     pub block_interval_s: f64,
-    /// The proof of work or space.
-    pub algorithm: &'static str,
     /// Expected hashes of difficulty 1.
     pub difficulty_one: f64,
     /// Its addresses.

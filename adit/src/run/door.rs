@@ -93,6 +93,7 @@ impl OpenDoor {
             OpenDoor::Compute { pool, door } => PoolOutlook {
                 id: *pool,
                 name: own.config.name.clone(),
+                algorithm: "compute".to_owned(),
                 asset,
                 scheme: own.config.scheme,
                 fee: own.config.fee.clone(),
@@ -130,6 +131,7 @@ fn stratum(
         id: door.pool_id,
         name: own.config.name.clone(),
         asset,
+        algorithm: door.rules.hashing.name().to_owned(),
         scheme: own.config.scheme,
         fee: own.config.fee.clone(),
         ports: ports.iter().filter(|port| port.pool == door.pool_id).map(port).collect(),

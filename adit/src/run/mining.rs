@@ -17,6 +17,7 @@ use std::time::Duration;
 use store::Reader;
 use stratum::block::{Blocks, Taker};
 use stratum::coin::{Coin, address, message};
+use stratum::dag::{DagSettings, Dags};
 use stratum::extranonce::Extranonces;
 use stratum::hashing::Kept;
 use stratum::job::{JobMaker, JobRules, Pays};
@@ -97,9 +98,27 @@ pub(super) async fn open<T: Treasury + Sync>(start: &Start, chain: Chain<T>) -> 
             }
         };
         let rules = job_rules(settings, own, *boot, &script);
-        open_pool(start, settings, own, rules, (coin, &blocks, heavy), offers.clone()).await?;
+        let offers = match &own.ethash {
+            None => offers.clone(),
+            Some(ethash) => verifiable(start, ethash, offers.clone())?,
+        };
+        open_pool(start, settings, own, rules, (coin, &blocks, heavy), offers).await?;
     }
     Ok(())
+}
+
+/// Offers that wait for what Ethash reads.
+fn verifiable(
+    start: &Start,
+    settings: &DagSettings,
+    offers: watch::Receiver<Offer>,
+) -> anyhow::Result<watch::Receiver<Offer>> {
+    let cancel = start.live.floor.cancel.clone();
+    let dags = Dags::start(settings.clone(), cancel.clone())?;
+    let (publish, verifiable) = watch::channel(Offer::Waiting);
+    let task = dags.run(offers, publish, cancel);
+    start.live.spawn(format!("the caches of Ethash of {}", start.asset.config.name), task);
+    Ok(verifiable)
 }
 
 /// Starts a pool's work and opens its ports.
@@ -187,7 +206,6 @@ fn about(coin: Coin, source: &Source) -> About {
         coin: capitalised(&coin.family().to_string()),
         symbol: coin.symbol(),
         block_interval_s: coin.block_interval_s().into(),
-        algorithm: coin.algorithm().name(),
         difficulty_one: f64::from(one.work().value()),
         addresses: addresses(coin),
         nodes: Box::new(move || nodes.iter().map(node).collect()),

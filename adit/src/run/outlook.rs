@@ -5,7 +5,7 @@ use crate::config::{AssetSettings, Settings};
 use accounting::{Amount, UnixMs};
 use pool::Pool;
 use std::sync::Arc;
-use web::outlook::{AssetOutlook, BackupOutlook, Outlook, WalletOutlook};
+use web::outlook::{AssetOutlook, BackupOutlook, Outlook, PoolOutlook, WalletOutlook};
 
 /// How it looks now.
 pub fn outlook(
@@ -16,22 +16,23 @@ pub fn outlook(
     now: UnixMs,
 ) -> Outlook {
     let (counters, doors, ports) = (live.counters(), live.doors(), live.ports());
-    let about = |counter: &Arc<Counter>| {
-        let asset = settings.assets.iter().find(|asset| asset.config.name == counter.name)?;
-        Some(asset_outlook(asset, counter))
-    };
-    let assets: Vec<AssetOutlook> = counters.iter().filter_map(about).collect();
     let view = pool.view();
     let open = |door: &OpenDoor| {
         let seen = view.pools.iter().find(|seen| seen.id == door.pool_id())?;
         let own = settings.pools.iter().find(|pool| pool.config.name == seen.name)?;
         Some(door.outlook(own, seen.asset, &ports))
     };
+    let pools: Vec<PoolOutlook> = doors.iter().filter_map(open).collect();
+    let about = |counter: &Arc<Counter>| {
+        let asset = settings.assets.iter().find(|asset| asset.config.name == counter.name)?;
+        Some(asset_outlook(asset, counter, &pools))
+    };
+    let assets: Vec<AssetOutlook> = counters.iter().filter_map(about).collect();
     Outlook {
         at: now,
         started_at,
         connections: live.floor.connections.count(),
-        pools: doors.iter().filter_map(open).collect(),
+        pools,
         assets,
         loops: live.loops(),
         backups: live.backups.as_ref().map(|backups| {
@@ -45,9 +46,13 @@ pub fn outlook(
     }
 }
 
-fn asset_outlook(asset: &AssetSettings, counter: &Counter) -> AssetOutlook {
+fn asset_outlook(asset: &AssetSettings, counter: &Counter, pools: &[PoolOutlook]) -> AssetOutlook {
     let status = counter.status.load();
     let about = &counter.about;
+    let own = pools.iter().filter(|pool| pool.asset == counter.id);
+    let mut algorithms: Vec<String> = own.map(|pool| pool.algorithm.clone()).collect();
+    algorithms.sort_unstable();
+    algorithms.dedup();
     AssetOutlook {
         id: counter.id,
         name: counter.name.clone(),
@@ -55,7 +60,7 @@ fn asset_outlook(asset: &AssetSettings, counter: &Counter) -> AssetOutlook {
         symbol: about.symbol.to_owned(),
         network: asset.config.network.clone(),
         decimals: asset.config.decimals,
-        algorithm: about.algorithm.to_owned(),
+        algorithms,
         difficulty_one: about.difficulty_one,
         block_interval_s: about.block_interval_s,
         address: counter.address.clone(),

@@ -7,6 +7,7 @@
 )]
 
 pub mod browser;
+pub mod heavy;
 pub mod http;
 pub mod load;
 

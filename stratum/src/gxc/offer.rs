@@ -132,6 +132,7 @@ pub fn read(raw: Value, miner: &str, spent: &HashSet<Outpoint>) -> Result<Templa
         long_poll_id: None,
         coinbase_only: false,
         gxc: Some(Arc::new(offer)),
+        ethash: None,
     })
 }
 

@@ -6,6 +6,7 @@ use super::{Channel, Closing, Session};
 use crate::coin::address;
 use crate::epochs::Epochs;
 use crate::extranonce::{Parked, Resumed, Token};
+use crate::hashing::Hashing;
 use crate::job::Pays;
 use crate::reject::Reject;
 use crate::template::push_as_hex;
@@ -56,6 +57,7 @@ impl Session {
     }
 
     pub(super) fn subscribe(&mut self, id: &Id, user_agent: &str, resume: Option<&str>, now: u64) {
+        let is_ethash = self.door.rules.hashing == Hashing::Ethash;
         let earlier = resume.and_then(|text| text.parse().ok());
         match &mut self.channel {
             Some(channel) => {
@@ -70,6 +72,10 @@ impl Session {
                 channel.agent = printable.take(AGENT_MAX).collect::<String>().into();
                 self.channel = Some(channel);
             }
+        }
+        if is_ethash {
+            self.ethash_subscribed(id, resume);
+            return self.first_work(now);
         }
         let Some(channel) = &self.channel else { return };
         let token = channel.token;
@@ -124,7 +130,7 @@ impl Session {
         channel.awaited = None;
         channel.epochs.absorb(parked.epochs);
         channel.seen.absorb(parked.seen);
-        if !self.takes_extranonce {
+        if !self.takes_extranonce || self.door.rules.hashing == Hashing::Ethash {
             channel.other = Some(token);
             return;
         }

@@ -4,6 +4,7 @@
 //! may be a block.
 
 use super::{Closing, Session};
+use crate::hashing::Hashing;
 use crate::job::Job;
 use crate::reject::Reject;
 use crate::verify::{Prepared, prepare};
@@ -15,7 +16,7 @@ use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 
 /// A share that is being hashed.
-pub(super) struct Hashing {
+pub(super) struct Waiting {
     id: Id,
     submission: Submission,
     worker: usize,
@@ -32,8 +33,16 @@ impl Session {
         job: Arc<Job>,
         now: u64,
     ) -> Result<(), Closing> {
-        let climbed = self.given(submission, &job, now, |given, jobs, seen| {
-            prepare(submission, &job, jobs, given, seen)
+        let whole = match job.rules.hashing {
+            Hashing::Ethash => self.ethash_whole(submission, &job),
+            Hashing::GxHash | Hashing::Header(_) => Some(submission.clone()),
+        };
+        let Some(submission) = whole else {
+            let worker = self.workers.find(&submission.user);
+            return self.refuse(&id, worker, Reject::Malformed, now);
+        };
+        let climbed = self.given(&submission, &job, now, |given, jobs, seen| {
+            prepare(&submission, &job, jobs, given, seen)
         });
         let worker = self.workers.find(&submission.user);
         let prepared = match climbed {
@@ -41,9 +50,10 @@ impl Session {
             Err(reject) => return self.refuse(&id, worker, reject, now),
         };
         let hashing = job.rules.hashing;
+        let dag = job.template.ethash.as_ref().map(|kept| kept.dag.clone());
         let asked = self.door.heavy.as_ref().map(|verifier| {
             verifier.ask(self.host, move |kept| {
-                let hash = prepared.preimage.hash(hashing, kept);
+                let hash = prepared.preimage.hash(hashing, dag.as_deref(), kept);
                 (hash, prepared.is_met_by(&hash))
             })
         });
@@ -51,8 +61,8 @@ impl Session {
             self.forget(&job, &prepared);
             return self.refuse(&id, worker, Reject::Busy, now);
         };
-        let (submission, worker) = (submission.clone(), worker.unwrap_or(0));
-        self.hashing.push_back(Hashing { id, submission, worker, prepared, job, hash });
+        let worker = worker.unwrap_or(0);
+        self.hashing.push_back(Waiting { id, submission, worker, prepared, job, hash });
         Ok(())
     }
 
@@ -66,7 +76,7 @@ impl Session {
     pub(super) fn poll_hashes(&mut self, cx: &mut Context<'_>) -> Result<(), Closing> {
         while let Some(front) = self.hashing.front_mut() {
             let Poll::Ready(hash) = Pin::new(&mut front.hash).poll(cx) else { break };
-            let Some(Hashing { id, submission, worker, prepared, job, .. }) =
+            let Some(Waiting { id, submission, worker, prepared, job, .. }) =
                 self.hashing.pop_front()
             else {
                 break;

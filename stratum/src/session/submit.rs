@@ -74,7 +74,7 @@ impl Session {
     }
 
     /// The end of the coinbase that this connection was sent with the job.
-    fn tail_of(&self, job: &Job) -> Arc<[u8]> {
+    pub(super) fn tail_of(&self, job: &Job) -> Arc<[u8]> {
         match &self.own_tail {
             Some((no, tail)) if *no == job.no => tail.clone(),
             _ => {

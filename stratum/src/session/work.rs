@@ -3,10 +3,12 @@
 //! Invariant: a difficulty is printed just before the job it belongs to, and that job is judged by it for ever.
 
 use super::{OUT_MAX, Session};
+use crate::hashing::Hashing;
 use crate::job::{Jobs, Pays};
 use crate::reject::Reject;
 use crate::template::to_hex;
 use crate::verify::Assignment;
+use crate::wire::ethash::Dialect;
 use crate::wire::v1::{self, Id, JobRef};
 use accounting::Weight;
 use pow::Difficulty;
@@ -86,15 +88,18 @@ impl Session {
         };
         let target = difficulty.target(job.rules.hashing.scale());
         let Some(weight) = target.work().as_u64().and_then(Weight::new) else { return };
-        if self.printed != Some(difficulty) {
+        // Work with a target in it needs no difficulty beside it.
+        let tells_difficulty =
+            job.rules.hashing != Hashing::Ethash || self.ethash.dialect == Dialect::EthereumStratum;
+        if self.printed != Some(difficulty) && tells_difficulty {
             v1::write_notification(
                 "mining.set_difficulty",
                 &format!("[{difficulty}]"),
                 &mut self.out,
             );
-            self.printed = Some(difficulty);
             self.door.stats.difficulty_changed();
         }
+        self.printed = Some(difficulty);
         let mask = self.version_mask & job.version_mask;
         if self.version_mask != 0 && self.told_mask != mask {
             self.told_mask = mask;
@@ -104,15 +109,23 @@ impl Session {
         let clean = job.tip != self.last_tip;
         self.last_tip = job.tip;
         let tail = job.tail(&worker.identity.bytes);
-        self.out.extend_from_slice(&job.notify(variant, &tail, clean));
+        let extranonce1 = channel.token.extranonce1();
+        let sent = JobRef { no: job.no, variant };
+        channel.epochs.assign(sent, Assignment { target, weight, extranonce1 });
+        if let Pays::Finder { .. } = job.rules.pays {
+            self.own_tail = Some((job.no, tail.clone()));
+        }
+        match job.rules.hashing {
+            Hashing::Ethash => {
+                let job = job.clone();
+                self.ethash_notify(&job, sent, target, clean);
+            }
+            Hashing::Header(_) | Hashing::GxHash => {
+                self.out.extend_from_slice(&job.notify(variant, &tail, clean));
+            }
+        }
         self.job_ends = self.out.len();
         self.door.stats.job_sent();
-        if let Pays::Finder { .. } = job.rules.pays {
-            self.own_tail = Some((job.no, tail));
-        }
-        let extranonce1 = channel.token.extranonce1();
-        let assignment = Assignment { target, weight, extranonce1 };
-        channel.epochs.assign(JobRef { no: job.no, variant }, assignment);
-        tracing::trace!(job = job.no, variant, %difficulty, now, "work sent");
+        tracing::trace!(job = sent.no, variant, %difficulty, now, "work sent");
     }
 }

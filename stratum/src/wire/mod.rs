@@ -1,3 +1,4 @@
 //! Bytes to messages and back; total functions, fuzzed, without state.
 
+pub mod ethash;
 pub mod v1;

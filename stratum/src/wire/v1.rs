@@ -68,6 +68,22 @@ pub enum Request {
     Submit(Submission),
     /// `mining.submit` whose fields cannot be read.
     BadSubmit(&'static str),
+    /// `eth_submitLogin`.
+    EthLogin {
+        /// `address[.worker]`.
+        user: String,
+        /// Options such as `d=1000`.
+        password: String,
+    },
+    /// `eth_getWork`.
+    EthGetWork,
+    /// `eth_submitWork`.
+    EthSubmit {
+        /// The whole nonce.
+        nonce: u64,
+        /// The hash of the header it was found for.
+        header: [u8; 32],
+    },
     /// `mining.ping`.
     Ping,
     /// A request that is answered `true` and has no effect (`mining.capabilities`, `mining.multi_version` …).
@@ -104,6 +120,8 @@ pub struct Submission {
     pub nonce: u64,
     /// Rolled version bits (BIP310), when there is a sixth field.
     pub version_bits: Option<u32>,
+    /// Ethash: digits of the nonce that the miner chose; see [`super::ethash::whole_nonce`].
+    pub nonce_digits: usize,
 }
 
 /// A job id as we write it: the job's number, and which variant of it this connection was given.
@@ -123,6 +141,9 @@ pub struct Extranonce2 {
 }
 
 impl Extranonce2 {
+    /// None chosen: zeros, whatever its size.
+    pub const ZERO: Extranonce2 = Extranonce2 { bytes: [0; EXTRANONCE2_MAX], len: 0 };
+
     /// The bytes.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
@@ -339,6 +360,7 @@ impl<'a> Params<'a> {
                 .map(|text| word_from_hex(text).ok_or("version bits are not hex of 4 bytes"))
                 .transpose()?,
             user: user.into(),
+            nonce_digits: nonce.len(),
         })
     }
 }
@@ -421,7 +443,7 @@ fn number_in(value: &serde_json::Value) -> Option<f64> {
 }
 
 /// Our own job ids; anything else names a job that never was.
-fn job_ref(text: &str) -> JobRef {
+pub(super) fn job_ref(text: &str) -> JobRef {
     let (no, variant) = text.split_once('.').unwrap_or((text, "0"));
     match (u32::from_str_radix(no, 16), u8::from_str_radix(variant, 16)) {
         (Ok(no), Ok(variant)) if !text.starts_with('+') && !variant_has_sign(text) => {

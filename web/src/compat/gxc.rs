@@ -46,7 +46,7 @@ async fn stats(State(site): State<Arc<Site>>) -> Response {
     let decimals = first.map_or(8, |asset| asset.decimals);
     let commission = view.assets.first().map_or(0.0, |a| coins(&Money::new(a.fees, decimals)));
     let algorithms: Vec<&str> =
-        outlook.assets.iter().map(|asset| asset.algorithm.as_str()).collect();
+        outlook.assets.iter().flat_map(|asset| &asset.algorithms).map(String::as_str).collect();
     let counted = site
         .readers
         .read(|reader| Ok(reader.payout_summaries(Cut::first(1))?.first().map_or(0, |p| p.id.0)));
@@ -100,7 +100,7 @@ async fn miners(State(site): State<Arc<Site>>) -> Json<Vec<Value>> {
                 "id": id.0, "miner_id": id.0, "username": address, "address": address,
                 "total_shares": track.shares + track.rejected, "accepted_shares": track.shares,
                 "rejected_shares": track.rejected, "hash_rate": track.rates.shown(), "hash_rates": track.rates.all(),
-                "workers": track.active, "last_seen": last, "algorithm": outlook.asset(pool.asset).map(|a| &a.algorithm),
+                "workers": track.active, "last_seen": last, "algorithm": pool.algorithm,
             }));
         }
     }

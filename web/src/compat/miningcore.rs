@@ -127,7 +127,7 @@ fn pool_info(site: &Site, pool: &PoolOutlook) -> Option<Value> {
         "id": shown.name,
         "coin": {
             "type": asset.symbol, "name": asset.coin, "symbol": asset.symbol, "website": null,
-            "family": "bitcoin", "algorithm": asset.algorithm, "canonicalName": asset.coin,
+            "family": if pool.algorithm == "ethash" { "ethereum" } else { "bitcoin" }, "algorithm": pool.algorithm, "canonicalName": asset.coin,
         },
         "ports": ports,
         "paymentProcessing": {

@@ -54,7 +54,7 @@ pub fn network(asset: &AssetOutlook) -> Network {
         coin: asset.coin.clone(),
         symbol: asset.symbol.clone(),
         network: asset.network.clone(),
-        algorithm: asset.algorithm.clone(),
+        algorithm: asset.algorithms.join(", "),
         height: asset.next.map(|next| next.height.saturating_sub(1)),
         difficulty: asset.difficulty(),
         hashrate: asset.network_hashrate(),

@@ -158,7 +158,7 @@ pub fn one(outlook: &Outlook, view: &View, history: &History, pool: &PoolOutlook
         name: pool.name.clone(),
         asset: asset.name.clone(),
         symbol: asset.symbol.clone(),
-        algorithm: asset.algorithm.clone(),
+        algorithm: pool.algorithm.clone(),
         scheme: blocks::scheme_name(pool.scheme).to_owned(),
         scheme_in_words: pool.scheme.in_words(),
         fee_percent: fee_percent(pool, accounts),

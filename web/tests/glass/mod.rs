@@ -155,7 +155,7 @@ fn outlook(now: UnixMs) -> Outlook {
             symbol: "BTC".into(),
             network: "bitcoin/regtest".into(),
             decimals: 8,
-            algorithm: "sha256d".into(),
+            algorithms: vec!["sha256d".into()],
             difficulty_one: 1.0,
             block_interval_s: 600.0,
             address: "the pool's own".into(),
@@ -190,6 +190,7 @@ fn outlook(now: UnixMs) -> Outlook {
             id: PoolId(1),
             name: "main".into(),
             asset: AssetId(1),
+            algorithm: "sha256d".into(),
             scheme: PPLNS,
             fee: pool_of(PPLNS, 100).fee,
             ports: vec![PortOutlook {
