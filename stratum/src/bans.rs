@@ -34,11 +34,16 @@ impl Banned {
         if let Some(host) = key.strip_prefix("host/") {
             return host.parse().ok().map(Banned::Host);
         }
-        let (network, hex) = key.strip_prefix("account/")?.rsplit_once('/')?;
+        let (kind, named) = key.split_once('/')?;
+        let kind = match kind {
+            "account" => IdentityKind::Script,
+            other => other.parse().ok()?,
+        };
+        let (network, hex) = named.rsplit_once('/')?;
         let mut bytes = Vec::new();
         push_hex(&mut bytes, hex)?;
         let network = network.to_owned();
-        Some(Banned::Account(Identity { kind: IdentityKind::Script, network, bytes }))
+        Some(Banned::Account(Identity { kind, network, bytes }))
     }
 }
 
@@ -47,7 +52,12 @@ impl fmt::Display for Banned {
         match self {
             Banned::Host(address) => write!(f, "host/{address}"),
             Banned::Account(who) => {
-                write!(f, "account/{}/{}", who.network, to_hex(&who.bytes))
+                // A script's is the oldest, and was the only one.
+                let kind = match who.kind {
+                    IdentityKind::Script => "account",
+                    other => other.as_str(),
+                };
+                write!(f, "{kind}/{}/{}", who.network, to_hex(&who.bytes))
             }
         }
     }
@@ -107,5 +117,17 @@ mod tests {
         assert!(bans.has_host("2001:db8::ffff".parse().unwrap()));
         assert!(!bans.has_host("10.0.0.1".parse().unwrap()));
         assert!(!bans.with(&host, false).has_host("2001:db8::1".parse().unwrap()));
+    }
+
+    #[test]
+    fn whatever_kind_of_account_is_banned_comes_back_from_its_note() {
+        for kind in [IdentityKind::Script, IdentityKind::Launcher, IdentityKind::PublicKey] {
+            let network = "bittensor/finney/94".to_owned();
+            let who = Identity { kind, network, bytes: vec![7; 32] };
+            let key = Banned::Account(who.clone()).to_string();
+            assert_eq!(Banned::from_key(&key), Some(Banned::Account(who.clone())), "{key}");
+            assert!(Bans::of([&key]).has_account(&who));
+        }
+        assert_eq!(Banned::from_key("nobody/bitcoin/00"), None);
     }
 }
