@@ -255,6 +255,9 @@ pub fn check_reward<S: SliceSource>(
     let (Some(recorded), Some(recorded_split)) = (&reward.window, &reward.split) else {
         return Ok(Err(Difference::Shape));
     };
+    if let Err(difference) = check_budget(reward, recorded) {
+        return Ok(Err(difference));
+    }
     let recomputed = window_again(recorded, length, cut, source)?;
     Ok(compare_windows(recorded, &recomputed).and_then(|()| {
         compare_splits(recorded_split, &split_of(reward, &recomputed, recorded_split))
@@ -399,6 +402,19 @@ fn window_again<S: SliceSource>(
     Ok(window.table(length))
 }
 
+/// Is a budget divided where the scheme divides one, and is it one that can be?
+fn check_budget(reward: &Reward, window: &WindowTable) -> Result<(), Difference> {
+    let divides = matches!(reward.scheme, Scheme::Budget { .. });
+    let work = window.rows.iter().try_fold(0, |sum: WeightSum, (_, work)| sum.checked_add(*work));
+    match &reward.budget {
+        Some(_) if !divides || reward.shared.is_some() => Err(Difference::Shape),
+        None if divides => Err(Difference::Shape),
+        Some(budget) if budget.total < reward.to_pool => Err(Difference::Sum),
+        Some(_) if work.is_none() => Err(Difference::Sum),
+        _ => Ok(()),
+    }
+}
+
 /// The split that a window gives: of nobody's work, everything to the finder.
 #[must_use]
 pub fn split_of(reward: &Reward, window: &WindowTable, fees: &Split) -> Split {
@@ -411,6 +427,9 @@ pub fn split_of(reward: &Reward, window: &WindowTable, fees: &Split) -> Split {
             .map(|row| row.fee_bps)
             .unwrap_or_default()
     };
+    if let (Scheme::Budget { cap }, Some(budget)) = (reward.scheme, &reward.budget) {
+        return budget.split(cap, &window.rows).0;
+    }
     match &reward.shared {
         Some(shared) => shared.split(reward.to_pool, reward.finder, &window.rows, fee),
         None => split(reward.to_pool, work, fee),

@@ -6,6 +6,7 @@
 use crate::Amount;
 use crate::fee::BasisPoints;
 use crate::ratio::{mul_div_floor, part_and_remainder};
+use crate::share::WeightSum;
 use crate::split::fee_of;
 use ruint::aliases::U256;
 use std::cmp::Reverse;
@@ -35,13 +36,14 @@ pub fn split_capped<K: Ord + Copy>(
     budget: Amount,
     fee: BasisPoints,
     cap: BasisPoints,
-    work: &[(K, u64)],
+    work: &[(K, WeightSum)],
 ) -> CappedSplit<K> {
     let fee = fee_of(budget, fee);
     let net = budget.sub(fee).unsigned();
     let ceiling = mul_div_floor(budget.unsigned(), cap.points().into(), BasisPoints::ALL.into())
         .expect("a part of the budget");
-    let mut rows: Vec<(K, u64)> = work.iter().copied().filter(|(_, work)| *work > 0).collect();
+    let mut rows: Vec<(K, WeightSum)> =
+        work.iter().copied().filter(|(_, work)| *work > 0).collect();
     rows.sort_unstable_by_key(|(key, work)| (Reverse(*work), *key));
     let capped = full(&rows, net, ceiling);
     let (above, below) = rows.split_at(capped);
@@ -74,8 +76,8 @@ impl<K> CappedSplit<K> {
 
 /// How many of the hardest workers get the ceiling.
 #[expect(clippy::arithmetic_side_effects, reason = "products of 128 bits in 256")]
-fn full<K>(rows: &[(K, u64)], net: u128, ceiling: u128) -> usize {
-    let mut others: u128 = rows.iter().map(|(_, work)| u128::from(*work)).sum();
+fn full<K>(rows: &[(K, WeightSum)], net: u128, ceiling: u128) -> usize {
+    let mut others = total(rows);
     let mut rest = net;
     for (at, (_, work)) in rows.iter().enumerate() {
         // Would the proportion of what is left exceed the ceiling?
@@ -83,17 +85,17 @@ fn full<K>(rows: &[(K, u64)], net: u128, ceiling: u128) -> usize {
             U256::from(rest) * U256::from(*work) > U256::from(ceiling) * U256::from(others);
         let Some(after) = rest.checked_sub(ceiling).filter(|_| is_above) else { return at };
         rest = after;
-        others = others.saturating_sub((*work).into());
+        others = others.saturating_sub(*work);
     }
     rows.len()
 }
 
-fn proportional<K: Ord + Copy>(rows: &[(K, u64)], rest: u128) -> Vec<(K, u128)> {
-    let total: u128 = rows.iter().map(|(_, work)| u128::from(*work)).sum();
+fn proportional<K: Ord + Copy>(rows: &[(K, WeightSum)], rest: u128) -> Vec<(K, u128)> {
+    let total = total(rows);
     let mut quotas: Vec<(K, u128, u128)> = rows
         .iter()
         .map(|(key, work)| {
-            let (quota, remainder) = part_and_remainder(rest, (*work).into(), total);
+            let (quota, remainder) = part_and_remainder(rest, *work, total);
             (*key, quota, remainder)
         })
         .collect();
@@ -105,6 +107,11 @@ fn proportional<K: Ord + Copy>(rows: &[(K, u64)], rest: u128) -> Vec<(K, u128)> 
         *quota = quota.saturating_add(1);
     }
     quotas.into_iter().map(|(key, quota, _)| (key, quota)).collect()
+}
+
+fn total<K>(rows: &[(K, WeightSum)]) -> WeightSum {
+    let sum = rows.iter().try_fold(0, |sum: WeightSum, (_, work)| sum.checked_add(*work));
+    sum.expect("all work there ever was fits")
 }
 
 fn count(of: usize) -> u128 {

@@ -4,7 +4,7 @@
 //! stranger with the published window compute the same numbers.
 //!
 //! Reading order: [`id`] and [`amount`] (the words), [`mod@share`] (what the doors bring), [`mod@slice`] and [`window`] (what
-//! counts), [`scheme`] (the rule), [`split`] and [`capped`] (the only places that divide money), [`ledger`] (double entry),
+//! counts), [`scheme`] (the rule), [`split`] and [`capped`] with [`budget`] (the only places that divide money), [`ledger`] (double entry),
 //! [`reward`] and [`payout`] (the two lives of money), [`audit`] (the same again, by somebody else), [`reserve`] (what
 //! paying per share risks).
 
@@ -19,6 +19,7 @@
 
 pub mod amount;
 pub mod audit;
+pub mod budget;
 pub mod capped;
 pub mod fee;
 pub mod id;

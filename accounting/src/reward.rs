@@ -4,6 +4,7 @@
 //! nodes is "unknown" and moves nothing. What is credited is what the block's coinbase pays.
 
 use crate::Amount;
+use crate::budget::Budget;
 use crate::id::{AccountId, AssetId, PoolId, RewardId, ShareSeq};
 use crate::ledger::{Kind, SetKey, Transfer, TransferSet};
 use crate::scheme::Scheme;
@@ -43,6 +44,8 @@ pub struct Reward {
     pub window: Option<WindowTable>,
     /// The other pools that it pays, where pools share their blocks.
     pub shared: Option<Shared>,
+    /// What was divided, where it is an epoch's budget: [`Reward::to_pool`] is what of it was granted.
+    pub budget: Option<Budget>,
     /// Who gets what; `None` under PPS and FPPS, where the bankroll gets it.
     pub split: Option<Split>,
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a closed set; every consequence of a scheme is an exhaustive `match` here or in [`crate::split`].
 
+use crate::fee::BasisPoints;
 use crate::ratio::part_and_remainder;
 use crate::share::WeightSum;
 use crate::slice::Tally;
@@ -26,6 +27,11 @@ pub enum Scheme {
     Pps,
     /// As PPS, and the expected transaction fees too.
     Fpps,
+    /// An epoch's budget, divided by the work in that epoch.
+    Budget {
+        /// The most of it for one owner.
+        cap: BasisPoints,
+    },
 }
 
 /// The length of a PPLNS window.
@@ -118,7 +124,7 @@ impl Scheme {
         };
         match self {
             Scheme::Solo { .. } | Scheme::Pps | Scheme::Fpps => None,
-            Scheme::Prop => Some(WindowLength::Round),
+            Scheme::Prop | Scheme::Budget { .. } => Some(WindowLength::Round),
             Scheme::Pplns(PplnsWindow::Work { millifactor }) => Some(of_work(millifactor)),
             Scheme::Pplns(PplnsWindow::Shares { count }) => {
                 Some(WindowLength::Shares(count.max(1)))
@@ -150,6 +156,11 @@ impl Scheme {
             }
             Scheme::Tides => {
                 "TIDES: each block is shared by the last 8 × network difficulty of work".into()
+            }
+            Scheme::Budget { cap } => {
+                format!(
+                    "BUDGET: each epoch's budget is shared by the work in it, at most {cap} of it for one owner"
+                )
             }
             Scheme::Pps => {
                 "PPS: every share is bought at its expected part of the block subsidy".into()

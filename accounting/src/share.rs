@@ -2,6 +2,7 @@
 //!
 //! Invariant: a share's weight was fixed when its job was handed out, and only a verifier makes one.
 
+use crate::budget::Budget;
 use crate::id::{AccountId, PoolId, RateId, RewardId, ShareSeq, UnixMs, WorkerId};
 use crate::union::Terms;
 use crate::{Amount, BasisPoints, Scheme};
@@ -84,6 +85,8 @@ pub struct BlockFound {
     pub scheme: Scheme,
     /// The terms on which other pools share it.
     pub shared: Option<Terms>,
+    /// What it divides, where it is no block but an epoch's budget.
+    pub budget: Option<Budget>,
     /// When.
     pub found_at: UnixMs,
 }

@@ -107,6 +107,7 @@ fn reward() -> Reward {
             rows,
         }),
         shared: None,
+        budget: None,
         split: Some(split),
     }
 }

@@ -18,8 +18,8 @@ const TAO: Amount = Amount::from_units(1_000_000_000);
 
 #[test]
 fn thirteen_point_one_reputation_of_a_thousand_is_13_100_000_rao() {
-    let others: Vec<(u32, u64)> = (1..100).map(|key| (key, 10_000_000 - 31_314)).collect();
-    let rest: u64 = others.iter().map(|(_, work)| work).sum();
+    let others: Vec<(u32, u128)> = (1..100).map(|key| (key, 10_000_000 - 31_314)).collect();
+    let rest: u128 = others.iter().map(|(_, work)| work).sum();
     let mut work = others;
     work.push((0, 13_100_000));
     work.push((100, 1_000_000_000 - 13_100_000 - rest));
@@ -30,9 +30,9 @@ fn thirteen_point_one_reputation_of_a_thousand_is_13_100_000_rao() {
 
 #[test]
 fn the_fee_comes_first() {
-    let mut work: Vec<(u32, u64)> = (2..200).map(|key| (key, 24_500_000)).collect();
+    let mut work: Vec<(u32, u128)> = (2..200).map(|key| (key, 24_500_000)).collect();
     work.extend([(0, 50_000_000), (1, 21_000_000)]);
-    let rest = 5_000_000_000 - work.iter().map(|(_, work)| work).sum::<u64>();
+    let rest = 5_000_000_000 - work.iter().map(|(_, work)| work).sum::<u128>();
     work.push((200, rest));
     let split = split_capped(TAO, bps(500), bps(500), &work);
     assert_eq!((units(&split, 0), units(&split, 1)), (9_500_000, 3_990_000));
@@ -42,7 +42,7 @@ fn the_fee_comes_first() {
 #[test]
 fn what_is_above_the_ceiling_flows_to_the_others() {
     // One did half of all; thirty others did the rest: 50 for the one, the other 950 equally.
-    let mut work: Vec<(u32, u64)> = (1..31).map(|key| (key, 1)).collect();
+    let mut work: Vec<(u32, u128)> = (1..31).map(|key| (key, 1)).collect();
     work.push((0, 30));
     let split = split_capped(Amount::from_units(1000), BasisPoints::ZERO, bps(500), &work);
     assert_eq!(units(&split, 0), 50);
@@ -61,8 +61,8 @@ fn too_few_for_the_budget_leave_it_for_the_next() {
     assert_eq!(idle.left.units(), 950_000_000);
 }
 
-fn rows() -> impl Strategy<Value = Vec<(u32, u64)>> {
-    let work = prop_oneof![0u64..4, 0u64..2_000_000, any::<u64>()];
+fn rows() -> impl Strategy<Value = Vec<(u32, u128)>> {
+    let work = prop_oneof![0u128..4, 0u128..2_000_000, any::<u64>().prop_map(u128::from)];
     prop::collection::btree_map(0u32..500, work, 0..60).prop_map(|map| map.into_iter().collect())
 }
 

@@ -81,6 +81,13 @@ pub fn run(path: &Path) -> anyhow::Result<bool> {
             AssetKind::Chia(own) => {
                 runtime.block_on(chia::check(asset, own, &settings, &mut report))
             }
+            AssetKind::External(own) => {
+                let (name, network) = (&asset.config.name, &own.network);
+                report.ok(format!(
+                    "{name}: withdrawals of {network} are sent by you: `adit payouts list`, `approve`, `sent`, `confirmed`"
+                ));
+                None
+            }
         };
         bankroll(&settings, asset, value, &mut report);
     }
@@ -355,26 +362,40 @@ fn held_bankroll(settings: &Settings, asset: &str) -> Amount {
 }
 
 fn ports(settings: &Settings, report: &mut Report) {
-    let ports = settings.pools.iter().flat_map(|pool| match &pool.kind {
-        PoolKind::Stratum(own) => {
-            own.ports.iter().map(|port| (port.listen, port.tls.as_ref())).collect()
+    let mut ports = Vec::new();
+    for pool in &settings.pools {
+        match &pool.kind {
+            PoolKind::Stratum(own) => {
+                ports.extend(own.ports.iter().map(|port| (port.listen, port.tls.clone())));
+            }
+            PoolKind::Farming(own) => ports.push((own.listen, own.tls.clone())),
+            PoolKind::Refunds => {}
+            PoolKind::Compute(own) => {
+                ports.push((own.listen, own.tls.clone()));
+                ports.extend(own.axon.map(|axon| (axon, None)));
+                match crate::run::prepared(own.set.as_deref()) {
+                    Ok(set) => {
+                        report.ok(format!("tasks of {} ({})", set.name(), set.hash()));
+                    }
+                    Err(error) => report.fail(format!("pools.compute.set: {error:#}")),
+                }
+            }
         }
-        PoolKind::Farming(own) => vec![(own.listen, own.tls.as_ref())],
-        PoolKind::Refunds => Vec::new(),
-    });
+    }
     for (listen, tls) in ports {
         match std::net::TcpListener::bind(listen) {
-            Ok(_) => report.ok(format!("port {listen} is free")),
+            Ok(_) => report.ok(format!("port {} is free", listen)),
             Err(error) => report.fail(format!(
-                "port {listen}: {error}. Stop what listens there (`ss -ltnp`), or choose another"
+                "port {}: {error}. Stop what listens there (`ss -ltnp`), or choose another",
+                listen
             )),
         }
-        if let Some((certificate, key)) = tls {
+        if let Some((certificate, key)) = &tls {
             match crate::run::acceptor(certificate, key) {
                 Ok(_) => {
-                    report.ok(format!("port {listen}: TLS certificate {}", certificate.display()))
+                    report.ok(format!("port {}: TLS certificate {}", listen, certificate.display()))
                 }
-                Err(error) => report.fail(format!("port {listen}: {error:#}")),
+                Err(error) => report.fail(format!("port {}: {error:#}", listen)),
             }
         }
     }

@@ -233,7 +233,7 @@ pub enum PayoutsCommand {
         /// `all`, an asset's name, or a miner's address
         scope: String,
     },
-    /// Says yes to a payout above `approval_above`; it is signed once two operators did
+    /// Says yes to a payout above `approval_above`; it is signed once enough operators did
     Approve {
         /// Where the configuration is
         #[command(flatten)]
@@ -243,6 +243,35 @@ pub enum PayoutsCommand {
         /// Who says so
         #[arg(long, value_name = "NAME")]
         operator: String,
+    },
+    /// Says which transaction pays a payout that you send yourself (TAO, alpha)
+    Sent {
+        /// Where the configuration is
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Its number
+        payout: u64,
+        /// The transaction's hash
+        #[arg(long, value_name = "HASH")]
+        transaction: String,
+    },
+    /// Says that the transaction of a payout that you sent is final
+    Confirmed {
+        /// Where the configuration is
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Its number
+        payout: u64,
+    },
+    /// Says that the transaction of a payout that you sent failed: the debts are owed again
+    ///
+    /// Only where it can never be: what is paid after all is paid twice.
+    Failed {
+        /// Where the configuration is
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Its number
+        payout: u64,
     },
     /// Gives the debts of a payout back that is not signed yet
     Cancel {

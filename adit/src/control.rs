@@ -10,10 +10,11 @@ use accounting::payout::{PayoutPart, PayoutState};
 use accounting::{AccountId, Amount, AssetId, Identity, PayoutId, RewardId, ShareSeq};
 use anyhow::{Context, anyhow, bail};
 use arc_swap::ArcSwap;
+use compute::treasury::{self, Word, read_hash};
 use pool::bans::{Banned, Bans};
 use pool::books::{Books, OpenPayout};
 pub use pool::command::{Command, Given};
-use pool::door::Answer;
+use pool::door::{Answer, Refused};
 use pool::treasury::WalletSpend;
 use pool::view::RewardView;
 use pool::{Deposit, Pool, SystemClock, writer};
@@ -254,6 +255,7 @@ impl Desk<'_> {
                 self.refuse_while_out(payout)?;
                 let by = self.by.to_owned();
                 self.order(move |books, now| {
+                    treasury::may_be_cancelled(books, PayoutId(payout))?;
                     books.cancel_payout(PayoutId(payout), now)?;
                     books.act(&by, format!("cancel payout {payout}"), now);
                     Ok(())
@@ -271,6 +273,21 @@ impl Desk<'_> {
                 self.account_settings(&account, minimum, member).await
             }
             Command::Approve { payout } => self.approve(payout).await,
+            Command::Sent { payout, transaction } => {
+                let hash = read_hash(&transaction).map_err(|text| anyhow!(text))?;
+                self.said(
+                    payout,
+                    Word::Sent(hash),
+                    format!("payout {payout} is sent by {transaction}"),
+                )
+                .await
+            }
+            Command::Confirmed { payout } => {
+                self.said(payout, Word::Confirmed, format!("payout {payout} is confirmed")).await
+            }
+            Command::Failed { payout } => {
+                self.said(payout, Word::Failed, format!("payout {payout} failed")).await
+            }
             Command::Ban { who, reason } => self.ban(&who, Some(reason)).await,
             Command::Unban { who } => self.ban(&who, None).await,
             Command::Unregister { who } => self.unregister(&who).await,
@@ -355,6 +372,33 @@ impl Desk<'_> {
             "holds": view.holds.iter().map(|(scope, reason)| json!({ "scope": scope, "reason": reason })).collect::<Vec<_>>(),
             "unexplained_spends": view.unmatched_spends,
         })
+    }
+
+    /// What an operator says of a payout that they send themselves.
+    async fn said(&self, payout: u64, word: Word, act: String) -> anyhow::Result<Value> {
+        let by = self.by.to_owned();
+        let mut external = Vec::new();
+        for asset in &self.settings.assets {
+            if matches!(asset.kind, AssetKind::External(_)) {
+                external.push(self.asset(&asset.config.name).await?);
+            }
+        }
+        self.order(move |books, now| {
+            let is_its = |asset: &&AssetId| {
+                books.open_payouts(**asset).iter().any(|open| open.payout.id.0 == payout)
+            };
+            let Some(asset) = external.iter().find(is_its).copied() else {
+                return Err(Refused::Rule(format!(
+                    "no open payout {payout} is one that you send yourself; `adit payouts list` shows them"
+                )));
+            };
+            treasury::say(books, asset, PayoutId(payout), word)?;
+            books.act(&by, act, now);
+            Ok(())
+        })
+        .await?;
+        self.counters.iter().for_each(|counter| counter.look());
+        Ok(json!({ "payout": payout, "noted": true }))
     }
 
     async fn approve(&self, payout: u64) -> anyhow::Result<Value> {

@@ -36,6 +36,15 @@ pub fn run(command: PayoutsCommand) -> anyhow::Result<()> {
             println!("{answer}");
             Ok(())
         }
+        PayoutsCommand::Sent { config, payout, transaction } => {
+            order(&config.config, &Command::Sent { payout, transaction })
+        }
+        PayoutsCommand::Confirmed { config, payout } => {
+            order(&config.config, &Command::Confirmed { payout })
+        }
+        PayoutsCommand::Failed { config, payout } => {
+            order(&config.config, &Command::Failed { payout })
+        }
         PayoutsCommand::Cancel { config, payout } => {
             order(&config.config, &Command::Cancel { payout })
         }

@@ -200,7 +200,12 @@ impl Desk {
             }
             Change::Algorithm(algorithm) => {
                 self.next_algorithm = self.next_algorithm.max(algorithm.id.0 + 1);
-                if matches!(algorithm.stage, Stage::Checking(_)) {
+                let is_wanted = match &algorithm.stage {
+                    Stage::Checking(_) => true,
+                    Stage::Open(round) => round.awaits_own(),
+                    Stage::Agreed { .. } => false,
+                };
+                if is_wanted {
                     self.wanted.insert(algorithm.id);
                 }
                 self.keep_algorithm(*algorithm);

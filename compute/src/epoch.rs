@@ -6,11 +6,13 @@
 use crate::key::{PublicKey, Signature, SigningKey};
 use crate::merkle::{self, Hash};
 use crate::reputation::Reputation;
-use accounting::capped::split_capped;
-use accounting::{Amount, BasisPoints};
+use accounting::budget::Budget;
+use accounting::reward::Reward;
+use accounting::share::WeightSum;
+use accounting::{AccountId, Amount, BasisPoints};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The number of an epoch: whole epochs since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -36,6 +38,8 @@ impl EpochNo {
 pub struct Tally {
     /// Who.
     pub miner: PublicKey,
+    /// Their number in the ledger.
+    pub account: AccountId,
     /// Whom they belong to; themselves, when no coldkey is known.
     pub owner: PublicKey,
     /// How much.
@@ -58,6 +62,8 @@ pub struct Terms {
 pub struct Line {
     /// The hotkey.
     pub miner: String,
+    /// Their number in the ledger, by which ties are decided.
+    pub account: u64,
     /// The coldkey that counts for the ceiling, or the hotkey itself.
     pub owner: String,
     /// In millionths.
@@ -87,51 +93,75 @@ pub struct Report {
     pub root: String,
 }
 
-/// Closes an epoch.
+/// How a report differs from what it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Disagreement {
+    /// It is about something else.
+    #[error("the reward divides no budget")]
+    NoBudget,
+    /// Budget or fee.
+    #[error("the epoch's report names another budget or fee than the ledger")]
+    Terms,
+    /// Somebody's part.
+    #[error("the epoch's report gives account {0} another part than the ledger")]
+    Part(u64),
+    /// Somebody is missing, or too many are there.
+    #[error("the epoch's report pays others than the ledger")]
+    Length,
+    /// It contradicts itself.
+    #[error("the epoch's report does not follow from its own lines")]
+    Lines,
+    /// A line that nobody could prove.
+    #[error("a line of the epoch's report is not under its root")]
+    Proof,
+}
+
+/// Closes an epoch, by the ledger's own rule: so the report says what the ledger credits.
 #[must_use]
 pub fn close(epoch: EpochNo, terms: &Terms, tallies: &[Tally]) -> Report {
-    let mut owners: BTreeMap<PublicKey, Vec<&Tally>> = BTreeMap::new();
-    for tally in tallies.iter().filter(|tally| tally.reputation.0 > 0) {
-        owners.entry(tally.owner).or_default().push(tally);
-    }
-    let sum = |tallies: &[&Tally]| -> u64 { tallies.iter().map(|tally| tally.reputation.0).sum() };
-    let work: Vec<(PublicKey, u64)> =
-        owners.iter().map(|(owner, tallies)| (*owner, sum(tallies))).collect();
-    // Where nobody earned anything, nobody is paid, the pool neither.
-    let fee = if work.is_empty() { BasisPoints::ZERO } else { terms.fee };
-    let split = split_capped(terms.budget, fee, terms.cap, &work);
-    let mut lines: Vec<(PublicKey, Line)> = Vec::new();
-    for (owner, amount) in &split.parts {
-        let tallies = &owners[owner];
-        let work: Vec<(PublicKey, u64)> =
-            tallies.iter().map(|tally| (tally.miner, tally.reputation.0)).collect();
-        let all = BasisPoints::new(10_000).expect("the whole");
-        let within = split_capped(*amount, BasisPoints::ZERO, all, &work);
-        for (miner, amount) in within.parts {
-            let reputation =
-                work.iter().find(|(key, _)| *key == miner).map_or(0, |(_, work)| *work);
-            let reputation = Reputation(reputation);
-            let line =
-                Line { miner: miner.to_string(), owner: owner.to_string(), reputation, amount };
-            lines.push((miner, line));
-        }
-    }
-    lines.sort_unstable_by_key(|(miner, _)| *miner);
-    let lines: Vec<Line> = lines.into_iter().map(|(_, line)| line).collect();
-    let paid: Amount = lines.iter().map(|line| line.amount).sum();
-    let carry = terms.budget.sub(split.fee).sub(paid);
-    assert_eq!(carry, split.left, "an owner's part is divided to the unit");
+    let work: Vec<(AccountId, WeightSum)> =
+        tallies.iter().map(|tally| (tally.account, tally.reputation.0.into())).collect();
+    let divided = budget(terms, tallies).divide(terms.cap, &work);
+    let parts: BTreeMap<AccountId, Amount> = divided.parts.into_iter().collect();
+    let mut paid: Vec<(&Tally, Amount)> =
+        tallies.iter().filter_map(|tally| Some((tally, *parts.get(&tally.account)?))).collect();
+    paid.sort_unstable_by_key(|(tally, _)| tally.miner);
+    let line = |(tally, amount): (&Tally, Amount)| Line {
+        miner: tally.miner.to_string(),
+        account: tally.account.0,
+        owner: tally.owner.to_string(),
+        reputation: tally.reputation,
+        amount,
+    };
+    let lines: Vec<Line> = paid.into_iter().map(line).collect();
     let root = hex(&merkle::root(&leaves(&lines)));
     Report {
         epoch,
         budget: terms.budget,
         fee_bps: terms.fee.points(),
-        fee: split.fee,
+        fee: divided.fee,
         cap_bps: terms.cap.points(),
         lines,
-        carry,
+        carry: divided.left,
         root,
     }
+}
+
+/// What the ledger is told to divide: the accounts of one owner belong together.
+#[must_use]
+pub fn budget(terms: &Terms, tallies: &[Tally]) -> Budget {
+    let mut owners: BTreeMap<PublicKey, Vec<AccountId>> = BTreeMap::new();
+    for tally in tallies {
+        owners.entry(tally.owner).or_default().push(tally.account);
+    }
+    let owners = owners.into_values().filter(|accounts| accounts.len() > 1).collect();
+    Budget { total: terms.budget, fee: terms.fee, owners }
+}
+
+/// Is every account one miner's?
+fn are_apart(tallies: &[Tally]) -> bool {
+    let accounts: BTreeSet<AccountId> = tallies.iter().map(|tally| tally.account).collect();
+    accounts.len() == tallies.len()
 }
 
 fn leaves(lines: &[Line]) -> Vec<Hash> {
@@ -172,15 +202,63 @@ impl Report {
         let cap = BasisPoints::new(self.cap_bps);
         let tally = |line: &Line| {
             let (miner, owner) = (line.miner.parse().ok()?, line.owner.parse().ok()?);
-            Some(Tally { miner, owner, reputation: line.reputation })
+            let (account, reputation) = (AccountId(line.account), line.reputation);
+            Some(Tally { miner, account, owner, reputation })
         };
         let tallies: Option<Vec<Tally>> = self.lines.iter().map(tally).collect();
         match (fee, cap, tallies) {
-            (Ok(fee), Ok(cap), Some(tallies)) if self.budget >= Amount::ZERO => {
+            (Ok(fee), Ok(cap), Some(tallies))
+                if self.budget >= Amount::ZERO && are_apart(&tallies) =>
+            {
                 close(self.epoch, &Terms { budget: self.budget, fee, cap }, &tallies) == *self
             }
             _ => false,
         }
+    }
+
+    /// Is this what the ledger booked?
+    ///
+    /// # Errors
+    /// What differs.
+    pub fn agrees_with(&self, reward: &Reward) -> Result<(), Disagreement> {
+        let (Some(budget), Some(split)) = (&reward.budget, &reward.split) else {
+            return Err(Disagreement::NoBudget);
+        };
+        if (budget.total, budget.fee.points()) != (self.budget, self.fee_bps) {
+            return Err(Disagreement::Terms);
+        }
+        let mut said: Vec<(u64, Amount)> =
+            self.lines.iter().map(|line| (line.account, line.amount)).collect();
+        said.sort_unstable();
+        let booked: Vec<(u64, Amount)> =
+            split.rows.iter().map(|row| (row.account.0, row.net)).collect();
+        let other = said.iter().zip(&booked).find(|(said, booked)| said != booked);
+        match other {
+            Some((said, _)) => Err(Disagreement::Part(said.0)),
+            None if said.len() != booked.len() => Err(Disagreement::Length),
+            None if self.fee != split.fees => Err(Disagreement::Terms),
+            None => Ok(()),
+        }
+    }
+
+    /// Does it follow from its own lines, and can each be proved under its root?
+    ///
+    /// # Errors
+    /// What does not.
+    pub fn check(&self) -> Result<(), Disagreement> {
+        if !self.recomputes() {
+            return Err(Disagreement::Lines);
+        }
+        let leaves = leaves(&self.lines);
+        let top = merkle::root(&leaves);
+        for (place, leaf) in leaves.iter().enumerate() {
+            let path = merkle::proof(&leaves, place).ok_or(Disagreement::Proof)?;
+            if !merkle::is_proved(leaf, place, leaves.len(), &path, &top) || hex(&top) != self.root
+            {
+                return Err(Disagreement::Proof);
+            }
+        }
+        Ok(())
     }
 
     /// A miner's line, its place, and the proof that it is under the root.
@@ -205,7 +283,8 @@ mod tests {
     }
 
     fn tally(miner: u8, owner: u8, reputation: u64) -> Tally {
-        Tally { miner: key(miner), owner: key(owner), reputation: Reputation(reputation) }
+        let account = AccountId(miner.into());
+        Tally { miner: key(miner), account, owner: key(owner), reputation: Reputation(reputation) }
     }
 
     fn terms(budget: i128) -> Terms {

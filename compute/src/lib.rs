@@ -5,7 +5,7 @@
 //! [`mod@evolve`] (looking for better), [`quorum`] (when answers are believed), [`reputation`] (what they earn), [`task`],
 //! [`lease`] and [`worker`] (what is handed out, and to whom), [`desk`] (all of it together), [`fact`] (what the ledger is told),
 //! [`epoch`] and [`merkle`] (how an hour is paid, and how anybody checks it),
-//! [`tables`] (what is on disk), [`office`] (the thread that holds them), [`wire`] and [`server`] (the door itself),
+//! [`tables`] (what is on disk), [`office`] (the thread that holds them), [`wire`] and [`server`] (the door itself), [`treasury`] (payouts that an operator sends),
 //! [`client`] (a miner, who knows only the wire), [`self_test`] (does this
 //! machine compute what every other does?).
 
@@ -30,5 +30,6 @@ pub mod self_test;
 pub mod server;
 pub mod tables;
 pub mod task;
+pub mod treasury;
 pub mod wire;
 pub mod worker;

@@ -6,23 +6,26 @@
 mod arbiter;
 mod axon;
 mod caller;
+mod close;
 mod ledger;
+mod limit;
 mod miners;
 mod reports;
+mod rewards;
 mod socket;
 mod tasks;
 
 pub use ledger::Ledger;
 
+use self::limit::Limit;
 use crate::auth::{Replay, ReplayCache, SKEW_MAX_S};
 use crate::desk::{self, Reject};
 use crate::dsl::Program;
-use crate::epoch::EpochNo;
 use crate::evaluate::Prepared;
 use crate::key::{PublicKey, SigningKey};
 use crate::office::{Closed, Office, Running};
-use crate::tables::TableError;
 use crate::tables::epochs::Budget;
+use crate::tables::{TableError, Tables};
 use crate::wire::bitsota::{About, BODY_MAX, BadBody, status_of};
 use accounting::UnixMs;
 use axum::Router;
@@ -32,22 +35,26 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use pool::clock::Clock;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// The original's port.
 pub const PORT: u16 = 8434;
-/// How often old leases, old signatures and finished epochs are looked for.
+/// How often old leases and old signatures are looked for.
 const CARE: Duration = Duration::from_secs(1);
 
 /// Neurons' work that is evaluated at once.
 const TURNS: usize = 2;
+/// When to ask a paused pool again.
+const PAUSED_S: u64 = 60;
 
 /// How the door works.
 #[derive(Clone)]
@@ -68,6 +75,67 @@ pub struct Settings {
     pub blacklist: BTreeSet<PublicKey>,
     /// Programs the pool begins with.
     pub founders: Vec<Program>,
+    /// Where what is earned is paid.
+    pub ledger: Ledger,
+    /// Who is not listened to.
+    pub unwanted: Unwanted,
+    /// How often somebody may ask.
+    pub pace: Pace,
+}
+
+/// Requests a minute; 0 for any number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Of one hotkey.
+    pub per_key: u32,
+    /// Of one internet address.
+    pub per_address: u32,
+}
+
+impl Pace {
+    /// What no honest client comes near: the original's asks once a second at most.
+    pub const USUAL: Pace = Pace { per_key: 240, per_address: 2400 };
+    /// Any number.
+    pub const ANY: Pace = Pace { per_key: 0, per_address: 0 };
+}
+
+/// Who is not listened to, as it is at each request.
+#[derive(Clone)]
+pub struct Unwanted(Arc<UnwantedFn>);
+
+type UnwantedFn = dyn Fn(Option<IpAddr>, Option<&PublicKey>) -> bool + Send + Sync;
+
+impl Unwanted {
+    /// By the word of whoever keeps the list: of an address, or of a hotkey.
+    pub fn by(
+        is_unwanted: impl Fn(Option<IpAddr>, Option<&PublicKey>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Unwanted(Arc::new(is_unwanted))
+    }
+
+    /// Nobody.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self::by(|_, _| false)
+    }
+}
+
+/// What happened since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Leases handed out.
+    pub leases: u64,
+    /// Answers taken.
+    pub answers: u64,
+    /// Requests that were answered with a refusal.
+    pub refused: u64,
+}
+
+#[derive(Default)]
+struct Counters {
+    leases: AtomicU64,
+    answers: AtomicU64,
+    refused: AtomicU64,
 }
 
 /// The door's state.
@@ -82,6 +150,12 @@ pub struct Door {
     news: Notify,
     /// Neurons' work that is evaluated at once.
     turns: Semaphore,
+    counters: Counters,
+    keys: Limit<PublicKey>,
+    addresses: Limit<IpAddr>,
+    /// Why no work is handed out, if none is.
+    paused: RwLock<Option<String>>,
+    address: OnceLock<SocketAddr>,
 }
 
 /// A door that can be served.
@@ -104,6 +178,8 @@ impl Door {
         clock: Arc<dyn Clock>,
         secret: u64,
     ) -> Result<Opened, TableError> {
+        let length_s = settings.budget.length_s;
+        Tables::open(folder)?.fix_epoch_length(length_s)?;
         let (office, running, seen) = Office::open(folder, settings.desk, secret)?;
         let mut replay = ReplayCache::starting(seconds(clock.now()));
         for seen in seen {
@@ -112,6 +188,7 @@ impl Door {
             }
         }
         let set_hash = set.hash().to_string();
+        let Pace { per_key, per_address } = settings.pace;
         let door = Door {
             settings,
             office,
@@ -121,22 +198,33 @@ impl Door {
             clock,
             news: Notify::new(),
             turns: Semaphore::new(TURNS),
+            counters: Counters::default(),
+            keys: Limit::per_minute(per_key),
+            addresses: Limit::per_minute(per_address),
+            paused: RwLock::default(),
+            address: OnceLock::new(),
         };
         Ok(Opened { door: Arc::new(door), running })
     }
 
     /// Serves until cancelled; then finishes what has arrived.
-    pub async fn serve(self: Arc<Self>, listener: TcpListener, cancel: CancellationToken) {
+    pub async fn serve(
+        self: Arc<Self>,
+        listener: TcpListener,
+        tls: Option<TlsAcceptor>,
+        cancel: CancellationToken,
+    ) {
         let tasks = TaskTracker::new();
         tasks.spawn(arbiter::work(self.clone(), cancel.clone()));
         tasks.spawn(self.clone().care(cancel.clone()));
-        socket::serve(listener, router(self.clone()), tasks.clone(), cancel).await;
+        tasks.spawn(self.clone().tell(cancel.clone()));
+        socket::serve(listener, tls, router(self.clone()), tasks.clone(), cancel).await;
         tasks.close();
         tasks.wait().await;
         self.office.stop().await;
     }
 
-    /// Plants the programs the pool begins with, gives back expired leases, closes epochs, forgets.
+    /// Plants the programs the pool begins with, gives back expired leases, forgets.
     async fn care(self: Arc<Self>, cancel: CancellationToken) {
         if let Err(error) = self.plant().await {
             tracing::warn!(%error, "the first algorithms could not be planted");
@@ -150,7 +238,7 @@ impl Door {
             let now_s = self.now_s();
             self.replay.lock().forget(now_s);
             if let Err(error) = self.tidy(now_s).await {
-                tracing::warn!(%error, "leases and epochs could not be looked after");
+                tracing::warn!(%error, "leases could not be looked after");
             }
         }
     }
@@ -173,25 +261,49 @@ impl Door {
     }
 
     async fn tidy(&self, now_s: u64) -> Result<(), Closed> {
-        let (budget, own) = (self.settings.budget, self.settings.own.clone());
-        let closed = self
-            .office
+        self.office
             .step(None, move |desk, tables| {
                 let changes = desk.expire(now_s);
                 tables.forget_seen(now_s.saturating_sub(2 * SKEW_MAX_S))?;
-                let current = EpochNo::at(now_s, budget.length_s);
-                let first = tables.first_epoch(current)?;
-                let mut closed = Vec::new();
-                for number in first.0..current.0 {
-                    closed.push(tables.close_epoch(EpochNo(number), &budget, &own)?.report);
-                }
-                Ok((closed, changes))
+                Ok(((), changes))
             })
-            .await?;
-        for report in closed {
-            tracing::info!(epoch = report.epoch.0, miners = report.lines.len(), carry = %report.carry, "an epoch is closed");
+            .await
+    }
+
+    /// Stops handing out work for a reason, or goes on. Answers are taken all the same.
+    pub fn pause(&self, reason: Option<String>) {
+        *self.paused.write().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+
+    /// What happened since the start.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts {
+            leases: read(&self.counters.leases),
+            answers: read(&self.counters.answers),
+            refused: read(&self.counters.refused),
         }
-        Ok(())
+    }
+
+    /// Says where it listens, for people.
+    pub fn listens_at(&self, address: SocketAddr) {
+        self.address.get_or_init(|| address);
+    }
+
+    /// Where it listens, if it was said.
+    #[must_use]
+    pub fn listening(&self) -> Option<SocketAddr> {
+        self.address.get().copied()
+    }
+
+    /// Refuses while no work is handed out.
+    fn is_open(&self) -> Result<(), Refusal> {
+        let paused = self.paused.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(reason) = &*paused else { return Ok(()) };
+        let detail =
+            format!("No tasks available: the pool is paused ({reason}): ask again in {PAUSED_S} s");
+        Err(Refusal { status: StatusCode::NOT_FOUND, detail, retry_after_s: Some(PAUSED_S) })
     }
 
     fn now_s(&self) -> u64 {
@@ -234,8 +346,18 @@ fn router(door: Arc<Door>) -> Router {
         .route("/api/v1/results", get(reports::results))
         .route("/api/v1/results/", get(reports::results))
         .route("/api/v1/results/verify/{id}", post(reports::verify));
+    let rewards = Router::new()
+        .route("/api/v1/rewards/balance/{hotkey}", get(rewards::balance))
+        .route("/api/v1/rewards/{hotkey}/balance", get(rewards::balance))
+        .route("/api/v1/rewards/withdraw/{hotkey}", post(rewards::withdraw))
+        .route("/api/v1/rewards/{hotkey}/withdraw", post(rewards::withdraw))
+        .route("/api/v1/rewards/history/{hotkey}", get(rewards::history))
+        .route("/api/v1/rewards/{hotkey}/history", get(rewards::history));
     let anybody = Router::new()
         .route("/health", get(reports::health))
+        .route("/api/v1/disclaimer", get(reports::disclaimer))
+        .route("/api/v1/disclaimer.md", get(reports::disclaimer_text))
+        .route("/disclaimer.md", get(reports::disclaimer_text))
         .route("/status", get(reports::status))
         .route("/api/v1/miners/leaderboard", get(miners::leaderboard))
         .route("/api/v1/miners/recipient-coldkey/{hotkey}", get(miners::coldkey_of))
@@ -246,7 +368,13 @@ fn router(door: Arc<Door>) -> Router {
         .route("/claims/epoch/{id}/proof/{hotkey}", get(reports::proof))
         .route("/claims/epoch/{id}/claim/{hotkey}", get(reports::proof));
     let operators = Router::new().route("/api/v1/monitor/summary", get(reports::monitor));
-    miners.merge(anybody).merge(operators).layer(DefaultBodyLimit::max(BODY_MAX)).with_state(door)
+    miners
+        .merge(rewards)
+        .merge(anybody)
+        .merge(operators)
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(axum::middleware::from_fn_with_state(door.clone(), caller::admit))
+        .with_state(door)
 }
 
 /// A refusal as clients read it.
@@ -261,6 +389,13 @@ impl Refusal {
     fn new(status: StatusCode, detail: impl std::fmt::Display) -> Self {
         Refusal { status, detail: detail.to_string(), retry_after_s: None }
     }
+}
+
+/// Somebody asks too often.
+fn too_often(who: &str, retry_after_s: u64) -> Refusal {
+    let detail = format!("too many requests of this {who}: ask again in {retry_after_s} s");
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    Refusal { status, detail, retry_after_s: Some(retry_after_s) }
 }
 
 impl IntoResponse for Refusal {

@@ -29,6 +29,16 @@ pub enum TableError {
         "{FILE_NAME} has schema {0}, and this program knows {SCHEMA}: use the newer program, or restore a backup"
     )]
     Newer(u32),
+    /// Epochs had another length.
+    #[error(
+        "epochs of this pool are {fixed} s long, and the configuration says {asked} s: their length is for ever; change it back"
+    )]
+    EpochLength {
+        /// Seconds.
+        fixed: u64,
+        /// Seconds.
+        asked: u64,
+    },
     /// A row means nothing.
     #[error("{FILE_NAME} is damaged ({0}): restore a backup")]
     Damaged(&'static str),
@@ -63,6 +73,26 @@ impl Tables {
             newer => return Err(TableError::Newer(newer)),
         }
         Ok(Tables(db))
+    }
+
+    /// Copies the tables of a folder, at one consistent moment, into a new file; nothing where there are none.
+    ///
+    /// # Errors
+    /// As SQLite reports, and when the copy cannot be read back.
+    pub fn copy(folder: &Path, into: &Path) -> Result<bool, TableError> {
+        let file = folder.join(FILE_NAME);
+        if !file.exists() {
+            return Ok(false);
+        }
+        let db = Connection::open(file)?;
+        db.busy_timeout(Duration::from_secs(10))?;
+        db.execute("VACUUM INTO ?", [into.to_string_lossy()])?;
+        let copy = Connection::open(into)?;
+        let sound: String = copy.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
+        match sound == "ok" {
+            true => Ok(true),
+            false => Err(TableError::Damaged("the copy")),
+        }
     }
 
     /// Begins a batch; without [`Tables::commit`] nothing of it is written.

@@ -88,8 +88,18 @@ CREATE TABLE coldkey (
     miner BLOB NOT NULL,
     asked_at_s INTEGER NOT NULL,
     from_s INTEGER NOT NULL,
-    coldkey BLOB NOT NULL
+    coldkey BLOB NOT NULL,
+    told INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX coldkey_miner ON coldkey (miner, no);
 
-CREATE TABLE epoch (number INTEGER PRIMARY KEY, carry TEXT NOT NULL, report BLOB NOT NULL, signature BLOB NOT NULL);
+CREATE TABLE epoch (
+    number INTEGER PRIMARY KEY,
+    ends_at_s INTEGER NOT NULL,
+    carry TEXT NOT NULL,
+    report BLOB NOT NULL,
+    signature BLOB NOT NULL
+);
+
+-- Miners' numbers in the ledger.
+CREATE TABLE account (number INTEGER PRIMARY KEY, miner BLOB NOT NULL UNIQUE);

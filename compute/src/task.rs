@@ -78,13 +78,21 @@ pub struct Round {
     pub needed: u8,
     /// The pool's own result, if it has one already.
     pub own: Option<OwnResult>,
+    /// The pool evaluates it whatever the votes say: nobody can tell which.
+    pub is_check: bool,
 }
 
 impl Round {
     /// For an algorithm that nobody has seen.
     #[must_use]
     pub const fn new(needed: u8) -> Self {
-        Round { votes: Vec::new(), out: Vec::new(), needed, own: None }
+        Round { votes: Vec::new(), out: Vec::new(), needed, own: None, is_check: false }
+    }
+
+    /// Must the pool evaluate it?
+    #[must_use]
+    pub const fn awaits_own(&self) -> bool {
+        self.is_check && self.own.is_none()
     }
 
     /// Are more evaluators wanted?

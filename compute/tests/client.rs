@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that finds an error has failed")]
 
-use accounting::{Amount, BasisPoints};
+mod common;
+
 use compute::client::{Client, Config, News};
 use compute::data::demo;
 use compute::desk;
@@ -10,9 +11,8 @@ use compute::evaluate::Prepared;
 use compute::evolve::founders;
 use compute::key::SigningKey;
 use compute::quorum::{Defences, Rules};
-use compute::server::{Door, Settings};
+use compute::server::{Door, Ledger, Settings};
 use compute::tables::Tables;
-use compute::tables::epochs::Budget;
 use pool::clock::SystemClock;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,21 +20,14 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-fn settings() -> Settings {
-    let bps = |points| BasisPoints::new(points).unwrap();
-    let amount = Amount::from_units(1_000_000_000);
+fn settings(ledger: Ledger) -> Settings {
     // Every algorithm is a check, and nobody is on probation.
     let defences = Defences { checks_per_thousand: 1000, probation: 0, ..Defences::ALL };
     let rules = Rules { defences, ..Rules::ORIGINAL };
     Settings {
         desk: desk::Settings { rules, ..desk::Settings::DEFAULT },
-        budget: Budget { length_s: 3600, amount, fee: bps(500), cap: bps(500) },
-        coldkey_delay_s: 86_400,
-        monitor_token: None,
-        proxies: Vec::new(),
-        blacklist: [].into(),
-        own: SigningKey::from_seed(&[9; 32]),
         founders: founders(16),
+        ..common::settings(ledger)
     }
 }
 
@@ -75,11 +68,13 @@ async fn works(who: u8, pool: &str, folder: &Path, until: fn(&News) -> bool, tim
 async fn miners_evolve_evaluate_and_are_in_consensus() {
     let folder = tempfile::tempdir().unwrap();
     let set = Prepared::new(&demo::classes());
-    let opened = Door::open(folder.path(), settings(), set, Arc::new(SystemClock), 7).unwrap();
+    let writer = common::writer(folder.path());
+    let settings = settings(common::ledger(&writer, folder.path()));
+    let opened = Door::open(folder.path(), settings, set, Arc::new(SystemClock), 7).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let pool = format!("http://{}", listener.local_addr().unwrap());
     let cancel = CancellationToken::new();
-    let served = tokio::spawn(opened.door.serve(listener, cancel.clone()));
+    let served = tokio::spawn(opened.door.serve(listener, None, cancel.clone()));
 
     let answered: fn(&News) -> bool = |news| matches!(news, News::Answered(_));
     let own = |who: u8| folder.path().join(format!("miner-{who}"));
@@ -94,6 +89,7 @@ async fn miners_evolve_evaluate_and_are_in_consensus() {
     cancel.cancel();
     served.await.unwrap();
     tokio::task::spawn_blocking(|| opened.running.join()).await.unwrap();
+    common::end(writer).await;
 
     let tables = Tables::open(folder.path()).unwrap();
     let mut verdicts = 0;

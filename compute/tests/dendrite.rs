@@ -2,15 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that finds an error has failed")]
 
-use accounting::{Amount, BasisPoints};
+mod common;
+
 use compute::data::demo;
-use compute::desk;
 use compute::dsl::{Limits, lenient};
 use compute::evaluate::Prepared;
-use compute::key::SigningKey;
-use compute::server::{Door, Settings};
-use compute::tables::Tables;
-use compute::tables::epochs::Budget;
+use compute::server::{Door, Ledger, Settings};
+use compute::tables::FILE_NAME;
 use pool::clock::SystemClock;
 use serde_json::{Value, json};
 use std::process::Command;
@@ -18,19 +16,9 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-fn settings(blacklist: &[&str]) -> Settings {
-    let bps = |points| BasisPoints::new(points).unwrap();
-    let amount = Amount::from_units(1_000_000_000);
-    Settings {
-        desk: desk::Settings::DEFAULT,
-        budget: Budget { length_s: 3600, amount, fee: bps(500), cap: bps(500) },
-        coldkey_delay_s: 86_400,
-        monitor_token: None,
-        proxies: Vec::new(),
-        blacklist: blacklist.iter().map(|key| key.parse().unwrap()).collect(),
-        own: SigningKey::from_seed(&[9; 32]),
-        founders: Vec::new(),
-    }
+fn settings(blacklist: &[&str], ledger: Ledger) -> Settings {
+    let blacklist = blacklist.iter().map(|key| key.parse().unwrap()).collect();
+    Settings { blacklist, ..common::settings(ledger) }
 }
 
 const BOB: &str = "5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty";
@@ -39,15 +27,16 @@ const BOB: &str = "5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty";
 async fn heard(blacklist: &[&str]) -> (Value, Vec<u64>) {
     let folder = tempfile::tempdir().unwrap();
     let set = Prepared::new(&demo::classes());
-    let opened =
-        Door::open(folder.path(), settings(blacklist), set, Arc::new(SystemClock), 7).unwrap();
+    let writer = common::writer(folder.path());
+    let settings = settings(blacklist, common::ledger(&writer, folder.path()));
+    let opened = Door::open(folder.path(), settings, set, Arc::new(SystemClock), 7).unwrap();
     let own = opened.door.own().to_string();
     let axon = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = axon.local_addr().unwrap().port().to_string();
     let api = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let cancel = CancellationToken::new();
     let neurons = tokio::spawn(opened.door.clone().serve_axon(axon, cancel.clone()));
-    let miners = tokio::spawn(opened.door.serve(api, cancel.clone()));
+    let miners = tokio::spawn(opened.door.serve(api, None, cancel.clone()));
     let output = tokio::task::spawn_blocking(move || {
         Command::new(testkit::prepared("bittensor.sh"))
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/dendrite.py"))
@@ -61,12 +50,19 @@ async fn heard(blacklist: &[&str]) -> (Value, Vec<u64>) {
     neurons.await.unwrap();
     miners.await.unwrap();
     tokio::task::spawn_blocking(|| opened.running.join()).await.unwrap();
+    common::end(writer).await;
     let said = String::from_utf8_lossy(&output.stdout);
     let last = said.lines().last().unwrap_or_default();
     let heard = serde_json::from_str(last)
         .unwrap_or_else(|_| panic!("{said}{}", String::from_utf8_lossy(&output.stderr)));
-    let earned = Tables::open(folder.path()).unwrap().untold(10).unwrap();
-    (heard, earned.iter().map(|earning| earning.weight.0).collect())
+    let tables = rusqlite::Connection::open(folder.path().join(FILE_NAME)).unwrap();
+    let mut earned = tables.prepare("SELECT weight FROM earning").unwrap();
+    let earned = earned
+        .query_map([], |row| row.get::<_, i64>(0))
+        .unwrap()
+        .map(|weight| weight.unwrap().unsigned_abs())
+        .collect();
+    (heard, earned)
 }
 
 #[tokio::test(flavor = "multi_thread")]

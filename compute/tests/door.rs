@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that finds an error has failed")]
 
-use accounting::{Amount, BasisPoints, UnixMs};
+mod common;
+
+use accounting::UnixMs;
 use compute::auth::SKEW_MAX_S;
 use compute::auth::btauth;
 use compute::data::{demo, write};
@@ -12,12 +14,12 @@ use compute::evaluate::Prepared;
 use compute::evolve::founders;
 use compute::key::{PublicKey, SigningKey};
 use compute::quorum::{Defences, Rules};
-use compute::server::{Door, Settings};
-use compute::tables::epochs::Budget;
+use compute::server::{Door, Ledger, Pace, Settings};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use pool::clock::Clock;
+use pool::writer::Writer;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -49,39 +51,33 @@ struct Pool {
     cancel: CancellationToken,
     served: JoinHandle<()>,
     running: compute::office::Running,
+    writer: Writer,
 }
 
 const T: u64 = 1_795_220_000;
 const ORIGINAL: Rules = Rules::ORIGINAL;
 
-fn settings(rules: Rules) -> Settings {
-    let bps = |points| BasisPoints::new(points).unwrap();
-    Settings {
+fn settings(rules: Rules) -> impl FnOnce(Ledger) -> Settings {
+    move |ledger| Settings {
         desk: desk::Settings { rules, batch: 2, ..desk::Settings::DEFAULT },
-        budget: Budget {
-            length_s: 3600,
-            amount: Amount::from_units(1_000_000_000),
-            fee: bps(500),
-            cap: bps(500),
-        },
-        coldkey_delay_s: 86_400,
         monitor_token: Some("token".into()),
-        proxies: Vec::new(),
         blacklist: [key(66).public()].into(),
-        own: SigningKey::from_seed(&[9; 32]),
         founders: founders(16),
+        ..common::settings(ledger)
     }
 }
 
-async fn pool(folder: &Path, settings: Settings, now_s: u64) -> Pool {
+async fn pool(folder: &Path, settings: impl FnOnce(Ledger) -> Settings, now_s: u64) -> Pool {
     let hands = Hands(Arc::new(AtomicU64::new(now_s)));
     let set = Prepared::new(&demo::classes());
+    let writer = common::writer(folder);
+    let settings = settings(common::ledger(&writer, folder));
     let opened = Door::open(folder, settings, set, Arc::new(hands.clone()), 7).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let cancel = CancellationToken::new();
-    let served = tokio::spawn(opened.door.serve(listener, cancel.clone()));
-    let pool = Pool { address, hands, cancel, served, running: opened.running };
+    let served = tokio::spawn(opened.door.serve(listener, None, cancel.clone()));
+    let pool = Pool { address, hands, cancel, served, running: opened.running, writer };
     // The first algorithms are evaluated by the pool itself before anybody can be given one.
     pool.until("/api/v1/monitor/summary", |summary| {
         summary["open_algorithms"] == 0 && summary["awaiting_own_result"] == 0
@@ -151,6 +147,7 @@ impl Pool {
         self.cancel.cancel();
         self.served.await.unwrap();
         tokio::task::spawn_blocking(|| self.running.join()).await.unwrap();
+        common::end(self.writer).await;
     }
 }
 
@@ -240,6 +237,22 @@ async fn the_original_clients_recorded_requests_are_all_answered_200() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_asks_too_often_is_told_when_to_come_again_and_others_are_not_held_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let pace = Pace { per_key: 8, per_address: 0 };
+    let slow = move |ledger| Settings { pace, ..settings(ORIGINAL)(ledger) };
+    let pool = pool(folder.path(), slow, T).await;
+    let register = |who| pool.post(who, "miners/register", json!({}));
+    assert_eq!((register(1).await.status, register(1).await.status), (200, 200));
+    let refused = register(1).await;
+    assert_eq!((refused.status, refused.retry_after.as_deref()), (429, Some("8")));
+    assert_eq!(register(2).await.status, 200);
+    pool.hands.set(T + 8);
+    assert_eq!(register(1).await.status, 200);
+    pool.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn refusals_are_in_the_words_the_clients_know() {
     let folder = tempfile::tempdir().unwrap();
     let pool = pool(folder.path(), settings(ORIGINAL), T).await;
@@ -309,7 +322,7 @@ async fn three_evaluations_are_believed_and_an_epoch_pays_them() {
     assert_eq!(board["leaderboard"][0]["reputation"], "1.820000");
 
     let number = T / 3600;
-    pool.hands.set((number + 1) * 3600);
+    pool.hands.set((number + 1) * 3600 + 2);
     let epoch = format!("/claims/epoch/{number}");
     let closed = pool.until(&epoch, |closed| closed["report"].is_object()).await;
     let report: compute::epoch::Report = serde_json::from_value(closed["report"].clone()).unwrap();

@@ -91,7 +91,7 @@ const SGD: &str = "# setup\ns2 = 0.1\n# predict\ns0 = dot(v0, v1)\n# learn\ns3 =
 #[test]
 fn a_line_is_learnt_nearly_exactly() {
     let prepared = Prepared::new(&demo::lines());
-    // With a step of 0.01: with 0.1 and sixteen features of variance one it overshoots.
+    // With a step of 0.02: with 0.1 and sixteen features of variance one it overshoots.
     let learnt = prepared.evaluate(&program(&SGD.replace("0.1", "0.02"), 16)).unwrap();
     assert!(learnt.per_task.iter().all(|score| *score > 0.999), "{:?}", learnt.per_task);
     let nothing = prepared.evaluate(&program("", 16)).unwrap();

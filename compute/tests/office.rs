@@ -2,19 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that finds an error has failed")]
 
-use accounting::{Amount, BasisPoints};
 use compute::desk::{Answer, Change, Desk, Evaluated, Settings};
 use compute::dsl::{Limits, lenient};
-use compute::epoch::EpochNo;
 use compute::evaluate::Evaluation;
 use compute::fact::{Cause, Earning, Fact};
-use compute::key::{PublicKey, SigningKey};
+use compute::key::PublicKey;
 use compute::lease::Wish;
 use compute::office::{Closed, Office};
-use compute::quorum::Rules;
+use compute::quorum::{Defences, Rules};
 use compute::reputation::Reputation;
 use compute::score::Score;
-use compute::tables::epochs::Budget;
 use compute::tables::{FILE_NAME, TableError, Tables};
 use compute::task::AlgorithmId;
 use std::path::Path;
@@ -92,6 +89,34 @@ async fn a_lease_and_a_vote_outlive_a_restart() {
     assert_eq!(after.miner(&key(2)), desk.miner(&key(2)));
 }
 
+#[test]
+fn a_check_that_was_picked_is_asked_for_again_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let tables = Tables::open(folder.path()).unwrap();
+    let keep = |changes: Vec<Change>| changes.iter().for_each(|one| tables.write(one).unwrap());
+    let defences = Defences { checks_per_thousand: 1000, ..Defences::ALL };
+    let settings = Settings { rules: Rules { defences, ..Rules::DEFENDED }, ..SETTINGS };
+    let mut desk = Desk::new(settings, 1);
+    let program = lenient::read(&text(1), 16, &Limits::POOL).unwrap().program;
+    keep(desk.found(&program, 0));
+    let own = Evaluation { score: Score::computed(0.6), per_task: vec![], digest: [1; 32] };
+    keep(desk.own_result(AlgorithmId(1), &own, None, 0));
+    let (lease, changes) = desk.request(key(1), 0, Wish::Evolve, 0).unwrap();
+    keep(changes);
+    let sent = Answer { evolved: vec![text(2)], ..Answer::default() };
+    keep(desk.submit(key(1), lease.id, &sent, 5, |_| false).unwrap().1);
+    let wanted = |desk: &Desk| desk.wanted().map(|one| one.id).collect::<Vec<_>>();
+    assert_eq!(wanted(&desk).len(), 1);
+    let mut again = Desk::new(settings, 2);
+    tables.restore(&mut again).unwrap();
+    assert_eq!(wanted(&again), wanted(&desk));
+    // Once the pool has its result, nothing more is asked for.
+    keep(again.own_result(wanted(&desk)[0], &own, None, 6));
+    let mut after = Desk::new(settings, 3);
+    tables.restore(&mut after).unwrap();
+    assert_eq!(wanted(&after), []);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_that_fails_changes_nothing_and_the_desk_is_put_together_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -119,63 +144,11 @@ async fn a_step_that_fails_changes_nothing_and_the_desk_is_put_together_again() 
 
 const HOUR: u64 = 3600;
 
-fn budget() -> Budget {
-    let bps = |points| BasisPoints::new(points).unwrap();
-    let amount = Amount::from_units(1_000_000_000);
-    Budget { length_s: HOUR, amount, fee: bps(500), cap: bps(500) }
-}
-
 fn earn(tables: &Tables, who: u8, algorithm: u64, at_s: u64) -> [u8; 32] {
     let weight = Reputation(1_000_000);
     let earning = Earning::new(Cause::Evaluation, AlgorithmId(algorithm), key(who), weight, at_s);
     tables.write(&Change::Fact(Fact::Earned(earning))).unwrap();
     earning.key
-}
-
-#[test]
-fn a_crash_in_the_middle_of_an_epochs_close_closes_it_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let pool = SigningKey::from_seed(&[1; 32]);
-    let tables = Tables::open(folder.path()).unwrap();
-    for who in 1..=30 {
-        earn(&tables, who, 1, HOUR + 5);
-    }
-    earn(&tables, 1, 2, 2 * HOUR);
-    let no = EpochNo(1);
-    // It dies before the commit: nothing of the close is there.
-    tables.begin().unwrap();
-    let lost = tables.close_epoch(no, &budget(), &pool).unwrap();
-    drop(tables);
-    let tables = Tables::open(folder.path()).unwrap();
-    assert_eq!(tables.epoch(no).unwrap(), None);
-    tables.begin().unwrap();
-    let first = tables.close_epoch(no, &budget(), &pool).unwrap();
-    tables.commit().unwrap();
-    assert_eq!(first.report, lost.report, "the same bytes");
-    assert_eq!(first.report.lines.len(), 30);
-    assert!(first.report.recomputes());
-    // What comes later changes nothing.
-    earn(&tables, 40, 9, HOUR + 6);
-    assert_eq!(tables.close_epoch(no, &budget(), &pool).unwrap(), first);
-    let message = first.report.message();
-    assert!(pool.public().signed(message.as_bytes(), &first.signature));
-}
-
-#[test]
-fn what_is_left_of_an_epoch_is_in_the_next_budget() {
-    let folder = tempfile::tempdir().unwrap();
-    let pool = SigningKey::from_seed(&[1; 32]);
-    let tables = Tables::open(folder.path()).unwrap();
-    earn(&tables, 1, 1, HOUR);
-    let revoked = earn(&tables, 2, 1, HOUR);
-    let fact = Fact::Revoked { key: revoked, reason: "why".into(), at_s: HOUR + 9 };
-    tables.write(&Change::Fact(fact)).unwrap();
-    let first = tables.close_epoch(EpochNo(1), &budget(), &pool).unwrap().report;
-    assert_eq!(first.lines.len(), 1);
-    assert_eq!(first.carry.units(), 900_000_000);
-    let second = tables.close_epoch(EpochNo(2), &budget(), &pool).unwrap().report;
-    assert_eq!(second.budget.units(), 1_900_000_000);
-    assert_eq!(second.carry, second.budget);
 }
 
 #[test]
@@ -197,12 +170,12 @@ fn the_ledger_is_told_each_fact_until_it_has_it() {
     let tables = Tables::open(folder.path()).unwrap();
     let told = earn(&tables, 1, 1, HOUR);
     earn(&tables, 1, 1, HOUR);
-    assert_eq!(tables.untold(10).unwrap().len(), 1, "the same answer earns once");
+    assert_eq!(tables.untold(10, u64::MAX).unwrap().len(), 1, "the same answer earns once");
     let fact = Fact::Revoked { key: told, reason: "why".into(), at_s: 9 };
     tables.write(&Change::Fact(fact)).unwrap();
     assert!(tables.untold_revocations(10).unwrap().is_empty(), "not before the earning itself");
     tables.told(&told, 77).unwrap();
-    assert!(tables.untold(10).unwrap().is_empty());
+    assert!(tables.untold(10, u64::MAX).unwrap().is_empty());
     assert_eq!(tables.untold_revocations(10).unwrap(), [(told, 77, "why".to_owned())]);
     tables.revocation_told(&told).unwrap();
     assert!(tables.untold_revocations(10).unwrap().is_empty());

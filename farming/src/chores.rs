@@ -218,6 +218,7 @@ fn found(door: &Door, income: &Income, standing: &Standing) -> BlockReport {
         false => (door.pool_id, door.settings.scheme),
     };
     BlockReport {
+        budget: None,
         pool,
         finder: door.identity(&income.launcher_id),
         display: income.launcher_id.to_string(),

@@ -121,4 +121,16 @@ mod tests {
         assert!(!bans.has_host("10.0.0.1".parse().unwrap()));
         assert!(!bans.with(&host, false).has_host("2001:db8::1".parse().unwrap()));
     }
+
+    #[test]
+    fn whatever_kind_of_account_is_banned_comes_back_from_its_note() {
+        for kind in [IdentityKind::Script, IdentityKind::Launcher, IdentityKind::PublicKey] {
+            let network = "bittensor/finney/94".to_owned();
+            let who = Identity { kind, network, bytes: vec![7; 32] };
+            let key = Banned::Account(who.clone()).to_string();
+            assert_eq!(Banned::from_key(&key), Some(Banned::Account(who.clone())), "{key}");
+            assert!(Bans::of([&key]).has_account(&who));
+        }
+        assert_eq!(Banned::from_key("nobody/bitcoin/00"), None);
+    }
 }

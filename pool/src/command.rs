@@ -96,6 +96,23 @@ pub enum Command {
         /// Its number.
         payout: u64,
     },
+    /// Which transaction pays a payout that an operator sends.
+    Sent {
+        /// Its number.
+        payout: u64,
+        /// The hash, as it is shown.
+        transaction: String,
+    },
+    /// That transaction is final.
+    Confirmed {
+        /// The payout's number.
+        payout: u64,
+    },
+    /// That transaction failed, or will never be: the debts are owed again.
+    Failed {
+        /// The payout's number.
+        payout: u64,
+    },
     /// No connection from an internet address, or none of an account, is taken any more.
     Ban {
         /// An internet address, or a miner's.

@@ -35,6 +35,17 @@ pub enum FeePayer {
     Miners,
 }
 
+/// When an account is paid.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Payday {
+    /// As soon as it is due, at the next run.
+    #[default]
+    Due,
+    /// When its owner asks for it.
+    Asked,
+}
+
 /// How payouts of one asset are made.
 #[derive(Debug, Clone)]
 pub struct PayoutRules {
@@ -56,8 +67,12 @@ pub struct PayoutRules {
     pub address_change_delay_ms: u64,
     /// When a payout is confirmed, impossible, or closed.
     pub depths: PayoutDepths,
-    /// A payout of more than this is signed only once two operators approved it; `None` for none.
+    /// A payout of more than this is signed only once enough operators approved it; `None` for none.
     pub approval_above: Option<Amount>,
+    /// How many operators that takes.
+    pub approvals: usize,
+    /// When accounts are paid.
+    pub payday: Payday,
     /// How often a run is made.
     pub interval_ms: u64,
     /// An unconfirmed payout gets a higher fee after so long; `None` never.

@@ -6,6 +6,7 @@ use crate::books::Books;
 use crate::guests::Guests;
 use crate::observe::Observatory;
 use crate::view::View;
+use accounting::budget::Budget;
 use accounting::rate::Rate;
 use accounting::union::Terms;
 use accounting::{
@@ -70,6 +71,8 @@ pub struct BlockReport {
     pub scheme: Scheme,
     /// The share it is as well, unless that was refused.
     pub share: Option<(Weight, Option<Rate>)>,
+    /// What it divides, where it is an epoch's budget: then [`BlockReport::to_pool`] is all of it, and what is granted of it follows.
+    pub budget: Option<Budget>,
     /// When.
     pub found_at: UnixMs,
 }
@@ -328,6 +331,7 @@ impl BlockReport {
             network_work: self.network_work,
             scheme: self.scheme,
             shared,
+            budget: self.budget.clone(),
             found_at: self.found_at,
         }));
         share.into_iter().chain([found]).collect()

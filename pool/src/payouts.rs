@@ -4,7 +4,7 @@
 //! signed version is on disk before it is sent; a debt comes back only when its payout can never confirm.
 
 use crate::books::{Books, OpenPayout};
-use crate::config::{FeePayer, PayoutRules};
+use crate::config::{FeePayer, Payday, PayoutRules};
 use crate::door::Refused;
 use crate::treasury::Holdings;
 use accounting::ledger::{Kind, Posting, SetKey, SetState, Transfer, TransferSet};
@@ -152,6 +152,9 @@ impl Books {
     pub fn plan_payout(&self, asset: AssetId, now: UnixMs) -> Plan {
         let Some(config) = self.assets.get(&asset) else { return Plan::default() };
         let rules = &config.payouts;
+        if rules.payday == Payday::Asked {
+            return Plan::default();
+        }
         let mut owed: Vec<(AccountId, Amount)> = self
             .ledger
             .balances()
@@ -305,6 +308,67 @@ impl Books {
         self.push(Change::Payout(Box::new(payout.clone())));
         self.payouts.insert(id, OpenPayout { payout: payout.clone(), confirmed_version: None });
         Ok(payout)
+    }
+
+    /// What the wallet of the books holds: what was booked into it and not out of it.
+    #[must_use]
+    pub fn wallet(&self, asset: AssetId) -> Amount {
+        Amount::ZERO.sub(self.ledger.balance(asset, Kind::Wallet).posted())
+    }
+
+    /// Least amount that is paid, unless an account set its own.
+    #[must_use]
+    pub fn minimum(&self, asset: AssetId) -> Amount {
+        let rules = self.assets.get(&asset).map(|config| &config.payouts);
+        rules.map_or(Amount::ZERO, |rules| rules.minimum.max(rules.dust))
+    }
+
+    /// A payout of one account, because its owner asks for it: all that it may have now. Debited at once; it goes on as every
+    /// other does.
+    ///
+    /// # Errors
+    /// Why it is not paid now; the text is for its owner.
+    pub fn request_payout(
+        &mut self,
+        asset: AssetId,
+        account: AccountId,
+        now: UnixMs,
+    ) -> Result<Payout, Refused> {
+        let rule = |text: String| Refused::Rule(text);
+        let Some(config) = self.assets.get(&asset) else {
+            return Err(rule(format!("asset {asset} is not configured")));
+        };
+        let waits = |open: &&OpenPayout| {
+            let is_theirs = open.payout.parts.iter().any(|part| part.account == account);
+            let is_over =
+                matches!(open.payout.state, PayoutState::Confirmed | PayoutState::Abandoned);
+            open.payout.asset == asset && is_theirs && !is_over
+        };
+        if let Some(open) = self.payouts.values().find(waits) {
+            let (id, state) = (open.payout.id, open.payout.state.as_str());
+            return Err(rule(format!("withdrawal {id} is under way ({state}): wait for its end")));
+        }
+        let destination = self.destination_of(account, now).ok_or_else(|| {
+            rule("no coldkey is named to be paid, or it does not count yet".into())
+        })?;
+        let available = self.ledger.balance(asset, Kind::Account(account)).available();
+        let today = self.paid_today(asset, now);
+        let minimum = config.payouts.minimum.max(config.payouts.dust);
+        let due = self.due(account, available, &config.payouts, &Plan::default(), &today);
+        let amount = due.map_err(|skip| {
+            rule(match skip {
+                Skip::BelowMinimum => {
+                    format!("below minimum withdrawal: {available} of {minimum} smallest units")
+                }
+                Skip::Held => "withdrawals of this account are held: ask the operator".into(),
+                Skip::AccountLimit | Skip::RunLimit | Skip::DayLimit => {
+                    "today's limit of withdrawals is reached: ask again tomorrow".into()
+                }
+                Skip::NoDestination | Skip::Full => "it cannot be paid now".into(),
+            })
+        })?;
+        let plan = Plan { due: vec![Due { account, destination, amount }], skipped: Vec::new() };
+        self.reserve_payout(asset, &plan, Amount::ZERO, now)
     }
 
     fn forget_old_debits(&mut self, now: UnixMs) {
@@ -550,7 +614,7 @@ impl Books {
         let given = self.notes.range((Books::DOOR.to_owned(), prefix.clone())..);
         let given =
             given.take_while(|((door, key), _)| door == Books::DOOR && key.starts_with(&prefix));
-        APPROVALS.saturating_sub(given.count())
+        rules.map_or(0, |rules| rules.approvals).saturating_sub(given.count())
     }
 
     /// One operator's yes; gives how many are still missing.
@@ -641,18 +705,36 @@ impl Books {
             return Err(Refused::Rule(format!("account {account} is unknown")));
         }
         let rules = self.assets.get(&asset).map(|config| &config.payouts);
-        let list = self.destinations.entry(account).or_default();
+        let known = self.destinations.get(&account).is_some_and(|list| !list.is_empty());
         // Who has no place yet does not change one: nothing could be taken from anybody.
-        let is_first = list.is_empty() && self.homes.get(&account).is_none_or(Option::is_none);
+        let is_first = !known && self.homes.get(&account).is_none_or(Option::is_none);
         let delay = rules.filter(|_| !is_first).map_or(0, |rules| rules.address_change_delay_ms);
         let effective_from = UnixMs(now.0.saturating_add(delay));
+        self.name_destination(account, destination, display, effective_from);
+        Ok(effective_from)
+    }
+
+    /// Sets where an account wants its money, from a moment that the door has decided. The same again is nothing new.
+    pub fn name_destination(
+        &mut self,
+        account: AccountId,
+        destination: Vec<u8>,
+        display: String,
+        effective_from: UnixMs,
+    ) {
+        let list = self.destinations.entry(account).or_default();
+        let is_last = |known: &store::book::StoredDestination| {
+            known.destination == destination && known.effective_from == effective_from
+        };
+        if list.last().is_some_and(is_last) {
+            return;
+        }
         list.push(store::book::StoredDestination {
             destination: destination.clone(),
             effective_from,
         });
         let no = u32::try_from(list.len()).unwrap_or(u32::MAX);
         self.push(Change::Destination { account, no, destination, display, effective_from });
-        Ok(effective_from)
     }
 
     /// Does an account pay the members' fee?
@@ -667,9 +749,6 @@ impl Books {
         self.push(Change::Settings { account, minimum, member });
     }
 }
-
-/// Operators who must approve a large payout.
-const APPROVALS: usize = 2;
 
 fn approval_key(id: PayoutId) -> String {
     format!("approved/{id}")

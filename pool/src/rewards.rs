@@ -38,13 +38,15 @@ impl Books {
         let Some(pool) = self.pools.get(&found.pool) else { return Ok(()) };
         let asset = pool.asset;
         let split = self.split_of(found, window.as_ref(), shared.as_ref());
+        // Of a budget only what is granted is income; the rest is in the next one.
+        let granted = found.budget.as_ref().and(split.as_ref()).map(|split| split.amount);
         let reward = Reward {
             id: found.block,
             pool: found.pool,
             asset,
             height: found.height,
             finder: found.finder,
-            to_pool: found.to_pool,
+            to_pool: granted.unwrap_or(found.to_pool),
             to_finder: found.to_finder,
             window_end: seq,
             as_of: seq,
@@ -52,6 +54,7 @@ impl Books {
             network_work: found.network_work,
             window,
             shared,
+            budget: found.budget.clone(),
             split,
         };
         let credits = reward.credits();
@@ -60,7 +63,7 @@ impl Books {
             pool: found.pool,
             asset,
             height: found.height,
-            amount: found.to_pool.add(found.to_finder),
+            amount: reward.to_pool.add(reward.to_finder),
             state: RewardState::Immature,
             generation: 0,
             force,
@@ -144,6 +147,9 @@ impl Books {
         let rule =
             self.pools.get(&found.pool).map(|pool| pool.config.fee.clone()).unwrap_or_default();
         match (found.scheme, window) {
+            (Scheme::Budget { cap }, Some(window)) if found.budget.is_some() => {
+                found.budget.as_ref().map(|budget| budget.split(cap, &window.rows).0)
+            }
             (Scheme::Pps | Scheme::Fpps, _) => None,
             (Scheme::Solo { custodial: false }, _) if found.to_finder.is_positive() => {
                 Some(Split::of_solo_coinbase(

@@ -48,6 +48,7 @@ fn found(n: u8) -> LogEntry {
         network_work: u128::MAX,
         scheme: Scheme::Tides,
         shared: None,
+        budget: None,
         found_at: UnixMs(2_000),
     }))
 }
@@ -154,6 +155,7 @@ fn reward() -> Reward {
         network_work: 12345,
         window: Some(window),
         shared: None,
+        budget: None,
         split: Some(split(amount, &work, |_| BasisPoints::new(150).unwrap())),
     }
 }

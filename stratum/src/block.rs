@@ -352,6 +352,7 @@ impl BlockFile {
             .map(|weight| Weight::new(weight).ok_or("the weight is out of range"))
             .transpose()?;
         Ok(BlockReport {
+            budget: None,
             pool: PoolId(self.pool),
             finder: Identity { kind: IdentityKind::Script, network: self.network, bytes: script },
             display: self.address,
@@ -446,6 +447,7 @@ mod tests {
         let block = [7u8; 100];
         let header: &[u8; 80] = block.first_chunk().unwrap();
         let report = BlockReport {
+            budget: None,
             pool: PoolId(3),
             finder: Identity {
                 kind: IdentityKind::Script,

@@ -112,7 +112,11 @@ impl Pricing {
         let value = match scheme {
             Scheme::Pps => subsidy,
             Scheme::Fpps => subsidy.saturating_add(self.fees.unwrap_or(0).min(subsidy * FEES_MOST)),
-            Scheme::Solo { .. } | Scheme::Prop | Scheme::Pplns(_) | Scheme::Tides => return None,
+            Scheme::Solo { .. }
+            | Scheme::Prop
+            | Scheme::Pplns(_)
+            | Scheme::Tides
+            | Scheme::Budget { .. } => return None,
         };
         let value = Amount::from_units(value.into());
         let kept = self.rate.filter(|rate| {

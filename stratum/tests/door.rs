@@ -69,6 +69,8 @@ fn payouts() -> PayoutRules {
         max_per_day: Amount::ZERO,
         max_per_account_per_day: Amount::ZERO,
         approval_above: None,
+        approvals: 2,
+        payday: Default::default(),
         address_change_delay_ms: 0,
         depths: PayoutDepths { confirm: 1, abandon: 1, last_look: 2 },
         interval_ms: 1,

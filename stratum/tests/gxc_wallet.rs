@@ -97,6 +97,8 @@ fn rules() -> PayoutRules {
         max_per_day: most,
         max_per_account_per_day: most,
         approval_above: None,
+        approvals: 2,
+        payday: Default::default(),
         address_change_delay_ms: 0,
         depths: PayoutDepths { confirm: 2, abandon: 100, last_look: 50 },
         interval_ms: 0,
@@ -127,6 +129,7 @@ impl World {
         self.node.mine_to(POOL, 1);
         let (height, hash) = self.node.chain(|l| (l.length() - 1, l.tip().hash.clone()));
         let report = BlockReport {
+            budget: None,
             pool: PoolId(1),
             finder: Identity {
                 kind: IdentityKind::Script,

@@ -61,6 +61,8 @@ fn writer_in(folder: &Path) -> Writer {
         max_per_day: Amount::from_units(1000 * COIN),
         max_per_account_per_day: Amount::from_units(1000 * COIN),
         approval_above: None,
+        approvals: 2,
+        payday: Default::default(),
         address_change_delay_ms: 0,
         depths: PayoutDepths { confirm: 1, abandon: 10, last_look: 20 },
         interval_ms: 1000,

@@ -17,7 +17,10 @@ use accounting::split::purchase;
 use accounting::window::WindowTable;
 use accounting::{Amount, PoolId, RewardId, ShareSeq, SliceNo};
 use anyhow::{Context, bail};
+use compute::epoch::EpochNo;
+use compute::tables::Tables;
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use store::Reader;
 use store::book::{Book, StoredPool};
 use store::sqlite::{Cut, RewardFilter};
@@ -54,7 +57,10 @@ pub fn run(args: &AuditArgs, runtime: &Runtime) -> anyhow::Result<bool> {
             all_pass = false;
             continue;
         };
-        let finding = auditor.reward(&reward)?;
+        let mut finding = auditor.reward(&reward)?;
+        if let (Some(settings), Finding::Pass, Some(_)) = (&settings, &finding, &reward.budget) {
+            finding = reported(&settings.data_dir, &reward)?;
+        }
         let asset = settings.as_ref().filter(|_| !args.offline);
         let asset = asset.map(|settings| asset_of(settings, &auditor.book, &reward));
         let chain = asset.map(|asset| {
@@ -91,6 +97,18 @@ pub fn run(args: &AuditArgs, runtime: &Runtime) -> anyhow::Result<bool> {
         differences.len()
     );
     Ok(all_pass)
+}
+
+/// Says the epoch's report, where it is kept, what the ledger booked?
+fn reported(folder: &Path, reward: &Reward) -> anyhow::Result<Finding> {
+    if !folder.join(compute::tables::FILE_NAME).exists() {
+        return Ok(Finding::Pass);
+    }
+    let kept = Tables::open(folder)?.epoch(EpochNo(reward.height))?;
+    let checked = kept.map_or(Ok(()), |closed| {
+        closed.report.check().and_then(|()| closed.report.agrees_with(reward))
+    });
+    Ok(checked.map_or_else(|error| Finding::Differs(error.to_string()), |()| Finding::Pass))
 }
 
 /// The asset of a reward as it is configured, with the nodes that know its chain.

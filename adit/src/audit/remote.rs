@@ -366,7 +366,7 @@ impl<'a> Visitor<'a> {
             Err(difference) => return Ok(Err(difference.to_string())),
         };
         let cuts = match reward.scheme {
-            Scheme::Prop => self.cuts(reward.pool, place)?,
+            Scheme::Prop | Scheme::Budget { .. } => self.cuts(reward.pool, place)?,
             _ => vec![SliceNo(0)],
         };
         let checked = self.split_again(reward, &cuts)?;

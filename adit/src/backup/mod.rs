@@ -8,6 +8,7 @@ pub mod schedule;
 use crate::config::Settings;
 use accounting::UnixMs;
 use anyhow::{Context, bail};
+use compute::tables::Tables;
 use farming::tables;
 use pool::{Clock, SystemClock};
 use std::path::{Path, PathBuf};
@@ -17,9 +18,11 @@ use web::db::Db;
 
 /// What is added to a backup's name for the web's own database.
 const WEB_SUFFIX: &str = ".web";
+/// And for the compute door's tables.
+const COMPUTE_SUFFIX: &str = ".compute";
 
-/// Copies the store into a new file, and the databases of the web and of farming pools, where there are any, into others beside
-/// it.
+/// Copies the store into a new file, and the other databases of the folder (the web's, compute's, farming pools'), where there are
+/// any, into others beside it.
 ///
 /// # Errors
 /// When there is no store, or the file exists or cannot be written.
@@ -29,8 +32,13 @@ pub fn backup(settings: &Settings, into: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Both databases, each at one consistent moment, on the disk when this returns.
+/// All databases, each at one consistent moment, on the disk when this returns.
 fn copy(data_dir: &Path, into: &Path) -> anyhow::Result<()> {
+    // Before the store: what the tables have told it is then in its copy, and what they tell again it knows.
+    let tables = with_suffix(into, COMPUTE_SUFFIX);
+    if Tables::copy(data_dir, &tables)? {
+        std::fs::File::open(&tables)?.sync_all()?;
+    }
     Reader::open(data_dir)?.backup(into)?;
     // A copy that cannot be read is none.
     let copy = Reader::open_file(into).context("the backup cannot be read back")?;
@@ -65,6 +73,8 @@ fn beside(file: &Path) -> std::io::Result<Vec<(PathBuf, String)>> {
         let Some(suffix) = name.strip_prefix(&start) else { continue };
         if suffix == &WEB_SUFFIX[1..] {
             parts.push((path, web::db::FILE_NAME.to_owned()));
+        } else if suffix == &COMPUTE_SUFFIX[1..] {
+            parts.push((path, compute::tables::FILE_NAME.to_owned()));
         } else if tables::is_file_name(suffix) {
             parts.push((path, suffix.to_owned()));
         }

@@ -194,6 +194,7 @@ mod tests {
         drop(Sqlite::open(&data).unwrap());
         drop(web::db::Db::open(&data).unwrap());
         drop(farming::tables::Tables::open(&data.join("farming-1.sqlite")).unwrap());
+        drop(compute::tables::Tables::open(&data).unwrap());
         let schedule = schedule(folder.path(), 2);
         for _ in 0..4 {
             schedule.make().unwrap();
@@ -202,10 +203,14 @@ mod tests {
         assert_eq!(kept.len(), 2, "{kept:?}");
         for file in &kept {
             assert!(Reader::open_file(file).unwrap().fold_differences().unwrap().is_empty());
-            assert_eq!(beside(file).unwrap().len(), 2, "the web's and a farming pool's: {file:?}");
+            assert_eq!(
+                beside(file).unwrap().len(),
+                3,
+                "the web's, compute's and a farming pool's: {file:?}"
+            );
         }
         let files = std::fs::read_dir(&schedule.settings.folder).unwrap().count();
-        assert_eq!(files, 6, "nothing half is left");
+        assert_eq!(files, 8, "nothing half is left");
     }
 
     #[test]

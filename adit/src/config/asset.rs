@@ -1,7 +1,7 @@
 //! The assets' part of the configuration: what all kinds of money have in common.
 
-use super::{AssetKind, AssetSettings, Reader, Wrong, chia, coin, file, gxc, wrong};
-use ::pool::config::FeePayer;
+use super::{AssetKind, AssetSettings, Reader, Wrong, chia, coin, compute, file, gxc, wrong};
+use ::pool::config::{FeePayer, Payday};
 use ::pool::{AssetConfig, PayoutRules};
 use accounting::Amount;
 use accounting::payout::PayoutDepths;
@@ -65,7 +65,14 @@ impl Reader<'_> {
                     chia::named(&name, &asset.network, asset.genesis.as_ref())?;
                 (customs, Chain::Chia(Box::new(network)))
             }
+            file::CoinName::Tao | file::CoinName::Alpha => {
+                return compute::asset(name, asset, &span);
+            }
         };
+        if let Some(netuid) = &asset.netuid {
+            let text = format!("assets.{name}.netuid: only coin = \"alpha\" has one");
+            return Err(wrong(netuid, text));
+        }
         let least = customs.mature_least;
         let mature = asset.mature_after.unwrap_or(customs.mature);
         if mature < least {
@@ -84,7 +91,7 @@ impl Reader<'_> {
                 .amount(customs.decimals)
                 .map_err(|error| wrong(&span, format!("assets.{name}.{key}: {error}")))
         };
-        let cap = asset.wallet.get_ref().cap.as_ref();
+        let cap = asset.wallet.as_ref().and_then(|wallet| wallet.get_ref().cap.as_ref());
         let config = AssetConfig {
             name: name.clone(),
             network: customs.network.clone(),
@@ -110,7 +117,7 @@ impl Reader<'_> {
     }
 }
 
-fn payout_rules(
+pub(super) fn payout_rules(
     payouts: &file::Payouts,
     customs: &Customs,
     amount: impl Fn(&str, &file::Coins) -> Result<Amount, Wrong>,
@@ -138,6 +145,8 @@ fn payout_rules(
         )?
         .unwrap_or(UNLIMITED),
         approval_above: coins("approval_above", &payouts.approval_above)?,
+        approvals: payouts.approvals.unwrap_or(2).max(1),
+        payday: Payday::Due,
         address_change_delay_ms: ms(payouts.address_change_delay, 48 * 3600 * 1000),
         depths: PayoutDepths {
             confirm,

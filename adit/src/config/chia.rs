@@ -94,7 +94,13 @@ impl Reader<'_> {
                 wrong(external, text)
             })
         });
-        let (birthday, key_file) = self.chia_wallet(asset.wallet, name)?;
+        let wallet = asset.wallet.ok_or_else(|| {
+            wrong(
+                span,
+                format!("assets.{name}.wallet is missing: {{ kind = \"hot\", key_file = … }}"),
+            )
+        })?;
+        let (birthday, key_file) = self.chia_wallet(wallet, name)?;
         Ok(ChiaSettings {
             nodes: asset
                 .nodes

@@ -89,7 +89,14 @@ impl Reader<'_> {
             gate: gate.clone(),
             nodes: nodes.iter().map(|node| node.endpoint.clone()).collect(),
             fees: fee_policy(&asset.fees),
-            wallet: self.wallet(asset.wallet, name, coin, &nodes)?,
+            wallet: self.wallet(
+                asset
+                    .wallet
+                    .ok_or_else(|| wrong(span, format!("assets.{name}.wallet is missing")))?,
+                name,
+                coin,
+                &nodes,
+            )?,
         };
         let refresh = asset.refresh.map_or(Duration::from_secs(30), |span| span.0);
         if refresh.is_zero() || refresh > REFRESH_MAX {

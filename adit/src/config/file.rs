@@ -185,10 +185,13 @@ pub struct Asset {
     /// How often income and payouts are looked at.
     #[serde(default)]
     pub look_every: Option<Span>,
+    /// alpha: which subnet's.
+    pub netuid: Option<Spanned<u16>>,
     /// The nodes, the preferred one first.
+    #[serde(default)]
     pub nodes: Vec<Node>,
     /// The wallet.
-    pub wallet: Spanned<Wallet>,
+    pub wallet: Option<Spanned<Wallet>>,
     /// chia: how those are paid who want another coin.
     pub external: Option<Spanned<External>>,
     /// How payouts are made.
@@ -211,6 +214,10 @@ pub enum CoinName {
     Gxc,
     /// Chia.
     Chia,
+    /// Bittensor's TAO: paid by hand.
+    Tao,
+    /// The alpha of one of Bittensor's subnets: paid by hand.
+    Alpha,
 }
 
 /// A block the chain must contain.
@@ -321,8 +328,10 @@ pub struct Payouts {
     pub max_per_day: Option<Coins>,
     /// Circuit breaker: to one account in 24 hours.
     pub max_per_account_per_day: Option<Coins>,
-    /// More than this in one payout needs the approval of two operators.
+    /// More than this in one payout needs the approval of operators.
     pub approval_above: Option<Coins>,
+    /// How many.
+    pub approvals: Option<usize>,
     /// A changed payout address waits so long.
     pub address_change_delay: Option<Span>,
     /// Confirmations after which a payout is posted.
@@ -394,6 +403,10 @@ pub struct Pool {
     pub ports: Vec<Port>,
     /// chia: how farmers come in.
     pub farming: Option<Spanned<Farming>>,
+    /// budget: the most of it for one owner.
+    pub cap_percent: Option<Percent>,
+    /// Leased compute instead of proof of work.
+    pub compute: Option<Spanned<super::compute::Compute>>,
 }
 
 /// How farmers come in.
@@ -465,6 +478,8 @@ pub enum Scheme {
     Pps,
     /// Every share is bought: subsidy and fees.
     Fpps,
+    /// An epoch's budget, by the work in it.
+    Budget,
 }
 
 /// The hashes of GXC's pools.

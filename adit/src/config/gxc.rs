@@ -14,11 +14,11 @@ pub(super) fn source(
     span: &Spanned<()>,
 ) -> Result<GxcSource, Wrong> {
     let refused = |text: String| wrong(span, format!("assets.{name}.{text}"));
-    let wallet = asset.wallet.get_ref();
-    let Some(own) = wallet.address.as_ref().filter(|_| wallet.kind == file::WalletKind::Node)
-    else {
+    let wallet = asset.wallet.as_ref().map(Spanned::get_ref);
+    let of_node = wallet.filter(|wallet| wallet.kind == file::WalletKind::Node);
+    let Some(own) = of_node.and_then(|wallet| wallet.address.as_ref()) else {
         return Err(wrong(
-            &asset.wallet,
+            span,
             format!(
                 "assets.{name}.wallet: GXC's node signs and sends, so it is {{ kind = \"node\", address = \"tGXC…\" }}, an address \
                  of the node's wallet"

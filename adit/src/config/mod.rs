@@ -5,6 +5,7 @@
 mod asset;
 mod chia;
 mod coin;
+pub mod compute;
 mod environment;
 mod farm;
 pub mod file;
@@ -20,7 +21,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use stratum::coin::Coin;
-use stratum::coin::address;
+use stratum::coin::address::{self, BadAddress};
 use stratum::dag::DagSettings;
 use stratum::difficulty::Policy;
 use stratum::hashing::Hashing;
@@ -95,6 +96,8 @@ pub enum AssetKind {
     Gxc(Box<GxcSource>),
     /// Chia.
     Chia(Box<ChiaSettings>),
+    /// A chain that the pool does not see: its operator sends.
+    External(compute::ExternalSettings),
 }
 
 /// Chia: its nodes and its wallet.
@@ -141,6 +144,8 @@ pub enum PoolKind {
     Farming(Box<FarmingSettings>),
     /// Nobody comes in: the pot of rewards that farmers of another pool farmed before they joined it.
     Refunds,
+    /// Leased compute.
+    Compute(Box<compute::ComputeSettings>),
 }
 
 impl PoolKind {
@@ -167,11 +172,6 @@ pub struct FarmingSettings {
     pub refunds: String,
 }
 
-/// A text that is no address of the money it was read for.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct NotAnAddress(pub String);
-
 /// A door of proof of work.
 #[derive(Debug, Clone)]
 pub struct StratumSettings {
@@ -187,20 +187,33 @@ pub struct StratumSettings {
     pub ports: Vec<PortSettings>,
 }
 
+/// Why a text names nobody.
+#[derive(Debug, thiserror::Error)]
+pub enum BadName {
+    /// No address of a coin.
+    #[error(transparent)]
+    Address(#[from] BadAddress),
+    /// Nobody of Chia's.
+    #[error("{0}")]
+    Chia(String),
+    /// No hotkey.
+    #[error(transparent)]
+    Key(#[from] ::compute::key::BadKey),
+}
+
 impl AssetSettings {
     /// Whose account a text names.
     ///
     /// # Errors
     /// Why it is no address of this money.
-    pub fn identity_of(&self, text: &str) -> Result<Identity, NotAnAddress> {
+    pub fn identity_of(&self, text: &str) -> Result<Identity, BadName> {
         match &self.kind {
-            AssetKind::Coin(own) => address::identity_of(text, own.coin)
-                .map_err(|error| NotAnAddress(error.to_string())),
-            AssetKind::Gxc(own) => address::identity_of(text, own.coin)
-                .map_err(|error| NotAnAddress(error.to_string())),
+            AssetKind::Coin(own) => Ok(address::identity_of(text, own.coin)?),
+            AssetKind::Gxc(own) => Ok(address::identity_of(text, own.coin)?),
+            AssetKind::External(own) => own.identity_of(text),
             AssetKind::Chia(own) => {
                 let launcher = text.parse().map_err(|_| {
-                    NotAnAddress(format!(
+                    BadName::Chia(format!(
                         "\"{text}\" is no launcher id of 64 hexadecimal digits, which is what an account of Chia is named by"
                     ))
                 })?;
@@ -213,16 +226,16 @@ impl AssetSettings {
     ///
     /// # Errors
     /// Why it is no address of this money.
-    pub fn destination_of(&self, text: &str) -> Result<Vec<u8>, NotAnAddress> {
+    pub fn destination_of(&self, text: &str) -> Result<Vec<u8>, BadName> {
         match &self.kind {
-            AssetKind::Coin(_) | AssetKind::Gxc(_) => {
+            AssetKind::Coin(_) | AssetKind::Gxc(_) | AssetKind::External(_) => {
                 self.identity_of(text).map(|identity| identity.bytes)
             }
             AssetKind::Chia(own) => {
                 let is_paid_elsewhere = own.external.is_some();
                 let read =
                     farming::address::Destination::parse(text, &own.network, is_paid_elsewhere);
-                let read = read.map_err(|error| NotAnAddress(format!("\"{text}\": {error}")))?;
+                let read = read.map_err(|error| BadName::Chia(format!("\"{text}\": {error}")))?;
                 Ok(read.to_bytes())
             }
         }
@@ -367,6 +380,11 @@ impl Reader<'_> {
             pools.push(self.pool(pool, &assets)?);
             let refunds = pools.last().and_then(farm::refunds);
             pools.extend(refunds);
+        }
+        let doors = pools.iter().filter(|pool| matches!(pool.kind, PoolKind::Compute(_)));
+        if doors.count() > 1 {
+            let text = "pools: one pool of leased compute to a configuration; run the other from a folder of its own";
+            return Err(Wrong { offset: 0, text: text.into() });
         }
         self.unions(&pools)?;
         let web = file.web.map(|web| self.web(web, &assets)).transpose()?;

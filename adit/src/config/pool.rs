@@ -2,7 +2,7 @@
 
 use super::{
     AssetKind, AssetSettings, PoolKind, PoolSettings, PortSettings, Reader, StratumSettings, Wrong,
-    file, wrong,
+    compute, file, wrong,
 };
 use ::pool::PoolConfig;
 use ::pool::config::SliceRule;
@@ -29,7 +29,7 @@ impl Reader<'_> {
         assets: &[AssetSettings],
     ) -> Result<PoolSettings, Wrong> {
         let span = Spanned::new(spanned.span(), ());
-        let pool = spanned.into_inner();
+        let mut pool = spanned.into_inner();
         let name = pool.name.clone();
         let found = assets.iter().find(|asset| asset.config.name == *pool.asset.get_ref());
         let asset = found.ok_or_else(|| {
@@ -74,8 +74,14 @@ impl Reader<'_> {
             fee,
             part,
             slices,
-            knows_keys: matches!(asset.kind, AssetKind::Chia(_)),
+            knows_keys: matches!(asset.kind, AssetKind::Chia(_)) || pool.compute.is_some(),
         };
+        let door = pool.compute.take();
+        if let Some(door) = door.as_ref().filter(|_| !matches!(asset.kind, AssetKind::External(_)))
+        {
+            let text = "pools.compute: this asset is mined; compute needs one with coin = \"tao\" or \"alpha\"";
+            return Err(wrong(door, text));
+        }
         let kind = match &asset.kind {
             AssetKind::Coin(own) => {
                 let hashing = hashing(&pool, own.coin)?;
@@ -86,6 +92,16 @@ impl Reader<'_> {
                 PoolKind::Stratum(self.stratum(pool, hashing, &span)?)
             }
             AssetKind::Chia(own) => PoolKind::Farming(Box::new(self.farming(pool, own, &span)?)),
+            AssetKind::External(_) => {
+                let door = door.ok_or_else(|| {
+                    let text = format!(
+                        "pool \"{}\" is paid in what is earned by leased compute: add [pools.compute]",
+                        config.name
+                    );
+                    wrong(&span, text)
+                })?;
+                PoolKind::Compute(Box::new(self.compute(door, &config, &asset.config)?))
+            }
         };
         Ok(PoolSettings { config, kind })
     }
@@ -233,7 +249,19 @@ fn scheme_of(pool: &file::Pool, span: &Spanned<()>) -> Result<Scheme, Wrong> {
             format!("custodial: only scheme = \"solo\" of pool \"{}\" can be", pool.name),
         ));
     }
+    let has_budget = pool.scheme == file::Scheme::Budget;
+    if has_budget && pool.compute.is_none() {
+        let text = format!(
+            "scheme: only a pool with [pools.compute] divides budgets; \"{}\" has none",
+            pool.name
+        );
+        return Err(wrong(span, text));
+    }
+    if pool.cap_percent.is_some() && !has_budget {
+        return Err(wrong(span, "cap_percent: only scheme = \"budget\" has one"));
+    }
     Ok(match pool.scheme {
+        file::Scheme::Budget => Scheme::Budget { cap: compute::cap(pool) },
         file::Scheme::Solo => Scheme::Solo { custodial: pool.custodial },
         file::Scheme::Prop => Scheme::Prop,
         file::Scheme::Tides => Scheme::Tides,

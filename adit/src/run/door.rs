@@ -20,6 +20,13 @@ pub enum OpenDoor {
     Stratum(Arc<Door>),
     /// Proof of space.
     Farming(Arc<Farm>),
+    /// Leased compute.
+    Compute {
+        /// Its pool.
+        pool: PoolId,
+        /// Itself.
+        door: Arc<::compute::server::Door>,
+    },
 }
 
 impl OpenDoor {
@@ -28,6 +35,7 @@ impl OpenDoor {
         match self {
             OpenDoor::Stratum(door) => door.pool_id,
             OpenDoor::Farming(door) => door.pool_id,
+            OpenDoor::Compute { pool, .. } => *pool,
         }
     }
 
@@ -36,6 +44,7 @@ impl OpenDoor {
         match self {
             OpenDoor::Stratum(door) => drop(door.paused.send_replace(reason)),
             OpenDoor::Farming(door) => drop(door.paused.send_replace(reason)),
+            OpenDoor::Compute { door, .. } => door.pause(reason),
         }
     }
 
@@ -44,6 +53,7 @@ impl OpenDoor {
         match self {
             OpenDoor::Stratum(door) => door.stats.accepted_count(),
             OpenDoor::Farming(door) => door.stats.counted().accepted,
+            OpenDoor::Compute { door, .. } => door.counts().answers,
         }
     }
 
@@ -58,6 +68,7 @@ impl OpenDoor {
                 let counts = door.stats.counted().refused.into_iter();
                 counts.map(|(reject, count)| (reject.label(), count)).collect()
             }
+            OpenDoor::Compute { door, .. } => vec![("refused requests", door.counts().refused)],
         }
     }
 
@@ -83,6 +94,9 @@ impl OpenDoor {
                     "partials_that_should_have_won": counted.winners,
                 })
             }
+            OpenDoor::Compute { door, .. } => {
+                json!({ "listens_at": door.listening().map(|at| at.to_string()) })
+            }
         }
     }
 
@@ -92,6 +106,8 @@ impl OpenDoor {
             OpenDoor::Stratum(door) => door.blocks.settle(limit).await,
             // Its income is on the chain, and found there again.
             OpenDoor::Farming(_) => {}
+            // What is earned is on disk, and told at the next start.
+            OpenDoor::Compute { .. } => {}
         }
     }
 
@@ -112,6 +128,24 @@ impl OpenDoor {
                 accepted: self.accepted(),
                 blocks_unbooked: 0,
                 jobs_sent: 0,
+                difficulty_changes: 0,
+                validation: Times::default(),
+                ack: Times::default(),
+                broadcast: Times::default(),
+            },
+            OpenDoor::Compute { pool, door } => PoolOutlook {
+                id: *pool,
+                name: own.config.name.clone(),
+                algorithm: "compute".to_owned(),
+                asset,
+                scheme: own.config.scheme,
+                fee: own.config.fee.clone(),
+                part: None,
+                ports: Vec::new(),
+                rejected: self.rejected(),
+                accepted: door.counts().answers,
+                blocks_unbooked: 0,
+                jobs_sent: door.counts().leases,
                 difficulty_changes: 0,
                 validation: Times::default(),
                 ack: Times::default(),

@@ -5,6 +5,7 @@
 
 mod chia;
 mod coin;
+mod compute;
 mod counter;
 mod door;
 mod gxc;
@@ -13,6 +14,7 @@ mod outlook;
 mod pages;
 mod port;
 
+pub use compute::prepared;
 pub use counter::{Counter, fold_check};
 pub use door::OpenDoor;
 pub use pages::Pages;
@@ -66,6 +68,8 @@ pub struct Live {
     pub backups: Option<Arc<Schedule>>,
     /// What connections share.
     pub floor: Floor,
+    /// Threads of compute doors, which end after their doors did.
+    pub desks: Mutex<Vec<::compute::office::Running>>,
     core: Mutex<Vec<(String, tokio::task::JoinHandle<()>)>>,
 }
 
@@ -135,6 +139,7 @@ pub async fn start(settings: Settings, cancel: CancellationToken) -> anyhow::Res
             Arc::new(Schedule::new(backups, settings.data_dir.clone(), Arc::new(SystemClock)))
         }),
         floor,
+        desks: Mutex::default(),
         core: Mutex::default(),
     });
     if let Some(backups) = live.backups.clone() {
@@ -173,6 +178,9 @@ pub async fn start(settings: Settings, cancel: CancellationToken) -> anyhow::Res
             }
             AssetKind::Chia(own) => {
                 starting.spawn(chia::start(start, (**own).clone()));
+            }
+            AssetKind::External(own) => {
+                starting.spawn(compute::start(start, own.clone()));
             }
             AssetKind::Gxc(own) => {
                 let blocks = gxc::recovered(&start, own).await?;
@@ -238,6 +246,11 @@ impl Running {
             settling.spawn(async move { door.settle(STOP_LIMIT).await });
         }
         settling.join_all().await;
+        let desks =
+            std::mem::take(&mut *self.live.desks.lock().unwrap_or_else(PoisonError::into_inner));
+        for desk in desks {
+            tokio::task::spawn_blocking(|| desk.join()).await?;
+        }
         if let Some(pages) = self.pages {
             pages.stop().await;
         }

@@ -182,10 +182,11 @@ impl Desk {
         let id = AlgorithmId(self.next_algorithm);
         self.next_algorithm += 1;
         let rules = self.settings.rules;
-        if self.below(1000) < usize::from(rules.defences.checks_per_thousand) {
+        let is_check = self.below(1000) < usize::from(rules.defences.checks_per_thousand);
+        if is_check {
             self.wanted.insert(id);
         }
-        let stage = Stage::Open(Round::new(rules.quorum));
+        let stage = Stage::Open(Round { is_check, ..Round::new(rules.quorum) });
         let text: Arc<str> = text.into();
         let algorithm =
             Algorithm { id, author, kinship, text, fingerprint, made_at_s: now_s, stage };

@@ -37,7 +37,7 @@ impl Door {
             .fallback(unknown)
             .layer(DefaultBodyLimit::max(BODY_MAX))
             .with_state(self);
-        socket::serve(listener, router, tasks.clone(), cancel).await;
+        socket::serve(listener, None, router, tasks.clone(), cancel).await;
         tasks.close();
         tasks.wait().await;
     }
@@ -55,7 +55,9 @@ impl Door {
         };
         let now_ns = self.clock.now().0 * 1_000_000;
         let claim = Claim::read(&headers, &self.own(), now_ns)?;
-        if self.settings.blacklist.contains(&claim.key) {
+        if self.settings.blacklist.contains(&claim.key)
+            || (self.settings.unwanted.0)(self.peer(parts), Some(&claim.key))
+        {
             let message = format!("Forbidden. Key is blacklisted: {}.", claim.key);
             return Err(Failure(StatusCode::FORBIDDEN, message));
         }

@@ -2,12 +2,17 @@
 //!
 //! Invariant: a signature is verified outside of the lock, and is noted before anything is done for it.
 
-use super::{Door, Refusal};
+use super::{Door, Refusal, too_often};
 use crate::auth::{self, AuthReject, Caller, Headers, Message, btauth};
+use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 impl Door {
     /// Believes a miner's request, by whichever of the two ways it was signed.
@@ -34,14 +39,21 @@ impl Door {
             let headers = Headers { key, timestamp, signature: header("x-signature") };
             auth::verify(&headers, message, self.now_s(), &self.replay)
         };
-        believed.map_err(|reject| match reject {
+        let believed = believed.map_err(|reject| match reject {
             AuthReject::Busy => Refusal {
                 status: StatusCode::TOO_MANY_REQUESTS,
                 detail: reject.to_string(),
                 retry_after_s: Some(60),
             },
             _ => Refusal::new(StatusCode::UNAUTHORIZED, reject),
-        })
+        })?;
+        if (self.settings.unwanted.0)(None, Some(&believed.key)) {
+            let detail = "this hotkey is banned here: ask the operator why";
+            return Err(Refusal::new(StatusCode::FORBIDDEN, detail));
+        }
+        let taken = self.keys.take(believed.key, self.clock.now().0);
+        taken.map_err(|retry_after_s| too_often("hotkey", retry_after_s))?;
+        Ok(believed)
     }
 
     fn believe_btauth(
@@ -58,12 +70,36 @@ impl Door {
 
     /// The part of the internet a request comes from: those who share it do not judge one another.
     pub(super) fn neighbourhood(&self, parts: &Parts) -> u64 {
+        neighbourhood_of(self.peer(parts))
+    }
+
+    /// Where a request comes from.
+    pub(super) fn peer(&self, parts: &Parts) -> Option<IpAddr> {
         let peer = parts.extensions.get::<SocketAddr>().map(SocketAddr::ip);
         let forwarded = header(&parts.headers, "x-forwarded-for")
             .and_then(|list| list.rsplit(',').next()?.trim().parse().ok());
         let is_proxy = peer.is_some_and(|peer| self.settings.proxies.contains(&peer));
-        neighbourhood_of(if is_proxy { forwarded.or(peer) } else { peer })
+        if is_proxy { forwarded.or(peer) } else { peer }
     }
+}
+
+/// Lets in who is wanted, and counts who is refused, here or later.
+pub(super) async fn admit(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let peer = door.peer(&parts);
+    let pace = peer.map_or(Ok(()), |peer| door.addresses.take(peer, door.clock.now().0));
+    let response = match pace {
+        Err(retry_after_s) => too_often("address", retry_after_s).into_response(),
+        Ok(()) if (door.settings.unwanted.0)(peer, None) => {
+            let detail = "this address is banned here: ask the operator why";
+            Refusal::new(StatusCode::FORBIDDEN, detail).into_response()
+        }
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+    };
+    if response.status().is_client_error() {
+        door.counters.refused.fetch_add(1, Ordering::Relaxed);
+    }
+    response
 }
 
 /// A /24 or a /48, hashed; 0 for this machine, which says nothing about anybody.

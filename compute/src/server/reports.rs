@@ -36,6 +36,21 @@ pub(super) async fn health(State(door): State<Arc<Door>>) -> Json<Value> {
     }))
 }
 
+/// What who works here is told first.
+const DISCLAIMER: &str = "Work is believed by quorum and paid by epoch: an hour's budget, less the fee, by the reputation \
+     earned in it, with a ceiling for each owner. Nothing is promised beyond what an epoch's signed report says. Keep your \
+     coldkey offline; this pool asks for signatures of your hotkey only.";
+
+/// `GET /disclaimer`
+pub(super) async fn disclaimer() -> Json<Value> {
+    Json(json!({ "disclaimer": DISCLAIMER }))
+}
+
+/// `GET /disclaimer.md`
+pub(super) async fn disclaimer_text() -> &'static str {
+    DISCLAIMER
+}
+
 /// `GET /status`
 pub(super) async fn status(State(door): State<Arc<Door>>) -> Json<Value> {
     let mut answer = health(State(door.clone())).await.0;

@@ -9,8 +9,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -26,6 +28,7 @@ const HEAD_BYTES: usize = 32 * 1024;
 
 pub(super) async fn serve(
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     router: Router,
     tasks: TaskTracker,
     cancel: CancellationToken,
@@ -45,18 +48,28 @@ pub(super) async fn serve(
             }
         };
         let Ok(seat) = seats.clone().try_acquire_owned() else { continue };
-        let (router, cancel) = (router.clone(), cancel.clone());
+        let (tls, router, cancel) = (tls.clone(), router.clone(), cancel.clone());
         tasks.spawn(async move {
             let _seat = seat;
-            converse(stream, peer, router, cancel).await;
+            if let Err(error) = stream.set_nodelay(true) {
+                return tracing::debug!(%error, "a compute connection was gone at once");
+            }
+            let Some(tls) = tls else { return converse(stream, peer, router, cancel).await };
+            match tokio::time::timeout(HEAD_LIMIT, tls.accept(stream)).await {
+                Ok(Ok(stream)) => converse(stream, peer, router, cancel).await,
+                Ok(Err(error)) => tracing::debug!(%error, "a TLS greeting failed"),
+                Err(_) => tracing::debug!("a TLS greeting took too long"),
+            }
         });
     }
 }
 
-async fn converse(stream: TcpStream, peer: SocketAddr, router: Router, cancel: CancellationToken) {
-    if let Err(error) = stream.set_nodelay(true) {
-        return tracing::debug!(%error, "a compute connection was gone at once");
-    }
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
+    router: Router,
+    cancel: CancellationToken,
+) {
     let answer = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
         let router = router.clone();
         async move {

@@ -19,6 +19,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// `GET /tasks/pending_evaluations`
 pub(super) async fn pending(State(door): State<Arc<Door>>, parts: Parts) -> Answered {
@@ -86,6 +87,7 @@ impl Door {
         caller: crate::auth::Caller,
         wish: Wish,
     ) -> Result<Given, Refusal> {
+        self.is_open()?;
         let (neighbourhood, now_s) = (self.neighbourhood(parts), self.now_s());
         let given = self
             .office
@@ -102,7 +104,9 @@ impl Door {
                 }
             })
             .await?;
-        Ok(given?)
+        let given = given?;
+        self.counters.leases.fetch_add(1, Ordering::Relaxed);
+        Ok(given)
     }
 }
 
@@ -136,5 +140,6 @@ pub(super) async fn submit(
         })
         .await??;
     door.news.notify_one();
+    door.counters.answers.fetch_add(1, Ordering::Relaxed);
     Ok(Json(receipt(&taken, &submitted.unreadable)))
 }

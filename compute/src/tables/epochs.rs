@@ -1,20 +1,19 @@
 //! Earnings, coldkeys and epochs in the tables.
 //!
-//! Invariant: an epoch is closed once; closing it again gives the report it had. The carry of one is in the next one's budget.
+//! Invariant: an epoch is kept once; the carry of one is in the next one's budget. What is earned belongs to an epoch that is open.
 
 use super::load::{key, unsigned};
 use super::write::score_of;
 use super::{TableError, Tables, number};
 use crate::desk::Verdict;
-use crate::epoch::{EpochNo, Report, Tally, Terms, close};
+use crate::epoch::{EpochNo, Report, Terms};
 use crate::fact::{Cause, Earning};
-use crate::key::{PublicKey, Signature, SigningKey};
+use crate::key::{PublicKey, Signature};
 use crate::reputation::Reputation;
 use crate::score::Score;
 use crate::task::AlgorithmId;
-use accounting::{Amount, BasisPoints};
+use accounting::{AccountId, Amount, BasisPoints};
 use rusqlite::{OptionalExtension, params};
-use std::collections::BTreeMap;
 
 /// How epochs are paid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,28 +47,33 @@ pub struct Recipient {
 }
 
 impl Tables {
-    /// Closes an epoch that is over, or gives the report it has. To be called within a batch.
+    /// What an epoch divides: its budget, and what the one before left.
     ///
     /// # Errors
     /// As SQLite reports.
-    pub fn close_epoch(
-        &self,
-        epoch: EpochNo,
-        budget: &Budget,
-        pool: &SigningKey,
-    ) -> Result<Closed, TableError> {
-        if let Some(closed) = self.epoch(epoch)? {
-            return Ok(closed);
-        }
+    pub fn terms(&self, epoch: EpochNo, budget: &Budget) -> Result<Terms, TableError> {
         let carried = Amount::from_units(self.carried(epoch)?);
-        let total = budget.amount.add(carried);
-        let terms = Terms { budget: total, fee: budget.fee, cap: budget.cap };
-        let report = close(epoch, &terms, &self.tallies(epoch, budget.length_s)?);
-        let signature = report.signed(pool);
-        let carry = report.carry.units().to_string();
-        let sql = "INSERT INTO epoch VALUES (?, ?, ?, ?)";
-        self.0.execute(sql, params![number(epoch.0), carry, report.bytes(), signature.bytes()])?;
-        Ok(Closed { report, signature })
+        Ok(Terms { budget: budget.amount.add(carried), fee: budget.fee, cap: budget.cap })
+    }
+
+    /// Keeps a closed epoch. One that is kept already stays as it is.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn keep_epoch(&self, closed: &Closed, length_s: u64) -> Result<(), TableError> {
+        let report = &closed.report;
+        let sql = "INSERT OR IGNORE INTO epoch VALUES (?, ?, ?, ?, ?)";
+        self.0.execute(
+            sql,
+            params![
+                number(report.epoch.0),
+                number(report.epoch.ends_at_s(length_s)),
+                report.carry.units().to_string(),
+                report.bytes(),
+                closed.signature.bytes()
+            ],
+        )?;
+        Ok(())
     }
 
     /// A closed epoch's report.
@@ -119,26 +123,129 @@ impl Tables {
         text.map_or(Ok(0), |text| text.parse().map_err(|_| TableError::Damaged("a carry")))
     }
 
-    /// What everybody earned in an epoch and was not taken back.
+    /// Who earned something in an epoch that was not taken back, the most first.
     ///
     /// # Errors
     /// As SQLite reports.
-    pub fn tallies(&self, epoch: EpochNo, length_s: u64) -> Result<Vec<Tally>, TableError> {
+    pub fn earners(&self, epoch: EpochNo, length_s: u64) -> Result<Vec<PublicKey>, TableError> {
         let end_s = epoch.ends_at_s(length_s);
-        let mut sums: BTreeMap<PublicKey, u64> = BTreeMap::new();
+        let mut all = Vec::new();
         let sql = format!(
-            "SELECT miner, SUM(weight) FROM earning WHERE at_s >= {} AND at_s < {end_s} AND revoked_at_s IS NULL GROUP BY miner",
+            "SELECT miner FROM earning WHERE at_s >= {} AND at_s < {end_s} AND revoked_at_s IS NULL
+             GROUP BY miner ORDER BY SUM(weight) DESC, miner",
             end_s - length_s
         );
         self.each(&sql, |row| {
-            sums.insert(key(row, 0)?, unsigned(row, 1)?);
+            all.push(key(row, 0)?);
             Ok(())
         })?;
-        let tally = |(miner, sum): (PublicKey, u64)| {
-            let owner = self.recipient(&miner, end_s)?.map_or(miner, |recipient| recipient.coldkey);
-            Ok(Tally { miner, owner, reputation: Reputation(sum) })
-        };
-        sums.into_iter().map(tally).collect()
+        Ok(all)
+    }
+
+    /// What a miner and what everybody earned in an epoch and kept.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn earned_in(
+        &self,
+        epoch: EpochNo,
+        length_s: u64,
+        miner: &PublicKey,
+    ) -> Result<(Reputation, Reputation), TableError> {
+        let end_s = epoch.ends_at_s(length_s);
+        let sql = "SELECT COALESCE(SUM(CASE WHEN miner = ?1 THEN weight END), 0), COALESCE(SUM(weight), 0)
+                   FROM earning WHERE at_s >= ?2 AND at_s < ?3 AND revoked_at_s IS NULL";
+        let bounds = params![miner.bytes(), number(end_s - length_s), number(end_s)];
+        let mut statement = self.0.prepare_cached(sql)?;
+        let (own, all): (i64, i64) =
+            statement.query_row(bounds, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok((Reputation(own.unsigned_abs()), Reputation(all.unsigned_abs())))
+    }
+
+    /// Whom a miner belonged to at a moment: their coldkey, or themselves.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn owner(&self, miner: &PublicKey, at_s: u64) -> Result<PublicKey, TableError> {
+        Ok(self.recipient(miner, at_s)?.map_or(*miner, |recipient| recipient.coldkey))
+    }
+
+    /// Remembers a miner's number in the ledger.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn note_account(&self, miner: &PublicKey, account: AccountId) -> Result<(), TableError> {
+        let sql = "INSERT OR IGNORE INTO account VALUES (?, ?)";
+        self.0.prepare_cached(sql)?.execute(params![number(account.0), miner.bytes()])?;
+        Ok(())
+    }
+
+    /// Whose number in the ledger this is.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn miner_of(&self, account: AccountId) -> Result<Option<PublicKey>, TableError> {
+        let sql = "SELECT miner FROM account WHERE number = ?";
+        let mut statement = self.0.prepare_cached(sql)?;
+        let found = statement.query_row([number(account.0)], |row| row.get(0)).optional()?;
+        Ok(found.map(PublicKey::from_bytes))
+    }
+
+    /// A miner's number in the ledger.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn account_of(&self, miner: &PublicKey) -> Result<Option<AccountId>, TableError> {
+        let sql = "SELECT number FROM account WHERE miner = ?";
+        let mut statement = self.0.prepare_cached(sql)?;
+        let found: Option<i64> =
+            statement.query_row([miner.bytes()], |row| row.get(0)).optional()?;
+        Ok(found.map(|number| AccountId(number.unsigned_abs())))
+    }
+
+    /// Coldkeys that the ledger was not told yet, of miners it knows: number, account, coldkey, from when.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn untold_coldkeys(
+        &self,
+        count_max: usize,
+    ) -> Result<Vec<(u64, AccountId, Recipient)>, TableError> {
+        let mut all = Vec::new();
+        let sql = format!(
+            "SELECT c.no, a.number, c.coldkey, c.from_s FROM coldkey c JOIN account a ON a.miner = c.miner
+             WHERE c.told = 0 ORDER BY c.no LIMIT {count_max}"
+        );
+        self.each(&sql, |row| {
+            let recipient = Recipient { coldkey: key(row, 2)?, from_s: unsigned(row, 3)? };
+            all.push((unsigned(row, 0)?, AccountId(unsigned(row, 1)?), recipient));
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    /// The ledger knows a coldkey.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn coldkey_told(&self, no: u64) -> Result<(), TableError> {
+        self.0.prepare_cached("UPDATE coldkey SET told = 1 WHERE no = ?")?.execute([number(no)])?;
+        Ok(())
+    }
+
+    /// Epochs of another length would have other numbers: the length is fixed by the first start.
+    ///
+    /// # Errors
+    /// [`TableError::EpochLength`].
+    pub fn fix_epoch_length(&self, length_s: u64) -> Result<(), TableError> {
+        let sql = "INSERT OR IGNORE INTO setting VALUES ('epoch_length_s', ?)";
+        self.0.execute(sql, [number(length_s)])?;
+        let sql = "SELECT value FROM setting WHERE name = 'epoch_length_s'";
+        let fixed: i64 = self.0.query_row(sql, [], |row| row.get(0))?;
+        match fixed.unsigned_abs() {
+            fixed if fixed == length_s => Ok(()),
+            fixed => Err(TableError::EpochLength { fixed, asked: length_s }),
+        }
     }
 
     /// What one miner earned since a moment and was not taken back.
@@ -204,10 +311,12 @@ impl Tables {
     ///
     /// # Errors
     /// As SQLite reports.
-    pub fn untold(&self, count_max: usize) -> Result<Vec<Earning>, TableError> {
+    pub fn untold(&self, count_max: usize, before_s: u64) -> Result<Vec<Earning>, TableError> {
         let mut all = Vec::new();
         let sql = format!(
-            "SELECT key, miner, weight, cause, algorithm, at_s FROM earning WHERE told IS NULL ORDER BY at_s LIMIT {count_max}"
+            "SELECT key, miner, weight, cause, algorithm, at_s FROM earning
+             WHERE told IS NULL AND at_s < {} ORDER BY at_s LIMIT {count_max}",
+            number(before_s)
         );
         self.each(&sql, |row| {
             let cause: String = row.get(3)?;

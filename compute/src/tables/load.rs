@@ -207,7 +207,9 @@ fn round(row: &Row<'_>) -> Result<Round, TableError> {
             digest: unhex(digest).ok_or(DAMAGED)?,
         }),
     };
-    Ok(Round { votes: votes.ok_or(DAMAGED)?, out: Vec::new(), needed: written.needed, own })
+    let votes = votes.ok_or(DAMAGED)?;
+    let Written { needed, is_check, .. } = written;
+    Ok(Round { votes, out: Vec::new(), needed, own, is_check })
 }
 
 /// 64 hexadecimal digits.

@@ -143,7 +143,8 @@ impl Tables {
     fn write_fact(&self, fact: &Fact) -> Result<(), TableError> {
         match fact {
             Fact::Earned(earning) => {
-                let sql = "INSERT OR IGNORE INTO earning (key, miner, weight, cause, algorithm, at_s) VALUES (?, ?, ?, ?, ?, ?)";
+                let sql = "INSERT OR IGNORE INTO earning (key, miner, weight, cause, algorithm, at_s)
+                    VALUES (?, ?, ?, ?, ?, max(?, (SELECT coalesce(max(ends_at_s), 0) FROM epoch)))";
                 self.0.prepare_cached(sql)?.execute(params![
                     earning.key,
                     earning.miner.bytes(),
@@ -168,6 +169,7 @@ pub(super) struct Written {
     pub needed: u8,
     pub votes: Vec<(String, Option<u32>, Option<String>)>,
     pub own: Option<(Option<u32>, String)>,
+    pub is_check: bool,
 }
 
 fn written(round: &Round) -> String {
@@ -175,7 +177,8 @@ fn written(round: &Round) -> String {
         (vote.voter.to_string(), vote.score.billionths(), vote.digest.map(|digest| hex(&digest)))
     });
     let own = round.own.map(|own| (own.score.billionths(), hex(&own.digest)));
-    let written = Written { needed: round.needed, votes: votes.collect(), own };
+    let (needed, is_check) = (round.needed, round.is_check);
+    let written = Written { needed, votes: votes.collect(), own, is_check };
     serde_json::to_string(&written).expect("plain values are JSON")
 }
 

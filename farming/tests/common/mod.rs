@@ -148,6 +148,8 @@ pub fn asset() -> AssetConfig {
             max_per_day: Amount::from_units(i128::from(i64::MAX)),
             max_per_account_per_day: Amount::from_units(i128::from(i64::MAX)),
             approval_above: None,
+            approvals: 2,
+            payday: Default::default(),
             address_change_delay_ms: 0,
             depths: PayoutDepths { confirm: 3, abandon: 100, last_look: 200 },
             interval_ms: 1000,

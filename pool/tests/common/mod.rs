@@ -51,6 +51,8 @@ pub fn rules() -> PayoutRules {
         max_per_day: Amount::from_units(10_000 * COIN),
         max_per_account_per_day: Amount::from_units(1_000 * COIN),
         approval_above: None,
+        approvals: 2,
+        payday: Default::default(),
         address_change_delay_ms: 24 * 3600 * 1000,
         depths: PayoutDepths { confirm: 3, abandon: 100, last_look: 200 },
         interval_ms: 1000,
@@ -140,6 +142,7 @@ pub async fn found(pool: &Pool, report: BlockReport) {
 
 pub fn block(n: u8, finder: u8, height: u64, scheme: Scheme) -> BlockReport {
     BlockReport {
+        budget: None,
         pool: PoolId(1),
         finder: identity(finder),
         display: format!("miner {finder}"),

@@ -178,7 +178,7 @@ fn reward(tx: &Connection, r: &Reward, round_work: u128, at: UnixMs) -> rusqlite
     let window = r.window.as_ref();
     let known = run(
         tx,
-        "INSERT OR IGNORE INTO rewards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO rewards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         params![
             Text(r.id),
             r.pool.0,
@@ -205,6 +205,7 @@ fn reward(tx: &Connection, r: &Reward, round_work: u128, at: UnixMs) -> rusqlite
             int(at.0)?,
             Sum(round_work),
             int(r.split.as_ref().map_or(0, |split| split.rows.len() as u64))?,
+            r.budget.as_ref().map(Json),
         ],
     )?;
     if known == 0 {

@@ -53,8 +53,10 @@ pub(super) fn append(
 }
 
 fn insert_block(tx: &Connection, seq: i64, b: &BlockFound) -> rusqlite::Result<()> {
-    tx.prepare_cached("INSERT INTO blocks_found VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
-        .execute(params![
+    tx.prepare_cached(
+        "INSERT INTO blocks_found VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![
         seq,
         b.pool.0,
         int(b.finder.0)?,
@@ -68,6 +70,7 @@ fn insert_block(tx: &Connection, seq: i64, b: &BlockFound) -> rusqlite::Result<(
         Json(b.scheme),
         int(b.found_at.0)?,
         b.shared.as_ref().map(Json),
+        b.budget.as_ref().map(Json),
     ])?;
     Ok(())
 }
@@ -156,6 +159,7 @@ fn read_block(row: &Row<'_>) -> rusqlite::Result<(ShareSeq, LogEntry)> {
         scheme: row.get::<_, Json<_>>(10)?.0,
         found_at: UnixMs(uint(row, 11)?),
         shared: row.get::<_, Option<Json<_>>>(12)?.map(|terms| terms.0),
+        budget: row.get::<_, Option<Json<_>>>(13)?.map(|budget| budget.0),
     };
     Ok((ShareSeq(uint(row, 0)?), LogEntry::BlockFound(Box::new(found))))
 }

@@ -7,6 +7,7 @@ use super::value::{Big, Json, Money, Sum, Text, basis_points, int, uint};
 use super::{FILE_NAME, SCHEMA, load, log};
 use crate::StoreError;
 use crate::book::Book;
+use accounting::budget::Budget;
 use accounting::ledger::{Balance, Kind, SetKey, TransferSet};
 use accounting::rate::Rate;
 use accounting::reward::{Reward, RewardState};
@@ -20,6 +21,8 @@ use std::time::Duration;
 
 /// From this schema on, pools can share their blocks.
 const UNIONS: u32 = 3;
+/// Rewards of epochs came with this schema.
+const BUDGETS: u32 = 6;
 
 /// A read-only view of the embedded store.
 pub struct Reader {
@@ -128,9 +131,21 @@ impl Reader {
             window.rows = in_window;
         }
         reward.shared = self.shared(id)?;
+        reward.budget = self.budget(id)?;
         reward.split =
             fees.map(|fees| Split { amount: reward.to_pool.add(reward.to_finder), fees, rows });
         Ok(Some((reward, state)))
+    }
+
+    fn budget(&self, id: RewardId) -> Result<Option<Budget>, StoreError> {
+        if self.schema < BUDGETS {
+            return Ok(None);
+        }
+        let sql = "SELECT budget FROM rewards WHERE block = ?";
+        let found = self.db.prepare_cached(sql)?.query_row([Text(id)], |row| {
+            Ok(row.get::<_, Option<Json<_>>>(0)?.map(|budget| budget.0))
+        });
+        Ok(found.optional()?.flatten())
     }
 
     fn shared(&self, id: RewardId) -> Result<Option<Shared>, StoreError> {
@@ -420,6 +435,7 @@ fn read_reward(row: &Row<'_>) -> rusqlite::Result<FrozenReward> {
         network_work: row.get::<_, Sum>(10)?.0,
         window,
         shared: None,
+        budget: None,
         split: None,
     };
     let fees: Option<Money> = row.get(16)?;

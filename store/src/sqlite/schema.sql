@@ -27,7 +27,9 @@ CREATE TABLE blocks_found (
   scheme       TEXT NOT NULL,
   found_at     INTEGER NOT NULL,
   -- The terms on which the pools of a union share it.
-  shared       TEXT
+  shared       TEXT,
+  -- What an epoch divided, where it is one's budget.
+  budget       TEXT
 ) STRICT;
 
 CREATE TABLE revocations (
@@ -128,7 +130,9 @@ CREATE TABLE rewards (
   changed_at    INTEGER NOT NULL,
   -- Work of the pool since its block before, and rows of the split: what lists show.
   round_work    ANY NOT NULL,
-  accounts      INTEGER NOT NULL
+  accounts      INTEGER NOT NULL,
+  -- What was divided, where it is an epoch's budget.
+  budget        TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX rewards_by_pool ON rewards (pool, window_end);
 CREATE INDEX rewards_by_time ON rewards (window_end);

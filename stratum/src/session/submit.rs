@@ -168,6 +168,7 @@ impl Session {
         );
         let (to_pool, to_finder) = job.payments();
         let report = BlockReport {
+            budget: None,
             pool: self.door.pool_id,
             finder: identity,
             display,

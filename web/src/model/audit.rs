@@ -5,6 +5,7 @@
 //! on the very numbers that the pool's did.
 
 use super::exact::{Units, Work};
+use accounting::budget::Budget;
 use accounting::reward::Reward;
 use accounting::split::{Split, SplitRow};
 use accounting::union::{Beside, Part, Shared};
@@ -55,6 +56,10 @@ pub struct Audit {
     /// The other pools that it pays too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub beside: Vec<BesideFrozen>,
+    /// What was divided, where it is an epoch's budget; `to_pool` is what of it was granted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub budget: Option<Budget>,
     /// Each account's part; null under PPS and FPPS.
     pub split: Option<Vec<SplitFrozen>>,
 }
@@ -146,6 +151,7 @@ pub fn of(reader: &Reader, id: RewardId) -> Result<Option<Audit>, StoreError> {
         window: reward.window.as_ref().map(frozen_window),
         part: reward.shared.as_ref().map(|shared| shared.part.get()),
         beside: reward.shared.iter().flat_map(|shared| &shared.beside).map(frozen_beside).collect(),
+        budget: reward.budget.clone(),
         split: reward.split.as_ref().map(|split| frozen_parts(split, reward.window.as_ref())),
     }))
 }
@@ -225,6 +231,7 @@ impl Audit {
             network_work: self.network_work.0,
             window,
             shared: self.shared()?,
+            budget: self.budget.clone(),
             split,
         })
     }

@@ -155,5 +155,6 @@ pub const fn scheme_name(scheme: Scheme) -> &'static str {
         Scheme::Tides => "TIDES",
         Scheme::Pps => "PPS",
         Scheme::Fpps => "FPPS",
+        Scheme::Budget { .. } => "BUDGET",
     }
 }

@@ -146,6 +146,8 @@ fn asset() -> AssetConfig {
             max_per_day: all,
             max_per_account_per_day: all,
             approval_above: None,
+            approvals: 2,
+            payday: Default::default(),
             address_change_delay_ms: 0,
             depths: PayoutDepths { confirm: 32, abandon: 100, last_look: 200 },
             interval_ms: 3_600_000,

@@ -247,6 +247,7 @@ impl Filling<'_> {
         let (finder, display, worker) = self.miners.anybody(&mut self.dice);
         self.pool
             .found(BlockReport {
+                budget: None,
                 pool: self.pool_id,
                 finder,
                 display,
