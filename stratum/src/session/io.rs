@@ -15,6 +15,9 @@ impl Session {
     {
         loop {
             self.poll_answers(cx);
+            if self.unknown.is_some() {
+                return Poll::Ready(Ok(()));
+            }
             if !self.hashing.is_empty() {
                 self.poll_hashes(cx)?;
                 if !self.hand_over() {
