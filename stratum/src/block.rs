@@ -477,4 +477,39 @@ mod tests {
         std::fs::write(&path, text.replace("0707", "0708")).unwrap();
         assert!(read_file(&path).unwrap_err().contains("not the one"));
     }
+
+    #[test]
+    fn a_gxc_block_file_reads_back_and_another_blocks_object_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let digest: [u8; 32] = std::array::from_fn(|at| u8::try_from(at).unwrap());
+        let mut id = digest;
+        id.reverse();
+        let report = BlockReport {
+            budget: None,
+            pool: PoolId(3),
+            finder: Identity {
+                kind: IdentityKind::Script,
+                network: "gxc/test".into(),
+                bytes: b"tGXC751e76e8199196d454941c45d1b3a323f1".to_vec(),
+            },
+            display: "tGXC751e76e8199196d454941c45d1b3a323f1".into(),
+            worker: "rig".into(),
+            block: RewardId(id),
+            height: 9,
+            to_pool: Amount::from_units(5),
+            to_finder: Amount::ZERO,
+            coinbase_fee: BasisPoints::default(),
+            network_work: 16,
+            scheme: Scheme::Tides,
+            share: None,
+            found_at: UnixMs(8),
+        };
+        let path = folder.path().join("9.block");
+        let object = serde_json::json!({ "height": 9, "hash": to_hex(&digest) }).to_string();
+        write_file(&path, &BlockFile::of(&report), &object).unwrap();
+        assert_eq!(read_file(&path).unwrap(), (report.clone(), object));
+        let other = serde_json::json!({ "height": 9, "hash": to_hex(&id) }).to_string();
+        write_file(&path, &BlockFile::of(&report), &other).unwrap();
+        assert!(read_file(&path).unwrap_err().contains("not the one"));
+    }
 }

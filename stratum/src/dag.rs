@@ -49,7 +49,7 @@ impl Dag {
         }
     }
 
-    /// What its miners are told to find the epoch by.
+    /// Is the whole data set there?
     #[must_use]
     pub fn is_full(&self) -> bool {
         matches!(self, Dag::Full(_))

@@ -7,7 +7,6 @@ use super::offer::Offer;
 use super::rpc::{Node, REQUEST_MAX, request};
 use crate::block::Verdict;
 use crate::rpc::RpcError;
-use pow::Target;
 use serde_json::{Value, json};
 
 /// Room for the node's name in the request's head.
@@ -102,14 +101,6 @@ pub fn verdict(answer: &Result<Option<Value>, RpcError>) -> Verdict {
     }
 }
 
-/// Does a digest, most significant byte first, meet a target?
-#[must_use]
-pub fn meets(target: Target, digest: &[u8; 32]) -> bool {
-    let mut little = *digest;
-    little.reverse();
-    target.is_met_by(&little)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::offer::read;
@@ -129,7 +120,8 @@ mod tests {
             let template = read(ledger.template(POOL, NOW), POOL, &HashSet::new()).unwrap();
             let mut digest = [n; 32];
             digest[0] = 0x0f;
-            assert!(meets(template.target, &digest));
+            let little: [u8; 32] = std::array::from_fn(|at| digest[31 - at]);
+            assert!(template.target.is_met_by(&little));
             let offer = template.gxc.unwrap();
             let block = submission(&offer, &digest, template.cur_time, u64::MAX - 5, consensus);
             ledger.submit(&block, NOW).unwrap();
@@ -137,7 +129,6 @@ mod tests {
             assert_eq!(ledger.tip().nonce, 0x7fff_fffa);
         }
         assert_eq!(ledger.at(2).unwrap().consensus, "pow_ethash");
-        assert!(!meets(Target::of_leading_zeros(1).unwrap(), &[0x10; 32]));
     }
 
     #[test]

@@ -30,6 +30,7 @@ impl Session {
         &mut self,
         id: Id,
         submission: &Submission,
+        worker: Option<usize>,
         job: Arc<Job>,
         now: u64,
     ) -> Result<(), Closing> {
@@ -38,13 +39,11 @@ impl Session {
             Hashing::GxHash | Hashing::Header(_) => Some(submission.clone()),
         };
         let Some(submission) = whole else {
-            let worker = self.workers.find(&submission.user);
             return self.refuse(&id, worker, Reject::Malformed, now);
         };
-        let climbed = self.given(&submission, &job, now, |given, jobs, seen| {
+        let climbed = self.given(&submission, &job, worker.is_some(), now, |given, jobs, seen| {
             prepare(&submission, &job, jobs, given, seen)
         });
-        let worker = self.workers.find(&submission.user);
         let prepared = match climbed {
             Ok(prepared) => prepared,
             Err(reject) => return self.refuse(&id, worker, reject, now),

@@ -27,24 +27,23 @@ impl Session {
         submission: &Submission,
         now: u64,
     ) -> Result<(), Closing> {
+        let worker = self.workers.find(&submission.user);
         let Some(job) = self.jobs.find(submission.job.no).cloned() else {
-            let worker = self.workers.find(&submission.user);
             let reject =
                 if self.channel.is_some() { Reject::UnknownJob } else { Reject::NotSubscribed };
             return self.refuse(&id, worker, reject, now);
         };
         if job.rules.hashing.is_heavy() {
-            return self.submit_heavy(id, submission, job, now);
+            return self.submit_heavy(id, submission, worker, job, now);
         }
         // Looking at the clock costs a hundredth of what is timed.
         let timed = (submission.nonce & 15 == 0).then(Instant::now);
-        let judged = self.given(submission, &job, now, |given, jobs, seen| {
+        let judged = self.given(submission, &job, worker.is_some(), now, |given, jobs, seen| {
             verify(submission, &job, jobs, given, seen)
         });
         if let Some(since) = timed {
             self.door.stats.validation.took(since.elapsed(), 1);
         }
-        let worker = self.workers.find(&submission.user);
         match judged {
             Ok(verified) => self.take(id, submission, worker.unwrap_or(0), &verified, &job, now),
             Err(reject) => self.refuse(&id, worker, reject, now),
@@ -56,10 +55,10 @@ impl Session {
         &mut self,
         submission: &Submission,
         job: &Job,
+        is_authorized: bool,
         now: u64,
         judge: impl FnOnce(&Given<'_>, &Jobs, &mut Seen) -> Result<T, Reject>,
     ) -> Result<T, Reject> {
-        let is_authorized = self.workers.find(&submission.user).is_some();
         let tail = self.tail_of(job);
         let channel = self.channel.as_mut().ok_or(Reject::NotSubscribed)?;
         let given = Given {
