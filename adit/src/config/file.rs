@@ -95,6 +95,30 @@ pub struct Web {
     /// Where transactions and blocks can be looked at, by asset.
     #[serde(default)]
     pub explorers: BTreeMap<String, Spanned<Explorer>>,
+    /// Listings that are paid for.
+    #[serde(default)]
+    pub sponsored: Vec<Spanned<Listing>>,
+    /// What programs with a key may ask of an asset's node.
+    #[serde(default)]
+    pub nodes: BTreeMap<String, Spanned<Vec<String>>>,
+}
+
+/// A listing that is paid for; always marked as such.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listing {
+    /// `pool` or `leaderboard`.
+    pub slot: web::sponsored::Slot,
+    /// Its title.
+    pub title: String,
+    /// A sentence.
+    pub text: String,
+    /// `https://…`, or a page of the pool.
+    pub link: String,
+    /// Its first day, such as `2026-12-01`.
+    pub from: Option<String>,
+    /// Its last day.
+    pub until: String,
 }
 
 /// Whether owners must register before they mine.
@@ -391,6 +415,9 @@ pub struct Pool {
     /// Lower fees as the pool grows.
     #[serde(default)]
     pub fee_tiers: Vec<Tier>,
+    /// Lower fees for who does much of the work.
+    #[serde(default)]
+    pub volume_discounts: Vec<Spanned<VolumeDiscount>>,
     /// Taken off a member's fee.
     #[serde(default)]
     pub member_discount_percent: Percent,
@@ -512,6 +539,16 @@ pub enum ProfileName {
     Node,
     /// JxPoolMiner's way of submitting.
     Jx,
+}
+
+/// A discount for who does so much of the work.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VolumeDiscount {
+    /// From this part of the window's work on.
+    pub part_percent: Percent,
+    /// Taken off the fee.
+    pub discount_percent: Percent,
 }
 
 /// A fee from so many accounts on.

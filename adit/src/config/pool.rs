@@ -6,8 +6,9 @@ use super::{
 };
 use ::pool::PoolConfig;
 use ::pool::config::SliceRule;
+use accounting::BasisPoints;
 use accounting::Scheme;
-use accounting::fee::{FeeRule, FeeTier};
+use accounting::fee::{FeeRule, FeeTier, VolumeStep};
 use accounting::scheme::PplnsWindow;
 use accounting::union::Part;
 use pow::ethash::{CLASSIC_EPOCH, EPOCH};
@@ -50,6 +51,7 @@ impl Reader<'_> {
                 .map(|tier| FeeTier { accounts: tier.accounts, fee: tier.fee_percent.0 })
                 .collect(),
             member_discount: pool.member_discount_percent.0,
+            volume: volume_of(&pool.volume_discounts, scheme)?,
         };
         let slices = SliceRule {
             age_ms: pool.slice_age.map_or(SliceRule::default().age_ms, file::Span::ms),
@@ -259,6 +261,30 @@ fn hashing(pool: &file::Pool, coin: Coin) -> Result<Hashing, Wrong> {
         };
         wrong(profile, text)
     })
+}
+
+/// Who has all of the work of each block they find has no volume.
+fn volume_of(
+    discounts: &[Spanned<file::VolumeDiscount>],
+    scheme: Scheme,
+) -> Result<Vec<VolumeStep>, Wrong> {
+    if let (Scheme::Solo { .. } | Scheme::Budget { .. }, Some(first)) = (scheme, discounts.first())
+    {
+        let text = "volume_discounts: only where blocks are divided by work or shares are bought";
+        return Err(wrong(first, text));
+    }
+    let mut steps: Vec<VolumeStep> = Vec::new();
+    for discount in discounts {
+        let file::VolumeDiscount { part_percent, discount_percent } = discount.get_ref();
+        let step = VolumeStep { part: part_percent.0, discount: discount_percent.0 };
+        let grows = |last: &VolumeStep| step.part > last.part && step.discount > last.discount;
+        if step.part == BasisPoints::ZERO || !steps.last().is_none_or(grows) {
+            let text = "volume_discounts: each begins at a larger part than the one before it, with a larger discount";
+            return Err(wrong(discount, text));
+        }
+        steps.push(step);
+    }
+    Ok(steps)
 }
 
 fn scheme_of(pool: &file::Pool, span: &Spanned<()>) -> Result<Scheme, Wrong> {

@@ -15,13 +15,8 @@ impl Visitor<'_> {
             for known in rules {
                 let since = known.since;
                 let words = known.rule.as_ref().map_or("closed".to_owned(), |rule| {
-                    let members = rule.fee.resolve(0, true);
                     let part = rule.part.map_or(String::new(), |p| format!(", part {}", p.get()));
-                    format!(
-                        "{}, fee {} (members {members}){part}",
-                        rule.scheme.in_words(),
-                        rule.fee.base
-                    )
+                    format!("{}, {}{part}", rule.scheme.in_words(), rule.fee.in_words())
                 });
                 println!("pool {name}  promised after place {since} of its log: {words}");
             }
