@@ -143,12 +143,11 @@ impl Dags {
             let kept = self.made.borrow_and_update().clone();
             let ready = self.ready(offer, &kept);
             match &ready {
-                Offer::None(reason) if *reason == told => {}
+                Offer::Later(reason) | Offer::None(reason) if *reason == told => {}
                 _ => {
-                    told = if let Offer::None(reason) = &ready {
-                        reason.clone()
-                    } else {
-                        String::new()
+                    told = match &ready {
+                        Offer::Later(reason) | Offer::None(reason) => reason.clone(),
+                        Offer::Waiting | Offer::Template(_) => String::new(),
                     };
                     publish.send_replace(ready);
                 }
@@ -173,7 +172,7 @@ impl Dags {
                 template.ethash = Some(own.clone());
                 Offer::Template(Arc::new(template))
             }
-            None => Offer::None(format!(
+            None => Offer::Later(format!(
                 "the cache of Ethash's epoch {} is being made ({})",
                 epoch.number(),
                 self.shared.progress.load()

@@ -60,6 +60,8 @@ pub struct SourceConfig {
 pub enum Offer {
     /// Nothing yet: the nodes are being asked for the first time.
     Waiting,
+    /// Nothing yet, and what is waited for: as it should be.
+    Later(String),
     /// Nothing any more, and why.
     None(String),
     /// Work.

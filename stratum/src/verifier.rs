@@ -131,10 +131,11 @@ impl<K: Kept> Verifier<K> {
         Ok(receive)
     }
 
-    /// How many wait.
+    /// How many wait or are being computed.
     #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.shared.lanes().len()
+    pub fn pending(&self) -> usize {
+        let lanes = self.shared.lanes();
+        lanes.len() + lanes.busy()
     }
 }
 
@@ -189,6 +190,18 @@ mod tests {
         }
         assert!(!found.is_empty() && found.iter().all(|n| n.isqrt().pow(2) == *n));
         assert!(most.load(Ordering::SeqCst) <= 2);
+    }
+
+    #[tokio::test]
+    async fn what_is_being_computed_is_pending_until_it_is_done() {
+        let limits = Limits { threads: 1, waiting: 10, waiting_of_host: 10 };
+        let verifier: Verifier<()> = Verifier::start("test", limits).unwrap();
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let asked = verifier.ask(ANN, move |()| (gone.recv().is_ok(), true)).unwrap();
+        assert_eq!(verifier.pending(), 1, "it waits, or is being computed");
+        go.send(()).unwrap();
+        assert!(asked.await.unwrap());
+        testkit::wait_for("the end", || (verifier.pending() == 0).then_some(()));
     }
 
     #[tokio::test]

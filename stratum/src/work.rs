@@ -37,7 +37,7 @@ pub async fn run(
         let pause = paused.borrow_and_update().clone();
         let offer = offers.borrow_and_update().clone();
         let offer = match pause {
-            Some(reason) => Offer::None(format!("the operator paused this pool: {reason}")),
+            Some(reason) => Offer::Later(format!("the operator paused this pool: {reason}")),
             None => offer,
         };
         match offer {
@@ -70,6 +70,10 @@ pub async fn run(
                 );
             }
             Offer::Waiting => {}
+            Offer::Later(reason) => {
+                tracing::info!(reason, "no work is handed out for now");
+                maker.withdraw(clock.now());
+            }
             Offer::None(reason) => {
                 tracing::error!(reason, "no work is handed out");
                 maker.withdraw(clock.now());

@@ -1,8 +1,10 @@
 //! A child process that never outlives its test.
 //!
-//! Invariant: whatever ends the thread that started it (the end of the test, a panic, `kill -9`), the process dies too.
+//! Invariant: whatever ends the thread that started it (the end of the test, a panic, `kill -9`), the process dies too; what it started
+//! itself dies with it wherever the test still runs.
 
 use std::fs::File;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -37,6 +39,8 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(copy)
+            // A group of its own: what it starts ends with it.
+            .process_group(0)
             .spawn();
         let child = child
             .unwrap_or_else(|error| panic!("{} cannot be started: {error}", program.display()));
@@ -51,7 +55,9 @@ impl Process {
 
     /// Ends it at once, as a power cut would.
     pub fn kill(&mut self) {
-        // It may be gone already.
+        // It may be gone already, and its children not: a browser's driver leaves its browser behind.
+        let group = format!("-{}", self.id());
+        drop(Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status());
         drop(self.child.kill());
         drop(self.child.wait());
     }

@@ -4,6 +4,7 @@
 
 pub mod account;
 pub mod activity;
+pub mod advanced;
 pub mod audit;
 pub mod blocks;
 pub mod exact;

@@ -3,6 +3,7 @@
 //! Invariant: every page is whole without a script; what a script keeps up to date is the same text that was rendered.
 
 mod account;
+mod advanced;
 mod lists;
 mod other;
 mod register;
@@ -38,6 +39,7 @@ pub fn routes() -> Router<Arc<Site>> {
                 Redirect::permanent(&format!("/miner/{}", encoded(&address)))
             }),
         )
+        .route("/miner/{address}/statistics", get(advanced::page))
         .route("/miner/{address}/credits.csv", get(account::credits_csv))
         .route("/miner/{address}/payouts.csv", get(account::payouts_csv))
         .route("/blocks", get(lists::blocks))

@@ -28,6 +28,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("login.html", include_str!("../templates/login.html")),
     ("operator.html", include_str!("../templates/operator.html")),
     ("revenue.html", include_str!("../templates/revenue.html")),
+    ("advanced.html", include_str!("../templates/advanced.html")),
     ("questions.html", include_str!("../templates/questions.html")),
     ("support.html", include_str!("../templates/support.html")),
     ("ticket.html", include_str!("../templates/ticket.html")),

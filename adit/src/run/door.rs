@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use stratum::server::Door;
+use stratum::verifier::Verifier;
 use web::outlook::{PoolOutlook, PortOutlook};
 
 /// An open door of one pool.
@@ -45,6 +46,14 @@ impl OpenDoor {
             OpenDoor::Stratum(door) => drop(door.paused.send_replace(reason)),
             OpenDoor::Farming(door) => drop(door.paused.send_replace(reason)),
             OpenDoor::Compute { door, .. } => door.pause(reason),
+        }
+    }
+
+    /// Shares whose hash is still being computed, of all pools that share its verifier.
+    pub fn hashing(&self) -> usize {
+        match self {
+            OpenDoor::Stratum(door) => door.heavy.as_ref().map_or(0, Verifier::pending),
+            OpenDoor::Farming(_) | OpenDoor::Compute { .. } => 0,
         }
     }
 

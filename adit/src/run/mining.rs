@@ -218,7 +218,7 @@ fn about(coin: Coin, source: &Source) -> About {
             transactions: template.transaction_ends.len(),
             at: UnixMs(u64::from(template.cur_time) * 1000),
         }),
-        Offer::Waiting | Offer::None(_) => None,
+        Offer::Waiting | Offer::Later(_) | Offer::None(_) => None,
     };
     let one = pow::Target::new(coin.algorithm().scale().difficulty_one());
     About {

@@ -32,7 +32,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use store::{Sqlite, Store, StoreError};
 use stratum::server::{self, Floor};
 use tokio::task::JoinSet;
@@ -41,6 +41,9 @@ use tokio_util::task::TaskTracker;
 
 /// How long connections may take to end.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long hashes that take long may be waited for.
+const HASH_LIMIT: Duration = Duration::from_secs(60);
 
 /// A pool that runs.
 pub struct Running {
@@ -238,8 +241,14 @@ impl Running {
         let floor = &self.live.floor;
         floor.cancel.cancel();
         floor.tasks.close();
-        if tokio::time::timeout(STOP_LIMIT, floor.tasks.wait()).await.is_err() {
-            tracing::warn!("some connections did not end in time");
+        let began = Instant::now();
+        while tokio::time::timeout(STOP_LIMIT, floor.tasks.wait()).await.is_err() {
+            let hashing = self.live.doors().iter().map(OpenDoor::hashing).max().unwrap_or(0);
+            if hashing == 0 || began.elapsed() > HASH_LIMIT {
+                tracing::warn!(hashing, "some connections did not end in time");
+                break;
+            }
+            tracing::info!(hashing, "shares are still being hashed: any of them may be a block");
         }
         // A block found in the last moment is on its way before anything ends.
         let mut settling = JoinSet::new();

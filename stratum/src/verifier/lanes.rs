@@ -55,6 +55,11 @@ impl<T> Lanes<T> {
         self.count
     }
 
+    /// Being computed.
+    pub fn busy(&self) -> usize {
+        self.lanes.values().map(|lane| lane.busy).sum()
+    }
+
     /// One more, if there is room. A stranger has room for one until a hash of theirs was good; and the last half of all room
     /// is for hosts with credit, so that strangers cannot fill it.
     pub fn push(&mut self, host: IpAddr, task: T) -> Result<(), Busy> {

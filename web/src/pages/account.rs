@@ -154,7 +154,7 @@ pub async fn payouts_csv(State(site): State<Arc<Site>>, Path(address): Path<Stri
     Ok(csv("payouts.csv", text))
 }
 
-async fn known(site: &Arc<Site>, address: &str) -> Result<Named, Trouble> {
+pub(super) async fn known(site: &Arc<Site>, address: &str) -> Result<Named, Trouble> {
     match site.named(address).await {
         Ok(Ok(named)) => Ok(named),
         Ok(Err(why)) => {

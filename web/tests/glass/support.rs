@@ -9,7 +9,7 @@ fn between<'a>(page: &'a str, from: &str, to: &str) -> &'a str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_members_question_is_first_at_the_desk_and_its_answer_is_found_by_the_link() {
+async fn members_have_more_statistics_and_are_first_at_the_desk() {
     let glass = Glass::new().await;
     let site = &glass.site;
     let named = site.named("miner 1").await.unwrap().unwrap();
@@ -19,6 +19,10 @@ async fn a_members_question_is_first_at_the_desk_and_its_answer_is_found_by_the_
         Ok(())
     });
     set.await.unwrap();
+    let (status, _, page) = glass.text("/miner/miner%201/statistics").await;
+    assert!(status == 200 && page.contains("19.80000000") && page.contains("1.00 %"), "{page}");
+    let (status, _, page) = glass.text("/miner/miner%202/statistics").await;
+    assert!(status == 403 && page.contains("for members"), "{page}");
     let first = [("subject", "First"), ("text", "<b>Me</b> first")];
     assert_eq!(glass.post("/support", "", &first).await.status, 303);
     // Signed in two steps, with line ends as browsers write them.
