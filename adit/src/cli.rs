@@ -2,6 +2,7 @@
 
 pub mod ctv;
 pub mod sim;
+pub mod worker;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
@@ -95,7 +96,17 @@ pub enum Command {
     /// Computes for a pool of the BitSota kind: leases, evaluates, evolves and answers
     ///
     /// What is in hand is kept on disk, so that a restart goes on with it. Stops cleanly at SIGINT or SIGTERM.
-    Worker(WorkerArgs),
+    ///
+    /// With --sidecar-url it works for a sidecar, with --direct for a relay, with --ui from a page of its own.
+    Worker(worker::WorkerArgs),
+    /// Keeps jobs for workers on this machine, in the original sidecar's HTTP
+    ///
+    /// Between `adit driver`, or another driver, and any number of `adit worker --sidecar-url`. A restart loses nothing.
+    Sidecar(worker::SidecarArgs),
+    /// Fetches a pool's leases for a sidecar's workers, and hands in what they computed
+    ///
+    /// It has the hotkey and computes nothing; the workers compute and have no key.
+    Driver(worker::DriverArgs),
     /// Makes the data sets that compute pools and workers share
     ///
     /// A set's name is its hash: pool and worker must have the same.
@@ -121,6 +132,12 @@ pub enum Command {
 /// `demo`
 #[derive(Debug, Args)]
 pub struct DemoArgs {
+    /// What is mined: blocks, or leased compute by five workers of which three cheat
+    #[arg(long, value_enum, default_value_t = DemoKind::Stratum)]
+    pub kind: DemoKind,
+    /// How long the demo of leased compute lasts, before its last epoch is paid
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub seconds: u64,
     /// Until so many pool blocks have matured and are paid
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub blocks: u64,
@@ -141,6 +158,15 @@ pub struct DemoArgs {
     /// Keep everything in this folder
     #[arg(long, value_name = "FOLDER")]
     pub data: Option<PathBuf>,
+}
+
+/// Kinds of mining in the demo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DemoKind {
+    /// Blocks, over Stratum
+    Stratum,
+    /// Algorithms, over HTTP
+    Compute,
 }
 
 /// Schemes of the demo.
@@ -552,32 +578,6 @@ pub struct MinerArgs {
     pub difficulty: Option<f64>,
 }
 
-/// `worker`
-#[derive(Debug, Args)]
-pub struct WorkerArgs {
-    /// The pool, such as `http://pool.example:8434`
-    #[arg(long, value_name = "URL", required_unless_present = "self_test")]
-    pub pool: Option<String>,
-    /// The hotkey: 64 hexadecimal digits, or an unencrypted hotkey file of Bittensor's wallet; made if it is not there
-    #[arg(long, value_name = "FILE", default_value = "hotkey")]
-    pub key: PathBuf,
-    /// Where what is in hand is kept
-    #[arg(long, value_name = "FOLDER", default_value = "worker")]
-    pub data: PathBuf,
-    /// The data set, made by `adit data`; without it, the small one that ships
-    #[arg(long, value_name = "FILE")]
-    pub set: Option<PathBuf>,
-    /// Algorithms to score at once
-    #[arg(long, default_value_t = 8)]
-    pub batch: usize,
-    /// Programs tried for each that is sent
-    #[arg(long, default_value_t = 50)]
-    pub generations: usize,
-    /// Only say whether this machine computes what every other one does
-    #[arg(long)]
-    pub self_test: bool,
-}
-
 /// `data`
 #[derive(Debug, Subcommand)]
 pub enum DataCommand {
@@ -646,7 +646,7 @@ pub struct DevnetArgs {
 pub enum BenchCommand {
     /// Measures the Stratum server: prints one JSON line
     Stratum(BenchArgs),
-    /// Measures the compute door's evaluator, signatures and desk: prints one JSON line
+    /// Measures the compute door's evaluator, signatures, refusals and desk: prints one JSON line
     Compute(ComputeBenchArgs),
     /// Measures the pages and the API, and what they cost miners: prints one JSON line
     Web(WebBenchArgs),
@@ -694,6 +694,9 @@ pub struct ComputeBenchArgs {
     /// Seconds of each load
     #[arg(long, default_value_t = 3)]
     pub seconds: u64,
+    /// A Python that has numpy, to compare the evaluator with: `scripts/bittensor.sh` prints one
+    #[arg(long, value_name = "FILE")]
+    pub python: Option<PathBuf>,
 }
 
 /// `bench web`

@@ -73,3 +73,23 @@ fn the_simulators_bench_says_how_long_the_article_and_pplns_years_take() {
     }
     assert_eq!(found["pplns_years"], 2);
 }
+
+#[test]
+fn the_compute_bench_measures_all_it_promises() {
+    let python = testkit::prepared("bittensor.sh");
+    let found = line(&["compute", "--seconds", "1", "--python", python.to_str().unwrap()]);
+    for name in [
+        "dsl_instructions_per_s_per_core",
+        "numpy_instructions_per_s_per_core",
+        "ratio_to_numpy",
+        "verified_per_s_per_core",
+        "refusal_ratio",
+        "empty_us",
+        "cycles_per_s",
+    ] {
+        assert!(found[name].as_f64().unwrap() > 0.0, "{name}: {found}");
+    }
+    for kind in ["stale", "malformed", "replayed"] {
+        assert!(found["refusal_us"][kind].as_f64().unwrap() > 0.0, "{kind}: {found}");
+    }
+}

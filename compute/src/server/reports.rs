@@ -198,8 +198,18 @@ pub(super) async fn monitor(State(door): State<Arc<Door>>, parts: Parts) -> Answ
         }
     }
     let now_s = door.now_s();
-    let step = move |desk: &mut Desk, _: &Tables| {
+    let step = move |desk: &mut Desk, tables: &Tables| {
+        let forward = tables.last_forward()?.map(|last| {
+            json!({
+                "algorithm_id": last.algorithm.0,
+                "score": last.score.to_f64(),
+                "state": last.state,
+                "tries": last.tries,
+                "said": last.said,
+            })
+        });
         let summary = json!({
+            "relay": forward,
             "miners": desk.registered(),
             "open_algorithms": desk.open(),
             "active_leases": desk.active_leases(),
