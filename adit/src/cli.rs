@@ -129,6 +129,46 @@ pub enum Command {
     Bench(BenchCommand),
 }
 
+/// `payouts extrinsic`
+#[derive(Debug, Args)]
+pub struct ExtrinsicArgs {
+    /// Where the configuration is
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// The payout's number
+    pub payout: u64,
+    /// The coldkey that pays
+    #[arg(long, value_name = "SS58", required_unless_present = "key")]
+    pub signer: Option<String>,
+    /// That coldkey's file: 64 hexadecimal digits, or an unencrypted key file of Bittensor's wallet
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["signer", "signature"])]
+    pub key: Option<PathBuf>,
+    /// A signature of the payload that was made elsewhere
+    #[arg(long, value_name = "HEX")]
+    pub signature: Option<String>,
+    /// How many extrinsics the coldkey has sent: `system_accountNextIndex`
+    #[arg(long)]
+    pub nonce: u32,
+    /// The chain's first block: `chain_getBlockHash 0`
+    #[arg(long, value_name = "HASH")]
+    pub genesis: String,
+    /// `state_getRuntimeVersion`: specVersion
+    #[arg(long, value_name = "N")]
+    pub spec_version: u32,
+    /// `state_getRuntimeVersion`: transactionVersion
+    #[arg(long, value_name = "N")]
+    pub transaction_version: u32,
+    /// Numbers of pallet and call in the chain's metadata: of Balances.transfer_keep_alive, or SubtensorModule.transfer_stake for alpha
+    #[arg(long, value_name = "PALLET,CALL")]
+    pub call: String,
+    /// What the block's author is given on top
+    #[arg(long, value_name = "RAO", default_value_t = 0)]
+    pub tip: u64,
+    /// Alpha: the hotkey that the stake is with
+    #[arg(long, value_name = "SS58")]
+    pub hotkey: Option<String>,
+}
+
 /// `demo`
 #[derive(Debug, Args)]
 pub struct DemoArgs {
@@ -270,6 +310,10 @@ pub enum PayoutsCommand {
         #[arg(long, value_name = "NAME")]
         operator: String,
     },
+    /// Writes a payout that you send yourself (TAO, alpha) as a signed extrinsic, for you to submit
+    ///
+    /// Without --key it prints the payload, to be signed where the coldkey is; with --signature, the whole.
+    Extrinsic(ExtrinsicArgs),
     /// Says which transaction pays a payout that you send yourself (TAO, alpha)
     Sent {
         /// Where the configuration is

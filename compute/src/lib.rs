@@ -5,7 +5,7 @@
 //! [`mod@evolve`] (looking for better), [`quorum`] (when answers are believed), [`reputation`] (what they earn), [`task`],
 //! [`lease`] and [`worker`] (what is handed out, and to whom), [`desk`] (all of it together), [`fact`] (what the ledger is told),
 //! [`epoch`] and [`merkle`] (how an hour is paid, and how anybody checks it),
-//! [`tables`] (what is on disk), [`office`] (the thread that holds them), [`wire`] and [`server`] (the door itself), [`treasury`] (payouts that an operator sends),
+//! [`tables`] (what is on disk), [`office`] (the thread that holds them), [`wire`] and [`server`] (the door itself), [`treasury`] (payouts that an operator sends), [`extrinsic`] (the bytes of one),
 //! [`client`] (a miner, who knows only the wire), [`sidecar`] (a queue between drivers and workers on one machine), [`relay`] (where
 //! validators look), [`loopback`] (who may ask what is for this machine only), [`self_test`] (does this
 //! machine compute what every other does?).
@@ -18,6 +18,7 @@ pub mod dsl;
 pub mod epoch;
 pub mod evaluate;
 pub mod evolve;
+pub mod extrinsic;
 pub mod fact;
 pub mod key;
 pub mod lease;

@@ -121,6 +121,8 @@ pub struct ExternalSettings {
     pub network: String,
     /// As people write it.
     pub symbol: &'static str,
+    /// Which subnet's alpha; none of TAO.
+    pub netuid: Option<u16>,
 }
 
 /// A door of leased compute.
@@ -229,7 +231,8 @@ pub(super) fn asset(
         assets_elsewhere: Amount::ZERO,
     };
     let look_every = asset.look_every.map_or(Duration::from_secs(5), |span| span.0);
-    let kind = AssetKind::External(ExternalSettings { network, symbol });
+    let netuid = asset.netuid.as_ref().map(|netuid| *netuid.get_ref());
+    let kind = AssetKind::External(ExternalSettings { network, symbol, netuid });
     Ok(AssetSettings { config, look_every, kind })
 }
 

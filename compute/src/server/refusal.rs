@@ -31,8 +31,11 @@ pub(super) fn too_often(who: &str, retry_after_s: u64) -> Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let body = axum::Json(serde_json::json!({ "detail": self.detail }));
-        let mut response = (self.status, body).into_response();
+        // Refusals are what a flood is answered with: no more than the bytes of one object.
+        let detail = serde_json::to_string(&self.detail).unwrap_or_default();
+        let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+        let body = format!("{{\"detail\":{detail}}}");
+        let mut response = (self.status, json, body).into_response();
         if let Some(seconds) = self.retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

@@ -265,6 +265,24 @@ impl Tables {
         Ok(Reputation(sum.unsigned_abs()))
     }
 
+    /// Leases that were issued since a moment: all, answered, expired, and those with nothing to evaluate.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn leases_since(&self, since_s: u64) -> Result<[u64; 4], TableError> {
+        let sql = "SELECT COUNT(*), COUNT(*) FILTER (WHERE state = 'answered'), COUNT(*) FILTER (WHERE state = 'expired'),
+             COUNT(*) FILTER (WHERE evaluate = '[]') FROM lease WHERE issued_at_s >= ?";
+        let mut statement = self.0.prepare_cached(sql)?;
+        let counts = statement.query_row([number(since_s)], |row| {
+            let mut counts = [0; 4];
+            for (at, count) in counts.iter_mut().enumerate() {
+                *count = row.get::<_, i64>(at)?.unsigned_abs();
+            }
+            Ok(counts)
+        });
+        Ok(counts?)
+    }
+
     /// How many algorithms of an author are decided, and how many of them reached a score in billionths.
     ///
     /// # Errors

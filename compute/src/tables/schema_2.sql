@@ -22,3 +22,6 @@ CREATE INDEX forward_waiting ON forward (next_at_s) WHERE state = 'waiting';
 
 -- How an author's algorithms fared.
 CREATE INDEX algorithm_author ON algorithm (author, stage, score);
+
+-- How many leases are under way, answered and expired, lately.
+CREATE INDEX lease_issued ON lease (issued_at_s, state);
