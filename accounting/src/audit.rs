@@ -14,6 +14,7 @@ use crate::share::{Share, WeightSum};
 use crate::slice::{OpenSlice, Slice, SliceRow};
 use crate::split::{Carry, SliceCredit, Split, fee_of, pay_slice, split};
 use crate::union::{Beside, Part};
+use crate::volume::{Volumes, work_of};
 use crate::window::{SliceSource, Window, WindowTable};
 use crate::{Amount, BasisPoints};
 use std::collections::{BTreeMap, BTreeSet};
@@ -311,13 +312,15 @@ pub fn check_rule(
 fn check_fees(reward: &Reward, rule: &Rule, earlier: Option<&Rule>) -> Result<(), Difference> {
     let beside = reward.shared.iter().flat_map(|shared| &shared.beside);
     let windows = reward.window.iter().chain(beside.map(|beside| &beside.window));
-    let accounts = windows.fold(0, |sum: u64, window| sum.saturating_add(count(&window.rows)));
-    let is_allowed = |fee| match reward.to_finder.is_positive() {
+    let windows: Vec<_> = windows.map(|window| window.rows.as_slice()).collect();
+    let accounts = windows.iter().fold(0, |sum: u64, rows| sum.saturating_add(count(rows)));
+    let volumes = Volumes::of(windows);
+    let is_allowed = |account, fee| match reward.to_finder.is_positive() {
         true => std::iter::once(rule).chain(earlier).any(|rule| rule.allows_in_some_window(fee)),
-        false => rule.allows(accounts.max(1), fee),
+        false => rule.allows(accounts.max(1), volumes.part(account), fee),
     };
-    let rows = reward.split.iter().flat_map(|split| &split.rows);
-    match rows.clone().find(|row| !is_allowed(row.fee_bps)) {
+    let mut rows = reward.split.iter().flat_map(|split| &split.rows);
+    match rows.find(|row| !is_allowed(row.account, row.fee_bps)) {
         Some(row) => Err(Difference::Fee { account: row.account, fee: row.fee_bps }),
         None => Ok(()),
     }
@@ -381,11 +384,12 @@ pub fn check_slice_fees(
 ) -> Result<(), Difference> {
     let known = rule::of_slice(rules, slice.no).and_then(|known| known.rule.as_ref());
     let Some(known) = known else { return Ok(()) };
-    let accounts = slice
-        .rows
-        .chunk_by(|a, b| a.account == b.account)
-        .fold(0u64, |sum, _| sum.saturating_add(1));
-    match recorded.iter().find(|credit| !known.allows(accounts, credit.fee_bps)) {
+    let work = work_of(slice);
+    let (accounts, volumes) = (count(&work), Volumes::of([work.as_slice()]));
+    let is_allowed = |credit: &&SliceCredit| {
+        known.allows(accounts, volumes.part(credit.account), credit.fee_bps)
+    };
+    match recorded.iter().find(|credit| !is_allowed(credit)) {
         Some(credit) => Err(Difference::Fee { account: credit.account, fee: credit.fee_bps }),
         None => Ok(()),
     }

@@ -36,6 +36,7 @@ pub mod share;
 pub mod slice;
 pub mod split;
 pub mod union;
+pub mod volume;
 pub mod window;
 
 pub use amount::Amount;

@@ -3,7 +3,7 @@
 //! Invariant: a promise counts from its place in the log on; what was frozen before that place is judged by the one before.
 
 use crate::BasisPoints;
-use crate::fee::FeeRule;
+use crate::fee::{FeeRule, Standing};
 use crate::id::{ShareSeq, SliceNo};
 use crate::scheme::Scheme;
 use crate::union::Part;
@@ -33,17 +33,22 @@ pub struct RuleSince {
 }
 
 impl Rule {
-    /// May an account's fee be this, in a window with so many accounts? Who is a member is not public.
+    /// May the fee of an account with this part of the work be this, in a window with so many accounts? Who is a member is not
+    /// public.
     #[must_use]
-    pub fn allows(&self, accounts_in_window: u64, fee: BasisPoints) -> bool {
-        [false, true].iter().any(|member| self.fee.resolve(accounts_in_window, *member) == fee)
+    pub fn allows(&self, accounts: u64, volume: BasisPoints, fee: BasisPoints) -> bool {
+        [false, true].iter().any(|is_member| {
+            self.fee.resolve(Standing { accounts, volume, is_member: *is_member }) == fee
+        })
     }
 
-    /// May it be this in a window of some size?
+    /// May it be this in a window of some size, for somebody?
     #[must_use]
     pub fn allows_in_some_window(&self, fee: BasisPoints) -> bool {
         let tiers = self.fee.tiers.iter().map(|tier| tier.accounts);
-        tiers.chain([0]).any(|accounts| self.allows(accounts, fee))
+        let mut sizes = tiers.chain([0]);
+        let steps = || self.fee.volume.iter().map(|step| step.part).chain([BasisPoints::ZERO]);
+        sizes.any(|accounts| steps().any(|volume| self.allows(accounts, volume, fee)))
     }
 }
 
@@ -100,9 +105,10 @@ mod tests {
     fn a_fee_is_the_tiers_or_the_members() {
         let bp = |n| BasisPoints::new(n).unwrap();
         let tiers = vec![FeeTier { accounts: 10, fee: bp(100) }];
-        let fee = FeeRule { base: bp(200), tiers, member_discount: bp(50) };
+        let fee = FeeRule { base: bp(200), tiers, member_discount: bp(50), volume: Vec::new() };
         let rule = Rule { scheme: Scheme::Prop, fee, part: None };
-        assert!(rule.allows(9, bp(200)) && rule.allows(9, bp(150)) && !rule.allows(9, bp(100)));
+        let allows = |fee| rule.allows(9, BasisPoints::ZERO, bp(fee));
+        assert!(allows(200) && allows(150) && !allows(100));
         assert!(rule.allows_in_some_window(bp(100)) && !rule.allows_in_some_window(bp(201)));
     }
 

@@ -5,7 +5,7 @@
 use accounting::audit::{
     Difference, Ruled, check_link, check_reward, check_rule, check_slice, check_slice_fees,
 };
-use accounting::fee::FeeRule;
+use accounting::fee::{FeeRule, VolumeStep};
 use accounting::reward::Reward;
 use accounting::rule::{Rule, RuleSince};
 use accounting::share::{ShareKey, Weight};
@@ -172,6 +172,25 @@ fn a_fee_that_was_never_promised_is_found() {
     let published = &published[&PoolId(1)];
     assert_eq!(check_slice_fees(&slices[0], published, &[credit(100)]), Ok(()));
     assert!(check_slice_fees(&slices[0], published, &[credit(99)]).is_err());
+}
+
+#[test]
+fn a_discount_for_volume_that_was_not_due_is_found() {
+    let mut promised = rule(0, Scheme::Tides, None);
+    let half = VolumeStep { part: bp(5000), discount: bp(40) };
+    promised.rule.as_mut().unwrap().fee.volume = vec![half];
+    let published = rules([promised]);
+    let found = |fees: [u16; 2]| {
+        let mut reward = reward();
+        let rows = reward.window.as_ref().unwrap().rows.clone();
+        let fee = |account: AccountId| bp(fees[usize::from(account == AccountId(2))]);
+        reward.split = Some(split(reward.to_pool, &rows, fee));
+        check_rule(&reward, &published, None)
+    };
+    // Three quarters of the work are the first account's.
+    assert_eq!(found([60, 100]), Ok(Ruled::ByRule));
+    assert_eq!(found([100, 100]), Err(Difference::Fee { account: AccountId(1), fee: bp(100) }));
+    assert_eq!(found([60, 60]), Err(Difference::Fee { account: AccountId(2), fee: bp(60) }));
 }
 
 #[test]

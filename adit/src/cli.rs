@@ -784,4 +784,21 @@ pub struct BenchArgs {
     /// Where the pool keeps its store; a temporary folder without it
     #[arg(long, value_name = "FOLDER")]
     pub data: Option<PathBuf>,
+    /// Measure a port of GXC with this hash instead, and what it does to another port
+    #[arg(long, value_enum)]
+    pub profile: Option<BenchProfile>,
+    /// Where Ethash's data set is kept (1 GiB, made the first time in minutes); `~/.cache/adit/ethash` without it
+    #[arg(long, value_name = "FOLDER")]
+    pub dataset: Option<PathBuf>,
+}
+
+/// Hashes of GXC's ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BenchProfile {
+    /// Bitcoin's
+    Sha256,
+    /// Ethash, by its whole data set
+    Ethash,
+    /// Argon2id
+    Gxhash,
 }

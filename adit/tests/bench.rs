@@ -93,3 +93,19 @@ fn the_compute_bench_measures_all_it_promises() {
         assert!(found["refusal_us"][kind].as_f64().unwrap() > 0.0, "{kind}: {found}");
     }
 }
+
+#[test]
+fn the_gxc_bench_verifies_by_the_real_hash_and_looks_at_another_port() {
+    let said = line(&["stratum", "--profile", "gxhash", "--seconds", "1"]);
+    assert_eq!(said["profile"], "gxhash");
+    for field in [
+        "accepted_per_s",
+        "bare_hash_per_s",
+        "ratio_to_bare_hash",
+        "other_port_p99_us_alone",
+        "other_port_p99_us_loaded",
+        "other_port_p99_ratio",
+    ] {
+        assert!(said[field].as_f64().is_some_and(|value| value > 0.0), "{field}: {said}");
+    }
+}

@@ -5,12 +5,13 @@
 
 use crate::books::{Books, PoolBook, StoredSlices};
 use crate::door::{BlockReport, Refused};
-use accounting::fee::FeeRule;
+use accounting::fee::{FeeRule, Standing};
 use accounting::ledger::{Kind, Posting, Refusal, SetKey, TransferSet};
 use accounting::reward::{Reward, RewardState, RewardStep, Sighting, next_step, reversal};
 use accounting::slice::Slice;
 use accounting::split::{self, SliceCredit, Split};
 use accounting::union::{Beside, Shared, Terms, TermsBeside};
+use accounting::volume::{Volumes, work_of};
 use accounting::window::{Window, WindowTable};
 use accounting::{
     AccountId, Amount, AssetId, BasisPoints, BlockFound, PoolId, RewardId, Scheme, ShareSeq,
@@ -160,36 +161,48 @@ impl Books {
                 ))
             }
             (_, Some(window)) if shared.is_some() => shared.map(|shared| {
-                let others = shared.beside.iter().map(|beside| beside.window.rows.len());
-                let count = others.fold(window.rows.len(), usize::saturating_add) as u64;
+                let others = shared.beside.iter().map(|beside| beside.window.rows.as_slice());
+                let windows = others.chain([window.rows.as_slice()]);
+                let count =
+                    windows.clone().fold(0, |sum: usize, rows| sum.saturating_add(rows.len()));
+                let volumes = Volumes::of(windows);
                 shared.split(found.to_pool, found.finder, &window.rows, |account| {
-                    self.fee_of(&rule, count, account)
+                    self.fee_of(&rule, count as u64, &volumes, account)
                 })
             }),
             (_, Some(window)) if !window.rows.is_empty() => {
                 let count = window.rows.len() as u64;
+                let volumes = Volumes::of([window.rows.as_slice()]);
                 Some(split::split(found.to_pool, &window.rows, |account| {
-                    self.fee_of(&rule, count, account)
+                    self.fee_of(&rule, count, &volumes, account)
                 }))
             }
             _ => Some(split::split(found.to_pool, &[(found.finder, 1)], |account| {
-                self.fee_of(&rule, 1, account)
+                self.fee_of(&rule, 1, &Volumes::of([]), account)
             })),
         }
     }
 
-    fn fee_of(&self, rule: &FeeRule, accounts: u64, account: AccountId) -> BasisPoints {
-        rule.resolve(accounts, self.is_member(account))
+    fn fee_of(
+        &self,
+        rule: &FeeRule,
+        accounts: u64,
+        volumes: &Volumes<'_>,
+        account: AccountId,
+    ) -> BasisPoints {
+        let (volume, is_member) = (volumes.part(account), self.is_member(account));
+        rule.resolve(Standing { accounts, volume, is_member })
     }
 
     /// Buys a closed slice from its miners with the bankroll's money.
     pub(crate) fn pay_slice(&mut self, id: PoolId, slice: &Slice, now: UnixMs) -> Vec<SliceCredit> {
         let Some(pool) = self.pools.get(&id) else { return Vec::new() };
         let (asset, rule) = (pool.asset, pool.config.fee.clone());
-        let count = slice.rows.chunk_by(|a, b| a.account == b.account).count() as u64;
+        let work = work_of(slice);
+        let (count, volumes) = (work.len() as u64, Volumes::of([work.as_slice()]));
         let carry = |account| pool.carries.get(&account).copied().unwrap_or_default();
         let credits = split::pay_slice(slice, self.rates(), carry, |account| {
-            self.fee_of(&rule, count, account)
+            self.fee_of(&rule, count, &volumes, account)
         });
         let set = split::purchase(slice, asset, &credits);
         if let Some(pool) = self.pools.get_mut(&id) {

@@ -4,11 +4,14 @@
 
 mod common;
 
+use accounting::fee::VolumeStep;
 use accounting::ledger::Kind;
 use accounting::payout::{PayoutState, PayoutStep};
 use accounting::rate::Rate;
 use accounting::reward::{RewardState, RewardStep, Sighting};
-use accounting::{Amount, AssetId, BasisPoints, PayoutId, RewardId, Scheme, SliceNo};
+use accounting::{
+    AccountId, Amount, AssetId, BasisPoints, PayoutId, PoolId, RewardId, Scheme, SliceNo,
+};
 use common::*;
 use pool::payouts::Plan;
 use pool::treasury::{PayoutOrder, Signing, WalletSpend};
@@ -73,6 +76,43 @@ async fn a_share_becomes_a_paid_balance() {
     assert!(folds(folder.path()));
     assert_eq!(treasury.world(|w| w.sent.len()), 1, "sent once");
     stop(writer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_did_more_than_half_of_the_work_pays_the_fee_of_that_volume() {
+    let points = |points| BasisPoints::new(points).unwrap();
+    for scheme in [PPLNS, Scheme::Pps] {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = TestClock::default();
+        let mut config = pool_of(scheme, 100);
+        config.fee.volume = vec![VolumeStep { part: points(5000), discount: points(40) }];
+        let writer = start(folder.path(), asset(), config, &clock);
+        let rate = Rate { network_work: 1000, value: Amount::from_units(50 * COIN) };
+        writer.pool.declare(rate).await.unwrap();
+        deposit(&writer.pool, Amount::from_units(50 * COIN)).await;
+        let (one, two) = (enrol(&writer.pool, 1).await, enrol(&writer.pool, 2).await);
+        // What has a rate is bought, whatever the scheme.
+        let priced = if scheme == Scheme::Pps { rate.id() } else { Default::default() };
+        let bought =
+            |who, weight, key| accounting::Share { rate: priced, ..share(who, weight, key) };
+        record(&writer.pool, vec![bought(one, 40, 1), bought(two, 60, 2)]).await;
+        clock.advance(11 * 60 * 1000);
+        let mut report = block(9, 1, 100, scheme);
+        if scheme == Scheme::Pps {
+            report.share = None;
+        }
+        found(&writer.pool, report).await;
+        stop(writer).await;
+        let reader = Reader::open(folder.path()).unwrap();
+        let fees: Vec<(AccountId, BasisPoints)> = if scheme == PPLNS {
+            let (reward, _) = reader.reward(RewardId([9; 32])).unwrap().unwrap();
+            reward.split.unwrap().rows.iter().map(|row| (row.account, row.fee_bps)).collect()
+        } else {
+            let credits = reader.slice_credits(PoolId(1), SliceNo(1)).unwrap();
+            credits.iter().map(|credit| (credit.account, credit.fee_bps)).collect()
+        };
+        assert_eq!(fees, [(one.0, points(100)), (two.0, points(60))], "{scheme:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

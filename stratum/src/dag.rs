@@ -251,8 +251,13 @@ impl Maker {
     }
 }
 
-/// Reads a kept data set, or makes it and keeps it; `None` when the pool is stopping.
-fn dataset(folder: &Path, cache: &Cache, progress: impl Fn(f64) -> bool + Sync) -> Option<Dataset> {
+/// Reads a kept data set, or makes it and keeps it; `None` when `progress` says `false`.
+#[must_use]
+pub fn dataset(
+    folder: &Path,
+    cache: &Cache,
+    progress: impl Fn(f64) -> bool + Sync,
+) -> Option<Dataset> {
     let path = folder.join(format!("ethash-{}.dag", cache.epoch().number()));
     match File::open(&path).map(|file| Dataset::read(cache, &mut BufReader::new(file))) {
         Ok(Ok(dataset)) => return Some(dataset),

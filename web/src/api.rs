@@ -1,6 +1,6 @@
 //! The pool's own API under `/api/v1`: what the pages say, for programs, described by OpenAPI made from these handlers.
 //!
-//! Invariant: reads only. Every error is a problem document that says what to do.
+//! Invariant: reads only; what is asked of nodes is what the operator offers by name. Every error is a problem document that says what to do.
 
 pub mod accounts;
 pub mod ask;
@@ -9,6 +9,7 @@ pub mod blocks;
 pub mod docs;
 pub mod events;
 pub mod guard;
+pub mod node;
 pub mod payouts;
 pub mod pools;
 pub mod problem;
@@ -33,7 +34,8 @@ use utoipa_axum::routes;
         (name = "blocks", description = "Blocks the pool found, their splits, and what it takes to recompute them"),
         (name = "payouts", description = "Payouts and who they paid"),
         (name = "accounts", description = "One miner, by address"),
-        (name = "events", description = "What happens, as it happens")
+        (name = "events", description = "What happens, as it happens"),
+        (name = "node", description = "With a key: questions to the pool's nodes, and what the key has used")
     )
 )]
 struct Description;
@@ -62,6 +64,8 @@ fn described() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(accounts::credits))
         .routes(routes!(accounts::account_payouts))
         .routes(routes!(events::events))
+        .routes(routes!(node::node))
+        .routes(routes!(node::usage))
 }
 
 /// The API's routes, and the page that describes them.

@@ -10,7 +10,16 @@ use std::time::Duration;
 /// The file's name in the data folder.
 pub const FILE_NAME: &str = "web.sqlite";
 /// The newest schema.
-const SCHEMA: u32 = 2;
+const SCHEMA: u32 = 4;
+
+/// What makes the schema after the first, the second and so on.
+const STEPS: [&str; 3] = [
+    "ALTER TABLE profiles ADD COLUMN unconfirmed TEXT",
+    include_str!("db/node_calls.sql"),
+    include_str!("db/tickets.sql"),
+];
+/// How many of them are in what a new file is made by.
+const STEPS_IN_FIRST: usize = 1;
 
 /// What went wrong with it.
 #[derive(Debug, thiserror::Error)]
@@ -71,14 +80,20 @@ impl Db {
         if found == 0 {
             let tx = db.transaction()?;
             tx.execute_batch(include_str!("db.sql"))?;
+            for step in STEPS.iter().skip(STEPS_IN_FIRST) {
+                tx.execute_batch(step)?;
+            }
             tx.pragma_update(None, "user_version", SCHEMA)?;
             tx.commit()?;
         }
-        if found == 1 {
-            let tx = db.transaction()?;
-            tx.execute_batch("ALTER TABLE profiles ADD COLUMN unconfirmed TEXT")?;
-            tx.pragma_update(None, "user_version", SCHEMA)?;
-            tx.commit()?;
+        // Each step from one schema to the next.
+        for (at, step) in (1..).zip(STEPS) {
+            if found > 0 && found <= at {
+                let tx = db.transaction()?;
+                tx.execute_batch(step)?;
+                tx.pragma_update(None, "user_version", at + 1)?;
+                tx.commit()?;
+            }
         }
         Ok(Db(Arc::new(Mutex::new(db))))
     }

@@ -1,4 +1,4 @@
--- Schema 1. Times are milliseconds since 1970 unless they say otherwise.
+-- Schema 2; what came after it is in db/. Times are milliseconds since 1970 unless they say otherwise.
 
 -- Work and shares by time: steps of 60, 600 and 3600 seconds; account 0 is the whole pool.
 CREATE TABLE series (

@@ -1,9 +1,14 @@
 //! API keys: shown once, kept as hashes, counted by the day.
 
+use crate::api::node::{Calls, Usage};
 use crate::db::{Db, DbError};
+use crate::model::Iso;
 use accounting::UnixMs;
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
+
+/// Days for which questions to nodes are kept.
+const DAYS_KEPT: i64 = 400;
 
 /// Keys of programs.
 #[derive(Clone)]
@@ -128,6 +133,73 @@ impl Keys {
     pub async fn use_once(&self, hash: [u8; 32], now: UnixMs) -> Result<Option<Quota>, DbError> {
         self.0.run(move |sql| count(sql, hash, day_of(now))).await
     }
+}
+
+impl Keys {
+    /// Counts a question to a node.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn count_call(
+        &self,
+        key: [u8; 32],
+        asset: &str,
+        method: &str,
+        now: UnixMs,
+    ) -> Result<(), DbError> {
+        let (asset, method, day) = (asset.to_owned(), method.to_owned(), day_of(now));
+        self.0
+            .run(move |sql| {
+                let text =
+                    "INSERT INTO node_calls (key, day, asset, method, calls) VALUES (?, ?, ?, ?, 1)
+                            ON CONFLICT DO UPDATE SET calls = calls + 1";
+                let values = params![key.as_slice(), day, asset, method];
+                sql.prepare_cached(text)?.execute(values)?;
+                let oldest = day.saturating_sub(DAYS_KEPT);
+                let text = "DELETE FROM node_calls WHERE day < ?";
+                sql.prepare_cached(text)?.execute([oldest]).map(drop)
+            })
+            .await
+    }
+
+    /// A key's quota and its use; `None` when it is not known.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn usage(&self, key: [u8; 32], now: UnixMs) -> Result<Option<Usage>, DbError> {
+        self.0.run(move |sql| usage(sql, key, day_of(now))).await
+    }
+}
+
+fn usage(sql: &Connection, key: [u8; 32], today: i64) -> rusqlite::Result<Option<Usage>> {
+    let text = "SELECT label, tier, per_minute, per_day, CASE day WHEN ?2 THEN used ELSE 0 END FROM api_keys WHERE key = ?1";
+    let found = sql
+        .query_row(text, params![key.as_slice(), today], |row| {
+            Ok(Usage {
+                label: row.get(0)?,
+                tier: row.get(1)?,
+                per_minute: row.get(2)?,
+                per_day: row.get::<_, i64>(3)?.cast_unsigned(),
+                used_today: row.get::<_, i64>(4)?.cast_unsigned(),
+                node_calls: Vec::new(),
+            })
+        })
+        .optional()?;
+    let Some(mut found) = found else { return Ok(None) };
+    let text = "SELECT day, asset, method, calls FROM node_calls WHERE key = ? ORDER BY day DESC, asset, method LIMIT 1000";
+    let mut statement = sql.prepare(text)?;
+    let rows = statement.query_map([key.as_slice()], |row| {
+        let day = row.get::<_, i64>(0)?.cast_unsigned();
+        let day = Iso(UnixMs(day * 86_400_000)).text();
+        Ok(Calls {
+            day: day.split('T').next().unwrap_or_default().to_owned(),
+            asset: row.get(1)?,
+            method: row.get(2)?,
+            calls: row.get::<_, i64>(3)?.cast_unsigned(),
+        })
+    })?;
+    found.node_calls = rows.collect::<Result<_, _>>()?;
+    Ok(Some(found))
 }
 
 fn day_of(now: UnixMs) -> i64 {

@@ -20,6 +20,7 @@ pub mod live;
 pub mod metrics;
 pub mod model;
 pub mod news;
+pub mod node;
 pub mod notices;
 pub mod operator;
 pub mod outlook;
@@ -32,6 +33,8 @@ pub mod remote;
 pub mod secrets;
 pub mod server;
 pub mod site;
+pub mod sponsored;
+pub mod support;
 pub mod theme;
 pub mod watch;
 

@@ -6,6 +6,7 @@
 mod pages;
 mod revenue;
 mod sessions;
+mod support;
 
 pub use sessions::{Operators, Session};
 
@@ -19,7 +20,7 @@ use std::sync::Arc;
 
 /// The operator's routes.
 pub fn routes() -> Router<Arc<Site>> {
-    pages::routes().merge(revenue::routes())
+    pages::routes().merge(revenue::routes()).merge(support::routes())
 }
 
 /// How acts are carried out: who, what, and what came of it.

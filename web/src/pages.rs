@@ -6,6 +6,7 @@ mod account;
 mod lists;
 mod other;
 mod register;
+mod support;
 
 use crate::history::Range;
 use crate::http::encoded;
@@ -13,6 +14,7 @@ use crate::live;
 use crate::model::pools;
 use crate::outlook::PoolOutlook;
 use crate::site::Site;
+use crate::sponsored::Slot;
 use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -60,6 +62,8 @@ pub fn routes() -> Router<Arc<Site>> {
         .route("/privacy", get(|site: State<Arc<Site>>| other::text(site, "privacy", "Privacy")))
         .route("/register", get(register::form).post(register::say))
         .route("/register/confirm/{code}", get(register::confirm_form).post(register::confirm))
+        .route("/support", get(support::form).post(support::ask))
+        .route("/support/{secret}", get(support::ticket).post(support::more))
         .route("/assets/{name}", get(asset))
 }
 
@@ -256,6 +260,7 @@ async fn pool_page(
             explorer => explorer(site, &asset.name),
             host => host(site, headers),
             example_address => asset.address,
+            sponsored => site.sponsored(Slot::Pool),
         },
     )
 }

@@ -111,7 +111,8 @@ fn check_email(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn moment(text: &str) -> Result<UnixMs, String> {
+/// Reads a time as it was given out.
+pub(crate) fn moment(text: &str) -> Result<UnixMs, String> {
     use time::OffsetDateTime;
     use time::format_description::well_known::Rfc3339;
     let read = OffsetDateTime::parse(text, &Rfc3339);

@@ -7,11 +7,14 @@ use crate::keys::Keys;
 use crate::model::account::{self, Account, Named, Sources, named};
 use crate::model::activity::{self, Activity};
 use crate::news::Teller;
+use crate::node::Nodes;
 use crate::notices::Outbox;
 use crate::operator::{Hand, Operators};
 use crate::outlook::Outlook;
 use crate::profiles::Profiles;
 use crate::readers::Readers;
+use crate::sponsored::{Slot, Sponsored};
+use crate::support::Support;
 use crate::theme::Theme;
 use accounting::UnixMs;
 use arc_swap::ArcSwap;
@@ -42,6 +45,8 @@ pub struct Settings {
     pub scrapers: Vec<IpAddr>,
     /// Proxies in front of the pages, whose `X-Forwarded-For` is believed.
     pub proxies: Vec<IpAddr>,
+    /// Listings that are paid for.
+    pub sponsored: Vec<Sponsored>,
 }
 
 /// Where an asset's transactions and blocks can be looked at.
@@ -128,6 +133,10 @@ pub struct Site {
     pub news: Teller,
     /// How pages look.
     pub theme: Theme,
+    /// Questions to the operator.
+    pub support: Support,
+    /// Nodes that may be asked with a key.
+    pub nodes: Nodes,
     /// What the operator decided.
     pub settings: Settings,
     /// The time.
@@ -135,6 +144,13 @@ pub struct Site {
 }
 
 impl Site {
+    /// The listings that are paid for, of a place.
+    #[must_use]
+    pub fn sponsored(&self, slot: Slot) -> Vec<&Sponsored> {
+        let now = self.now();
+        self.settings.sponsored.iter().filter(|one| one.is_shown(slot, now)).collect()
+    }
+
     /// The time.
     #[must_use]
     pub fn now(&self) -> UnixMs {

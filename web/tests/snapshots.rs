@@ -7,12 +7,17 @@
 #[path = "../../pool/tests/common/mod.rs"]
 mod common;
 mod glass;
+#[path = "glass/keyed.rs"]
+mod keyed;
+#[path = "glass/support.rs"]
+mod support;
 
 use glass::Glass;
 use serde_json::Value;
 
 /// Every path that answers with JSON or text at once; `{block}` is the paid block, `{young}` the other.
-const PATHS: [&str; 47] = [
+const PATHS: [&str; 48] = [
+    "/api/v1/usage",
     "/api/v1/pools",
     "/api/v1/pools/main",
     "/api/v1/pools/nobody",

@@ -5,6 +5,7 @@
 
 use anyhow::{Context, bail};
 use devnet::purse::Purse;
+use miner::Hash;
 use miner::session::{Action, Greeting, Session, Work};
 use miner::work::{Found, Variation};
 use pow::Algorithm;
@@ -65,18 +66,37 @@ impl Connection {
     /// # Errors
     /// When the pool does not play along.
     pub fn open(pool: SocketAddr, greeting: Greeting, shares: usize) -> anyhow::Result<Self> {
-        let (stream, mut session, work) = greeted(pool, greeting)?;
+        let (stream, mut session, work) = greeted(pool, greeting, Algorithm::Sha256d.into())?;
         let mut own = Connection {
-            stream,
             lines: Vec::with_capacity(shares * 140),
             ends: Vec::with_capacity(shares),
+            ..Connection::of(stream)?
+        };
+        own.mine(&mut session, &work, shares);
+        Ok(own)
+    }
+
+    /// A connection that has greeted, and no shares yet.
+    ///
+    /// # Errors
+    /// When the system does not let it wait for nothing.
+    pub fn of(stream: TcpStream) -> anyhow::Result<Self> {
+        stream.set_nonblocking(true)?;
+        Ok(Connection {
+            stream,
+            lines: Vec::new(),
+            ends: Vec::new(),
             sent: 0,
             in_flight: VecDeque::new(),
             rest: Vec::new(),
-        };
-        own.mine(&mut session, &work, shares);
-        own.stream.set_nonblocking(true)?;
-        Ok(own)
+        })
+    }
+
+    /// One more share to send.
+    pub fn add(&mut self, line: &str) {
+        self.lines.extend_from_slice(line.as_bytes());
+        self.lines.push(b'\n');
+        self.ends.push(self.lines.len());
     }
 
     fn mine(&mut self, session: &mut Session, work: &Arc<Work>, shares: usize) {
@@ -102,9 +122,7 @@ impl Connection {
                     version_bits: None,
                     is_block: false,
                 };
-                self.lines.extend_from_slice(session.submit(&found).as_bytes());
-                self.lines.push(b'\n');
-                self.ends.push(self.lines.len());
+                self.add(&session.submit(&found));
             }
             nonce += 1;
         }
@@ -166,14 +184,18 @@ impl Connection {
 }
 
 /// Connects and greets; gives the first work.
-fn greeted(
+///
+/// # Errors
+/// When the pool does not play along.
+pub fn greeted(
     pool: SocketAddr,
     greeting: Greeting,
+    hash: Hash,
 ) -> anyhow::Result<(TcpStream, Session, Arc<Work>)> {
     let mut stream = TcpStream::connect(pool)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-    let mut session = Session::new(greeting, Algorithm::Sha256d.into(), None);
+    let mut session = Session::new(greeting, hash, None);
     stream.write_all(format!("{}\n", session.hello().join("\n")).as_bytes())?;
     let mut lines = BufReader::new(stream.try_clone()?);
     let (mut work, mut authorized) = (None, false);
@@ -259,10 +281,7 @@ pub fn pump(
             let connection = &mut connections[at];
             accepted += connection.receive(&mut latencies)?;
             if connection.sent == connection.ends.len() {
-                bail!(
-                    "the pool is faster than {} shares a second: raise RATE_MAX",
-                    super::RATE_MAX
-                );
+                bail!("the pool is faster than was expected: there are no shares left to send");
             }
             connection.send(depth.saturating_sub(connection.in_flight.len()))?;
         }

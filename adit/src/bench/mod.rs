@@ -1,5 +1,5 @@
-//! `adit bench`: what this pool does on this machine, as one JSON line. This file is `adit bench stratum`; [`web`],
-//! [`mod@compute`], [`farming`], [`ctv`] and [`sim`] are the others.
+//! `adit bench`: what this pool does on this machine, as one JSON line. This file is `adit bench stratum` ([`profile`] is the same for
+//! GXC's hashes); [`web`], [`mod@compute`], [`farming`], [`ctv`] and [`sim`] are the others.
 //!
 //! The pool is a process of its own, on an embedded chain whose template has 3000 transactions; its processor time is what
 //! the kernel counted for its threads. Shares are mined in advance, at the smallest difficulty, with each connection's own
@@ -14,6 +14,8 @@ pub mod ctv;
 mod fanout;
 pub mod farming;
 mod pool;
+mod profile;
+mod served;
 pub mod sim;
 mod sync;
 pub mod web;
@@ -43,6 +45,9 @@ const WARM_UP: Duration = Duration::from_millis(500);
 pub fn stratum(args: &BenchArgs) -> anyhow::Result<()> {
     crate::run::raise_file_limit();
     let span = Duration::from_secs(args.seconds.max(1));
+    if let Some(which) = args.profile {
+        return profile::run(which, args, span);
+    }
     let ground = Ground::lay(args.data.as_deref(), &Plan::default())?;
     let pool = BenchPool::start(ground)?;
 

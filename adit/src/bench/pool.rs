@@ -1,16 +1,13 @@
 //! The pool under measurement: a process of its own, on a chain in this one.
 
 use super::cpu::Counting;
-use anyhow::{Context, bail};
+use super::served::Served;
+use anyhow::Context;
 use devnet::{Devnet, Options, Params};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Stdio;
 use tokio::runtime::Runtime;
-
-/// How long the pool may take to listen.
-const START_LIMIT: Duration = Duration::from_secs(120);
 
 /// What the pool stands on.
 #[derive(Debug, Clone)]
@@ -121,7 +118,7 @@ impl Drop for Ground {
 
 /// A running pool and its chain.
 pub struct BenchPool {
-    child: Child,
+    served: Served,
     ground: Ground,
 }
 
@@ -131,29 +128,8 @@ impl BenchPool {
     /// # Errors
     /// When the pool does not start.
     pub fn start(ground: Ground) -> anyhow::Result<Self> {
-        let child = Command::new(std::env::current_exe()?)
-            .args(["run", "--config"])
-            .arg(ground.config())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()?;
-        let mut pool = BenchPool { child, ground };
-        pool.wait_until_it_listens()?;
-        Ok(pool)
-    }
-
-    fn wait_until_it_listens(&mut self) -> anyhow::Result<()> {
-        let began = Instant::now();
-        while TcpStream::connect(self.address()).is_err() {
-            if let Some(status) = self.child.try_wait()? {
-                bail!("the pool ended with {status}");
-            }
-            if began.elapsed() > START_LIMIT {
-                bail!("the pool does not listen on {}", self.address());
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
+        let served = Served::start(&ground.config(), ground.address, Stdio::inherit())?;
+        Ok(BenchPool { served, ground })
     }
 
     /// Where it listens.
@@ -191,7 +167,7 @@ impl BenchPool {
     /// # Errors
     /// When the kernel does not say.
     pub fn count_cpu(&self) -> anyhow::Result<Counting> {
-        Counting::start(self.child.id())
+        self.served.count_cpu()
     }
 
     /// Resident memory in bytes.
@@ -199,26 +175,12 @@ impl BenchPool {
     /// # Errors
     /// When the kernel does not say.
     pub fn resident(&self) -> anyhow::Result<u64> {
-        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .context("a process has a size")?;
-        let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
-        Ok(kib * 1024)
-    }
-}
-
-impl Drop for BenchPool {
-    fn drop(&mut self) {
-        if let Err(error) = self.child.kill().and_then(|()| self.child.wait().map(drop)) {
-            tracing::error!(%error, "the pool under measurement does not end");
-        }
+        self.served.resident()
     }
 }
 
 /// A loopback address that is free now.
-fn free_address() -> anyhow::Result<SocketAddr> {
+pub fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 

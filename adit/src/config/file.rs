@@ -95,6 +95,30 @@ pub struct Web {
     /// Where transactions and blocks can be looked at, by asset.
     #[serde(default)]
     pub explorers: BTreeMap<String, Spanned<Explorer>>,
+    /// Listings that are paid for.
+    #[serde(default)]
+    pub sponsored: Vec<Spanned<Listing>>,
+    /// What programs with a key may ask of an asset's node.
+    #[serde(default)]
+    pub nodes: BTreeMap<String, Spanned<Vec<String>>>,
+}
+
+/// A listing that is paid for; always marked as such.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listing {
+    /// `pool` or `leaderboard`.
+    pub slot: web::sponsored::Slot,
+    /// Its title.
+    pub title: String,
+    /// A sentence.
+    pub text: String,
+    /// `https://…`, or a page of the pool.
+    pub link: String,
+    /// Its first day, such as `2026-12-01`.
+    pub from: Option<String>,
+    /// Its last day.
+    pub until: String,
 }
 
 /// Whether owners must register before they mine.
@@ -370,6 +394,8 @@ pub struct Pool {
     pub scheme: Scheme,
     /// GXC: how its work is hashed.
     pub algorithm: Option<Spanned<HashName>>,
+    /// GXC: the program whose idea of that hash it is; the documented one without.
+    pub profile: Option<Spanned<ProfileName>>,
     /// Ethash: blocks of an epoch (30 000, or 60 000 as Ethereum Classic has).
     pub ethash_epoch: Option<Spanned<u64>>,
     /// Ethash: keep whole data sets (1 GiB and more) in memory and in this folder, which verifies faster.
@@ -389,6 +415,9 @@ pub struct Pool {
     /// Lower fees as the pool grows.
     #[serde(default)]
     pub fee_tiers: Vec<Tier>,
+    /// Lower fees for who does much of the work.
+    #[serde(default)]
+    pub volume_discounts: Vec<Spanned<VolumeDiscount>>,
     /// Taken off a member's fee.
     #[serde(default)]
     pub member_discount_percent: Percent,
@@ -492,6 +521,34 @@ pub enum HashName {
     Gxhash,
     /// Ethash.
     Ethash,
+}
+
+/// The programs that have their own idea of GXC's hashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProfileName {
+    /// `gxc-miner-standalone`.
+    Standalone,
+    /// `gxc-miner-suite`.
+    Suite,
+    /// `gxc-miner-pro`.
+    Pro,
+    /// The guide's own pool.
+    Guide,
+    /// The node.
+    Node,
+    /// JxPoolMiner's way of submitting.
+    Jx,
+}
+
+/// A discount for who does so much of the work.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VolumeDiscount {
+    /// From this part of the window's work on.
+    pub part_percent: Percent,
+    /// Taken off the fee.
+    pub discount_percent: Percent,
 }
 
 /// A fee from so many accounts on.

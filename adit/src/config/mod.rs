@@ -6,7 +6,7 @@ mod asset;
 mod chia;
 mod coin;
 pub mod compute;
-mod environment;
+pub(crate) mod environment;
 mod farm;
 pub mod file;
 mod gxc;
@@ -16,6 +16,7 @@ mod pool;
 use ::pool::{AssetConfig, PoolConfig};
 use accounting::Identity;
 use farming::network::Network;
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -74,6 +75,8 @@ pub struct WebSettings {
     pub notices: Vec<NoticeSettings>,
     /// What pages say.
     pub site: web::site::Settings,
+    /// What programs with a key may ask of an asset's node.
+    pub nodes: BTreeMap<String, Vec<String>>,
 }
 
 /// One kind of money.
@@ -507,6 +510,14 @@ start_difficulty = 0.5
                 7,
                 "key_file",
             ),
+            (
+                "fee_percent = 1.25",
+                "fee_percent = 1.25\nvolume_discounts = [\n{ part_percent = 20, discount_percent = 0.5 },\n\
+                 { part_percent = 10, discount_percent = 1 }]",
+                18,
+                "volume_discounts",
+            ),
+            ("fee_percent = 1.25", "fee_percent = 1.25\nprofile = \"suite\"", 16, "profile"),
             ("user = \"u\", ", "", 4, "nodes"),
             ("rpc = \"127.0.0.1:18443\"", "rpc = \"127.0.0.1\"", 4, "rpc"),
         ];

@@ -1,8 +1,9 @@
 //! The pages' part of the configuration.
 
-use super::{AssetSettings, NoticeSettings, Reader, WebSettings, Wrong, file, wrong};
+use super::{AssetKind, AssetSettings, NoticeSettings, Reader, WebSettings, Wrong, file, wrong};
 use toml::Spanned;
 use web::site::Explorer;
+use web::sponsored::Sponsored;
 
 impl Reader<'_> {
     pub(super) fn web(
@@ -42,6 +43,18 @@ impl Reader<'_> {
             }
             explorers.insert(asset, Explorer { transaction, block });
         }
+        let mut sponsored = Vec::new();
+        for listing in &web.sponsored {
+            let file::Listing { slot, title, text, link, from, until } = listing.get_ref();
+            let read = Sponsored::read(*slot, [title, text, link], from.as_deref(), until);
+            sponsored
+                .push(read.map_err(|error| wrong(listing, format!("web.sponsored: {error}")))?);
+        }
+        let nodes = web.nodes.into_iter().map(|(asset, methods)| {
+            let offered = offered(&asset, &methods, assets)?;
+            Ok((asset, offered))
+        });
+        let nodes = nodes.collect::<Result<_, Wrong>>()?;
         let site = web::site::Settings {
             title: web.title.unwrap_or_else(|| "Adit".into()),
             url: web.url.map(|url| url.trim_end_matches('/').to_owned()),
@@ -51,6 +64,7 @@ impl Reader<'_> {
             cors: web.cors,
             scrapers: web.scrapers,
             proxies: web.proxies,
+            sponsored,
         };
         let mut notices = Vec::new();
         for channel in web.notices {
@@ -61,6 +75,58 @@ impl Reader<'_> {
             notices.push(settings);
         }
         let theme = web.theme.map(|folder| self.path(folder));
-        Ok(WebSettings { listen: web.listen, tls, theme, notices, site })
+        Ok(WebSettings { listen: web.listen, tls, theme, notices, site, nodes })
+    }
+}
+
+/// Methods that change nothing and tell nothing of a wallet.
+const READING: [&str; 15] = [
+    "estimatefee",
+    "estimatesmartfee",
+    "getbestblockhash",
+    "getblock",
+    "getblockchaininfo",
+    "getblockcount",
+    "getblockhash",
+    "getblockheader",
+    "getdifficulty",
+    "getmempoolentry",
+    "getmininginfo",
+    "getnetworkhashps",
+    "getrawmempool",
+    "getrawtransaction",
+    "validateaddress",
+];
+/// Those that ask GXC's node about any address or transaction; of others they ask the wallet.
+const READING_GXC: [&str; 3] = ["getbalance", "gettransaction", "listunspent"];
+
+/// What of an asset's node may be asked by programs. The pool's money may be in its wallet, so nothing is offered that is not
+/// known to change nothing.
+fn offered(
+    asset: &str,
+    methods: &Spanned<Vec<String>>,
+    assets: &[AssetSettings],
+) -> Result<Vec<String>, Wrong> {
+    let refused = |text: String| wrong(methods, format!("web.nodes.{asset}: {text}"));
+    let Some(known) = assets.iter().find(|known| known.config.name == asset) else {
+        return Err(refused("there is no such asset".into()));
+    };
+    let more: &[&str] = match &known.kind {
+        AssetKind::Coin(_) => &[],
+        AssetKind::Gxc(_) => &READING_GXC,
+        AssetKind::Chia(_) | AssetKind::External(_) => {
+            return Err(refused("only nodes of coins and of GXC can be asked this way".into()));
+        }
+    };
+    let mut allowed = READING.iter().chain(more);
+    match methods.get_ref().iter().find(|method| !allowed.clone().any(|known| known == method)) {
+        None => Ok(methods.get_ref().clone()),
+        Some(odd) => {
+            let known: Vec<&str> = allowed.by_ref().copied().collect();
+            let known = known.join(", ");
+            Err(refused(format!(
+                "\"{odd}\" could change something or tell of a wallet; these can be offered: {known}"
+            )))
+        }
     }
 }

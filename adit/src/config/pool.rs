@@ -6,8 +6,9 @@ use super::{
 };
 use ::pool::PoolConfig;
 use ::pool::config::SliceRule;
+use accounting::BasisPoints;
 use accounting::Scheme;
-use accounting::fee::{FeeRule, FeeTier};
+use accounting::fee::{FeeRule, FeeTier, VolumeStep};
 use accounting::scheme::PplnsWindow;
 use accounting::union::Part;
 use pow::ethash::{CLASSIC_EPOCH, EPOCH};
@@ -18,6 +19,7 @@ use stratum::coin::{Coin, Family};
 use stratum::coinbase::TAG_MAX;
 use stratum::dag::DagSettings;
 use stratum::difficulty::Policy;
+use stratum::gxc::legacy::{Function, Legacy, Profile};
 use stratum::hashing::Hashing;
 use stratum::limits::Limits;
 use toml::Spanned;
@@ -49,6 +51,7 @@ impl Reader<'_> {
                 .map(|tier| FeeTier { accounts: tier.accounts, fee: tier.fee_percent.0 })
                 .collect(),
             member_discount: pool.member_discount_percent.0,
+            volume: volume_of(&pool.volume_discounts, scheme)?,
         };
         let slices = SliceRule {
             age_ms: pool.slice_age.map_or(SliceRule::default().age_ms, file::Span::ms),
@@ -220,18 +223,68 @@ impl Reader<'_> {
 }
 
 fn hashing(pool: &file::Pool, coin: Coin) -> Result<Hashing, Wrong> {
-    Ok(match &pool.algorithm {
-        None => Hashing::Header(coin.algorithm()),
-        Some(name) if coin.family() != Family::Gxc => {
-            let text = format!("algorithm: {} has one; remove it", coin.family());
-            return Err(wrong(name, text));
+    let Some(name) = &pool.algorithm else {
+        if let Some(profile) = &pool.profile {
+            let text = "profile: it says whose idea of an algorithm; add algorithm";
+            return Err(wrong(profile, text));
         }
-        Some(name) => match name.get_ref() {
+        return Ok(Hashing::Header(coin.algorithm()));
+    };
+    if coin.family() != Family::Gxc {
+        let text = format!("algorithm: {} has one; remove it", coin.family());
+        return Err(wrong(name, text));
+    }
+    let Some(profile) = &pool.profile else {
+        return Ok(match name.get_ref() {
             file::HashName::Sha256 => Hashing::Header(Algorithm::Sha256d),
             file::HashName::Gxhash => Hashing::GxHash,
             file::HashName::Ethash => Hashing::Ethash,
-        },
+        });
+    };
+    let function = match name.get_ref() {
+        file::HashName::Sha256 => Function::Sha256,
+        file::HashName::Gxhash => Function::GxHash,
+        file::HashName::Ethash => Function::Ethash,
+    };
+    let whose = match profile.get_ref() {
+        file::ProfileName::Standalone => Profile::Standalone,
+        file::ProfileName::Suite => Profile::Suite,
+        file::ProfileName::Pro => Profile::Pro,
+        file::ProfileName::Guide => Profile::Guide,
+        file::ProfileName::Node => Profile::Node,
+        file::ProfileName::Jx => Profile::Jx,
+    };
+    Legacy::new(whose, function).map(Hashing::Legacy).ok_or_else(|| {
+        let text = match whose {
+            Profile::Guide => "profile: the guide's pool has one hash; say algorithm = \"sha256\"",
+            _ => "profile: this program has no ethash of its own that anybody could verify; say sha256 or gxhash",
+        };
+        wrong(profile, text)
     })
+}
+
+/// Who has all of the work of each block they find has no volume.
+fn volume_of(
+    discounts: &[Spanned<file::VolumeDiscount>],
+    scheme: Scheme,
+) -> Result<Vec<VolumeStep>, Wrong> {
+    if let (Scheme::Solo { .. } | Scheme::Budget { .. }, Some(first)) = (scheme, discounts.first())
+    {
+        let text = "volume_discounts: only where blocks are divided by work or shares are bought";
+        return Err(wrong(first, text));
+    }
+    let mut steps: Vec<VolumeStep> = Vec::new();
+    for discount in discounts {
+        let file::VolumeDiscount { part_percent, discount_percent } = discount.get_ref();
+        let step = VolumeStep { part: part_percent.0, discount: discount_percent.0 };
+        let grows = |last: &VolumeStep| step.part > last.part && step.discount > last.discount;
+        if step.part == BasisPoints::ZERO || !steps.last().is_none_or(grows) {
+            let text = "volume_discounts: each begins at a larger part than the one before it, with a larger discount";
+            return Err(wrong(discount, text));
+        }
+        steps.push(step);
+    }
+    Ok(steps)
 }
 
 fn scheme_of(pool: &file::Pool, span: &Spanned<()>) -> Result<Scheme, Wrong> {

@@ -10,6 +10,7 @@ mod counter;
 mod door;
 mod gxc;
 mod mining;
+mod nodes;
 mod outlook;
 mod pages;
 mod port;

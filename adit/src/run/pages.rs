@@ -1,6 +1,6 @@
 //! The pages beside the pool: on threads of their own, which give way to miners.
 
-use super::{Live, outlook};
+use super::{Live, nodes, outlook};
 use crate::config::{NoticeSettings, Settings, WebSettings};
 use crate::control::{Given, Open};
 use accounting::UnixMs;
@@ -25,6 +25,7 @@ use web::outlook::Outlook;
 use web::profiles::Profiles;
 use web::readers::Readers;
 use web::site::Site;
+use web::support::Support;
 use web::theme::Theme;
 use web::watch::Watch;
 
@@ -85,6 +86,7 @@ pub fn start(
         profiles: Profiles::open(db.clone())?,
         activity: ArcSwap::default(),
         keys: Keys::in_db(db.clone()),
+        support: Support::in_db(db.clone()),
         operators: Operators::in_db(db.clone()),
         hand: hand(settings, pool, live),
         budgets: Budgets::default(),
@@ -93,6 +95,7 @@ pub fn start(
         news: Teller::default(),
         db,
         theme: Theme::load(web.theme.as_deref())?,
+        nodes: nodes::offered(settings, web),
         settings: web.site.clone(),
         clock,
     });

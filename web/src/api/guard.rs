@@ -29,6 +29,10 @@ const ASKERS_MAX: usize = 50_000;
 /// Answers up to here get an ETag made from their content; longer ones are sent as they come, with their own or without.
 const TAGGED_MAX: u64 = 4 << 20;
 
+/// A request that came with this key (its hash), known and within its quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keyed(pub [u8; 32]);
+
 /// Everybody's budget.
 #[derive(Debug, Default)]
 pub struct Budgets {
@@ -92,9 +96,10 @@ fn take_of(
 }
 
 /// The layer around the API, and around what else costs.
-pub async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+pub async fn guard(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Response {
     let (path, method) = (request.uri().path(), request.method());
-    let registers = method == Method::POST && path.starts_with("/register");
+    let registers =
+        method == Method::POST && (path.starts_with("/register") || path.starts_with("/support"));
     if registers {
         let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
         let asker = host_of(site.settings.client_of(peer, request.headers()));
@@ -115,8 +120,10 @@ pub async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) 
     }
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
     let headers = request.headers().clone();
-    if let Err(refusal) = admit(&site, &headers, peer).await {
-        return with_origin(refusal, origin);
+    match admit(&site, &headers, peer).await {
+        Ok(Some(key)) => drop(request.extensions_mut().insert(key)),
+        Ok(None) => {}
+        Err(refusal) => return with_origin(refusal, origin),
     }
     let is_get = request.method() == Method::GET;
     let asked = request.headers().get(header::IF_NONE_MATCH).cloned();
@@ -129,7 +136,7 @@ async fn admit(
     site: &Arc<Site>,
     headers: &HeaderMap,
     peer: Option<IpAddr>,
-) -> Result<(), Response> {
+) -> Result<Option<Keyed>, Response> {
     let now = site.now();
     if let Some(key) = key_of(headers) {
         let hash: [u8; 32] = Sha256::digest(key.as_bytes()).into();
@@ -152,14 +159,14 @@ async fn admit(
             return Err(too_many(3600, text));
         }
         let taken = site.budgets.take_with_key(hash, quota.per_minute, now);
-        return taken.map_err(|wait| {
+        return taken.map(|()| Some(Keyed(hash))).map_err(|wait| {
             let text =
                 format!("This key may ask {} times a minute; go on in {wait} s.", quota.per_minute);
             too_many(wait, text)
         });
     }
     let asker = host_of(site.settings.client_of(peer, headers));
-    site.budgets.take(asker, now).map_err(|wait| {
+    site.budgets.take(asker, now).map(|()| None).map_err(|wait| {
         let text = format!("More than {PER_SECOND} questions a second; go on in {wait} s, or ask the operator for an API key.");
         too_many(wait, text)
     })

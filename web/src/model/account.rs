@@ -8,8 +8,9 @@ use crate::history::{AccountTrack, History, Track};
 use crate::outlook::{AssetOutlook, Outlook, Parsed, PoolOutlook};
 use ::pool::View;
 use ::pool::observe::Machine;
+use accounting::fee::Standing;
 use accounting::ledger::Kind;
-use accounting::{AccountId, Amount, UnixMs};
+use accounting::{AccountId, Amount, BasisPoints, UnixMs};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -315,7 +316,13 @@ fn in_pool(
     let total = seen.standings.total;
     let fraction =
         id.filter(|_| by_window && total > 0).map(|id| seen.standings.of(id) as f64 / total as f64);
-    let fee_percent = f64::from(pool.fee.resolve(seen.accounts as u64, member).points()) / 100.0;
+    let volume = (fraction.unwrap_or(0.0) * f64::from(BasisPoints::ALL)) as u16;
+    let standing = Standing {
+        accounts: seen.accounts as u64,
+        volume: BasisPoints::new(volume).unwrap_or_default(),
+        is_member: member,
+    };
+    let fee_percent = f64::from(pool.fee.resolve(standing).points()) / 100.0;
     let part = from.outlook.block_part(pool);
     let fraction = fraction.map(|fraction| fraction * part);
     let next_block = fraction.zip(asset.next).map(|(fraction, next)| {

@@ -4,8 +4,9 @@ use super::{Iso, Money, blocks, masked};
 use crate::history::{History, PoolTrack};
 use crate::outlook::{AssetOutlook, Outlook, PoolOutlook, PortOutlook};
 use crate::rates::SPAN_NAMES;
+use accounting::fee::Standing;
 use accounting::rule::RuleSince;
-use accounting::{AccountId, PoolId};
+use accounting::{AccountId, BasisPoints, PoolId};
 use pool::View;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -36,6 +37,10 @@ pub struct Pool {
     pub fee_tiers: Vec<FeeTier>,
     /// What members pay less, in percent.
     pub member_discount_percent: f64,
+    /// What those pay less who do much of the work: the highest step reached counts.
+    pub volume_discounts: Vec<VolumeDiscount>,
+    /// All of that in words.
+    pub fee_in_words: String,
     /// Hashes a second, over the last quarter of an hour.
     pub hashrate: f64,
     /// Hashes a second over spans from one minute to seven days.
@@ -81,6 +86,15 @@ pub struct FeeTier {
     pub accounts: u64,
     /// The fee, in percent.
     pub fee_percent: f64,
+}
+
+/// A lower fee for who does so much of the work.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, ToSchema)]
+pub struct VolumeDiscount {
+    /// From this part of the window's work on, in percent.
+    pub part_percent: f64,
+    /// Taken off the fee, in percent.
+    pub discount_percent: f64,
 }
 
 /// A listening port.
@@ -166,7 +180,9 @@ pub fn one(outlook: &Outlook, view: &View, history: &History, pool: &PoolOutlook
         block_part: outlook.block_part(pool),
         fee_percent: fee_percent(pool, accounts),
         fee_tiers: tiers(pool),
-        member_discount_percent: f64::from(pool.fee.member_discount.points()) / 100.0,
+        member_discount_percent: percent(pool.fee.member_discount),
+        volume_discounts: volume_discounts(pool),
+        fee_in_words: pool.fee.in_words(),
         hashrate,
         hashrates: hashrates(&track),
         shares_per_second: track.share_rates.over(0),
@@ -190,15 +206,29 @@ pub fn one(outlook: &Outlook, view: &View, history: &History, pool: &PoolOutlook
 /// What the pool keeps of an account that is no member, in percent.
 #[must_use]
 pub fn fee_percent(pool: &PoolOutlook, accounts: usize) -> f64 {
-    f64::from(pool.fee.resolve(accounts as u64, false).points()) / 100.0
+    let standing =
+        Standing { accounts: accounts as u64, volume: BasisPoints::ZERO, is_member: false };
+    f64::from(pool.fee.resolve(standing).points()) / 100.0
 }
 
 fn tiers(pool: &PoolOutlook) -> Vec<FeeTier> {
     let tier = |tier: &accounting::fee::FeeTier| FeeTier {
         accounts: tier.accounts,
-        fee_percent: f64::from(tier.fee.points()) / 100.0,
+        fee_percent: percent(tier.fee),
     };
     pool.fee.tiers.iter().map(tier).collect()
+}
+
+fn volume_discounts(pool: &PoolOutlook) -> Vec<VolumeDiscount> {
+    let step = |step: &accounting::fee::VolumeStep| VolumeDiscount {
+        part_percent: percent(step.part),
+        discount_percent: percent(step.discount),
+    };
+    pool.fee.volume.iter().map(step).collect()
+}
+
+fn percent(points: BasisPoints) -> f64 {
+    f64::from(points.points()) / 100.0
 }
 
 /// How a block is divided, in words.

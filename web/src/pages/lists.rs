@@ -4,6 +4,7 @@ use super::{Page, Paging, Trouble, explorer, read, render};
 use crate::model::pools::{self, Order};
 use crate::model::{blocks as block_model, payouts as payout_model};
 use crate::site::Site;
+use crate::sponsored::Slot;
 use accounting::RewardId;
 use axum::extract::{Path, Query, State};
 use minijinja::context;
@@ -158,6 +159,12 @@ pub async fn leaderboard(State(site): State<Arc<Site>>, Query(query): Query<Lead
     render(
         &site,
         "leaderboard.html",
-        context! { title => "Leaderboard", leaders, by => query.by, pool => pool.name },
+        context! {
+            title => "Leaderboard",
+            leaders,
+            by => query.by,
+            pool => pool.name,
+            sponsored => site.sponsored(Slot::Leaderboard),
+        },
     )
 }

@@ -25,6 +25,7 @@ use web::db::Db;
 use web::history::History;
 use web::keys::Keys;
 use web::news::Teller;
+use web::node::{NodeDoor, NodeTrouble, Nodes};
 use web::notices::Outbox;
 use web::operator::{Hand, Operators};
 use web::outlook::{
@@ -34,13 +35,26 @@ use web::outlook::{
 use web::profiles::Profiles;
 use web::readers::Readers;
 use web::site::{Settings, Site};
+use web::sponsored::{Slot, Sponsored};
+use web::support::Support;
 use web::theme::Theme;
 
 /// The site, and what it stands on.
 pub struct Glass {
     router: Router,
+    pub site: Arc<Site>,
     _writer: Writer,
     _folder: TempDir,
+}
+
+/// What came of a form.
+pub struct Posted {
+    pub status: u16,
+    /// Where it leads.
+    pub to: String,
+    /// The cookie it sets.
+    pub cookie: String,
+    pub page: String,
 }
 
 impl Glass {
@@ -87,6 +101,7 @@ impl Glass {
             profiles: Profiles::open(db.clone()).unwrap(),
             activity: ArcSwap::default(),
             keys: Keys::in_db(db.clone()),
+            support: Support::in_db(db.clone()),
             operators: Operators::in_db(db.clone()),
             hand: Hand::new(|_, _| async { Err("nobody is at the desk".to_owned()) }),
             budgets: Budgets::default(),
@@ -95,12 +110,17 @@ impl Glass {
             news: Teller::default(),
             db,
             theme: Theme::load(None).unwrap(),
-            settings: Settings { title: "Glass".into(), ..Settings::default() },
+            nodes: nodes(),
+            settings: Settings {
+                title: "Glass".into(),
+                sponsored: listings(),
+                ..Settings::default()
+            },
             clock: Arc::new(clock.clone()),
         });
         site.learn_activity().await.unwrap();
-        let router = web::router(site);
-        Glass { router, _writer: writer, _folder: folder }
+        let router = web::router(site.clone());
+        Glass { router, site, _writer: writer, _folder: folder }
     }
 
     /// Asks.
@@ -108,6 +128,59 @@ impl Glass {
         let from_here = ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 4711)));
         let request = Request::get(path).header("host", "pool.example").extension(from_here);
         self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+    }
+
+    /// Asks a node, with a key or without, over TLS or in the open.
+    pub async fn ask_node(&self, key: Option<&str>, from: [u8; 4], body: &str) -> (u16, String) {
+        let peer = ConnectInfo(SocketAddr::from((from, 4711)));
+        let mut request = Request::post("/api/v1/node/btc").extension(peer);
+        if let Some(key) = key {
+            request = request.header("x-api-key", key);
+        }
+        let request = request.body(Body::from(body.to_owned())).unwrap();
+        let (head, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (head.status.as_u16(), String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    /// Gets with a key, from this machine.
+    pub async fn with_key(&self, path: &str, key: &str) -> String {
+        let peer = ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 4711)));
+        let request = Request::get(path).extension(peer).header("x-api-key", key);
+        let request = request.body(Body::empty()).unwrap();
+        let body = self.router.clone().oneshot(request).await.unwrap().into_body();
+        String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    }
+
+    /// Sends a form from this machine, with a cookie.
+    pub async fn post(&self, path: &str, cookie: &str, form: &[(&str, &str)]) -> Posted {
+        let peer = ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 4711)));
+        let body: Vec<String> = form
+            .iter()
+            .map(|(key, value)| format!("{key}={}", web::http::encoded(value)))
+            .collect();
+        let request = Request::post(path)
+            .extension(peer)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("cookie", cookie);
+        let request = request.body(Body::from(body.join("&"))).unwrap();
+        let (head, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        let named = |name| {
+            head.headers.get(name).map_or(String::new(), |value| value.to_str().unwrap().to_owned())
+        };
+        let (to, cookie) = (named("location"), named("set-cookie"));
+        let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+        let page = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        Posted { status: head.status.as_u16(), to, cookie, page }
+    }
+
+    /// Gets with a cookie.
+    pub async fn with_cookie(&self, path: &str, cookie: &str) -> String {
+        let peer = ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 4711)));
+        let request = Request::get(path).extension(peer).header("cookie", cookie);
+        let request = request.body(Body::empty()).unwrap();
+        let body = self.router.clone().oneshot(request).await.unwrap().into_body();
+        String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap()
     }
 
     /// Status, content type and text.
@@ -118,6 +191,33 @@ impl Glass {
         let text = String::from_utf8(body.to_vec()).unwrap();
         (head.status.as_u16(), kind.unwrap_or_default(), text)
     }
+}
+
+/// A node that knows its height, says no, and is silent.
+fn nodes() -> Nodes {
+    let mut nodes = Nodes::default();
+    let door = NodeDoor::new(|method, params| async move {
+        match method.as_str() {
+            "getblockcount" => Ok(serde_json::json!(205)),
+            "getblock" => {
+                Err(NodeTrouble::Refused { code: -8, message: format!("no block {}", params[0]) })
+            }
+            _ => Err(NodeTrouble::Silent("gone".into())),
+        }
+    });
+    let offered = ["getblockcount", "getblock", "getdifficulty"].map(str::to_owned);
+    nodes.offer("btc", offered, door);
+    nodes
+}
+
+/// One for each place.
+fn listings() -> Vec<Sponsored> {
+    let until = "2100-01-01";
+    let listing = |slot, title| {
+        Sponsored::read(slot, [title, "It is <b>quiet</b>.", "https://fans.example"], None, until)
+            .unwrap()
+    };
+    vec![listing(Slot::Pool, "Fans"), listing(Slot::Leaderboard, "A miner")]
 }
 
 fn meters(writer: &Writer, clock: &TestClock, who: [(AccountId, WorkerId); 2]) {
@@ -143,7 +243,10 @@ fn outlook(now: UnixMs) -> Outlook {
         let number = number.ok_or("it does not begin with \"miner\"")?;
         Ok(Parsed { identity: identity(number), display: text.to_owned() })
     };
-    let refuse = |_: &accounting::Identity, _: &str, _: &str| Err("not signed".to_owned());
+    let prove = |_: &accounting::Identity, message: &str, signature: &str| {
+        let is_signed = signature == format!("signed: {message}");
+        if is_signed { Ok(()) } else { Err("nobody signed this".to_owned()) }
+    };
     Outlook {
         at: now,
         started_at: UnixMs(now.0 - 3_600_000),
@@ -184,7 +287,7 @@ fn outlook(now: UnixMs) -> Outlook {
             minimum: Amount::from_units(1000),
             mature_after: 101,
             orphan_after: 6,
-            addresses: Addresses::new(parse, refuse),
+            addresses: Addresses::new(parse, prove),
         }],
         pools: vec![PoolOutlook {
             id: PoolId(1),
