@@ -2,6 +2,7 @@
 
 pub mod ctv;
 pub mod sim;
+pub mod worker;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
@@ -95,7 +96,17 @@ pub enum Command {
     /// Computes for a pool of the BitSota kind: leases, evaluates, evolves and answers
     ///
     /// What is in hand is kept on disk, so that a restart goes on with it. Stops cleanly at SIGINT or SIGTERM.
-    Worker(WorkerArgs),
+    ///
+    /// With --sidecar-url it works for a sidecar, with --direct for a relay, with --ui from a page of its own.
+    Worker(worker::WorkerArgs),
+    /// Keeps jobs for workers on this machine, in the original sidecar's HTTP
+    ///
+    /// Between `adit driver`, or another driver, and any number of `adit worker --sidecar-url`. A restart loses nothing.
+    Sidecar(worker::SidecarArgs),
+    /// Fetches a pool's leases for a sidecar's workers, and hands in what they computed
+    ///
+    /// It has the hotkey and computes nothing; the workers compute and have no key.
+    Driver(worker::DriverArgs),
     /// Makes the data sets that compute pools and workers share
     ///
     /// A set's name is its hash: pool and worker must have the same.
@@ -118,9 +129,55 @@ pub enum Command {
     Bench(BenchCommand),
 }
 
+/// `payouts extrinsic`
+#[derive(Debug, Args)]
+pub struct ExtrinsicArgs {
+    /// Where the configuration is
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// The payout's number
+    pub payout: u64,
+    /// The coldkey that pays
+    #[arg(long, value_name = "SS58", required_unless_present = "key")]
+    pub signer: Option<String>,
+    /// That coldkey's file: 64 hexadecimal digits, or an unencrypted key file of Bittensor's wallet
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["signer", "signature"])]
+    pub key: Option<PathBuf>,
+    /// A signature of the payload that was made elsewhere
+    #[arg(long, value_name = "HEX")]
+    pub signature: Option<String>,
+    /// How many extrinsics the coldkey has sent: `system_accountNextIndex`
+    #[arg(long)]
+    pub nonce: u32,
+    /// The chain's first block: `chain_getBlockHash 0`
+    #[arg(long, value_name = "HASH")]
+    pub genesis: String,
+    /// `state_getRuntimeVersion`: specVersion
+    #[arg(long, value_name = "N")]
+    pub spec_version: u32,
+    /// `state_getRuntimeVersion`: transactionVersion
+    #[arg(long, value_name = "N")]
+    pub transaction_version: u32,
+    /// Numbers of pallet and call in the chain's metadata: of Balances.transfer_keep_alive, or SubtensorModule.transfer_stake for alpha
+    #[arg(long, value_name = "PALLET,CALL")]
+    pub call: String,
+    /// What the block's author is given on top
+    #[arg(long, value_name = "RAO", default_value_t = 0)]
+    pub tip: u64,
+    /// Alpha: the hotkey that the stake is with
+    #[arg(long, value_name = "SS58")]
+    pub hotkey: Option<String>,
+}
+
 /// `demo`
 #[derive(Debug, Args)]
 pub struct DemoArgs {
+    /// What is mined: blocks, or leased compute by five workers of which three cheat
+    #[arg(long, value_enum, default_value_t = DemoKind::Stratum)]
+    pub kind: DemoKind,
+    /// How long the demo of leased compute lasts, before its last epoch is paid
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub seconds: u64,
     /// Until so many pool blocks have matured and are paid
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub blocks: u64,
@@ -141,6 +198,15 @@ pub struct DemoArgs {
     /// Keep everything in this folder
     #[arg(long, value_name = "FOLDER")]
     pub data: Option<PathBuf>,
+}
+
+/// Kinds of mining in the demo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DemoKind {
+    /// Blocks, over Stratum
+    Stratum,
+    /// Algorithms, over HTTP
+    Compute,
 }
 
 /// Schemes of the demo.
@@ -244,6 +310,10 @@ pub enum PayoutsCommand {
         #[arg(long, value_name = "NAME")]
         operator: String,
     },
+    /// Writes a payout that you send yourself (TAO, alpha) as a signed extrinsic, for you to submit
+    ///
+    /// Without --key it prints the payload, to be signed where the coldkey is; with --signature, the whole.
+    Extrinsic(ExtrinsicArgs),
     /// Says which transaction pays a payout that you send yourself (TAO, alpha)
     Sent {
         /// Where the configuration is
@@ -552,32 +622,6 @@ pub struct MinerArgs {
     pub difficulty: Option<f64>,
 }
 
-/// `worker`
-#[derive(Debug, Args)]
-pub struct WorkerArgs {
-    /// The pool, such as `http://pool.example:8434`
-    #[arg(long, value_name = "URL", required_unless_present = "self_test")]
-    pub pool: Option<String>,
-    /// The hotkey: 64 hexadecimal digits, or an unencrypted hotkey file of Bittensor's wallet; made if it is not there
-    #[arg(long, value_name = "FILE", default_value = "hotkey")]
-    pub key: PathBuf,
-    /// Where what is in hand is kept
-    #[arg(long, value_name = "FOLDER", default_value = "worker")]
-    pub data: PathBuf,
-    /// The data set, made by `adit data`; without it, the small one that ships
-    #[arg(long, value_name = "FILE")]
-    pub set: Option<PathBuf>,
-    /// Algorithms to score at once
-    #[arg(long, default_value_t = 8)]
-    pub batch: usize,
-    /// Programs tried for each that is sent
-    #[arg(long, default_value_t = 50)]
-    pub generations: usize,
-    /// Only say whether this machine computes what every other one does
-    #[arg(long)]
-    pub self_test: bool,
-}
-
 /// `data`
 #[derive(Debug, Subcommand)]
 pub enum DataCommand {
@@ -646,7 +690,7 @@ pub struct DevnetArgs {
 pub enum BenchCommand {
     /// Measures the Stratum server: prints one JSON line
     Stratum(BenchArgs),
-    /// Measures the compute door's evaluator, signatures and desk: prints one JSON line
+    /// Measures the compute door's evaluator, signatures, refusals and desk: prints one JSON line
     Compute(ComputeBenchArgs),
     /// Measures the pages and the API, and what they cost miners: prints one JSON line
     Web(WebBenchArgs),
@@ -694,6 +738,9 @@ pub struct ComputeBenchArgs {
     /// Seconds of each load
     #[arg(long, default_value_t = 3)]
     pub seconds: u64,
+    /// A Python that has numpy, to compare the evaluator with: `scripts/bittensor.sh` prints one
+    #[arg(long, value_name = "FILE")]
+    pub python: Option<PathBuf>,
 }
 
 /// `bench web`

@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing is overwritten; what is written is accepted by `adit check`'s reader.
 
+mod compute;
 mod farm;
 
 use crate::cli::InitArgs;
@@ -23,6 +24,9 @@ struct Answers {
     fee: String,
     listen: String,
     data_dir: String,
+    /// Of leased compute: what an epoch brings, and whose alpha it is.
+    budget: String,
+    netuid: String,
 }
 
 /// How the node lets us in: by a password, or by the folder of its certificates.
@@ -110,14 +114,33 @@ fn ask_all(defaults: bool) -> anyhow::Result<Answers> {
         }
         Ok(if answer.is_empty() { default.to_owned() } else { answer.to_owned() })
     };
-    let coin = ask("Which coin?", "bitcoin, litecoin, chia", "bitcoin")?;
+    let coin = ask("Which coin?", "bitcoin, litecoin, chia, tao, alpha", "bitcoin")?;
     let networks = match &*coin {
         "litecoin" => "main, test, regtest",
         "chia" => "mainnet, testnet11, simulator",
+        "tao" | "alpha" => "finney, test, local",
         _ => "main, test, testnet4, signet, regtest",
     };
     let first = networks.split(',').next().unwrap_or("main");
     let network = ask("Which network?", networks, first)?;
+    if compute::is_its(&coin) {
+        let netuid = match &*coin {
+            "alpha" => ask("Which subnet's alpha?", "", "94")?,
+            _ => String::new(),
+        };
+        return Ok(Answers {
+            rpc: String::new(),
+            access: Access::default(),
+            scheme: "budget".into(),
+            budget: ask("What does an epoch of an hour bring, in whole coins?", "", "1.0")?,
+            fee: ask("The pool's fee, in percent?", "", "5")?,
+            listen: ask("Where do miners connect?", "", "0.0.0.0:8434")?,
+            data_dir: ask("Where is everything kept?", "", "data")?,
+            netuid,
+            coin,
+            network,
+        });
+    }
     let usual = match (&*coin, &*network) {
         ("bitcoin", "main") => "127.0.0.1:8332",
         ("bitcoin", "test") => "127.0.0.1:18332",
@@ -148,6 +171,8 @@ fn ask_all(defaults: bool) -> anyhow::Result<Answers> {
         fee: ask("The pool's fee, in percent?", "", "1.0")?,
         listen: ask("Where do miners connect?", "", door)?,
         data_dir: ask("Where is everything kept?", "", "data")?,
+        budget: String::new(),
+        netuid: String::new(),
         coin,
         network,
     })
@@ -162,7 +187,10 @@ fn render(answers: &Answers) -> String {
     if answers.coin == "chia" {
         return farm::render(answers);
     }
-    let Answers { coin, network, rpc, access, scheme, fee, listen, data_dir } = answers;
+    if compute::is_its(&answers.coin) {
+        return compute::render(answers);
+    }
+    let Answers { coin, network, rpc, access, scheme, fee, listen, data_dir, .. } = answers;
     let Access { user, password, .. } = access;
     let wallet = match &**coin {
         "bitcoin" => {
@@ -290,9 +318,13 @@ mod tests {
 
     #[test]
     fn whatever_is_answered_becomes_a_configuration_that_is_read() {
-        for (coin, network) in
-            [("bitcoin", "regtest"), ("litecoin", "regtest"), ("chia", "mainnet")]
-        {
+        for (coin, network) in [
+            ("bitcoin", "regtest"),
+            ("litecoin", "regtest"),
+            ("chia", "mainnet"),
+            ("tao", "finney"),
+            ("alpha", "test"),
+        ] {
             for scheme in ["solo", "prop", "pplns", "tides", "pps", "fpps"] {
                 if coin == "chia" && scheme.ends_with("pps") {
                     continue;
@@ -312,6 +344,8 @@ mod tests {
                     fee: "1.5".into(),
                     listen: listen.into(),
                     data_dir: "data".into(),
+                    budget: "0.25".into(),
+                    netuid: "94".into(),
                 };
                 let text = render(&answers);
                 let read = config::read(&text, Path::new("adit.toml"));

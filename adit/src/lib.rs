@@ -27,7 +27,7 @@ mod worker;
 pub use own::{Hash, OwnPool};
 
 use clap::Parser;
-use cli::{BanArgs, BenchCommand, Cli, Command, PauseArgs, ResumeArgs, UnbanArgs};
+use cli::{BanArgs, BenchCommand, Cli, Command, DemoKind, PauseArgs, ResumeArgs, UnbanArgs};
 use config::Settings;
 use config::file::Level;
 use std::path::Path;
@@ -69,7 +69,11 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
         }
         Command::Demo(args) => {
             log_from(Level::Error);
-            runtime()?.block_on(demo::run(args))
+            let runtime = runtime()?;
+            match args.kind {
+                DemoKind::Stratum => runtime.block_on(demo::run(args)),
+                DemoKind::Compute => runtime.block_on(demo::compute::run(args)),
+            }
         }
         Command::Miner(args) => {
             log_from(Level::Warn);
@@ -86,6 +90,14 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
         Command::Worker(args) => {
             log_from(Level::Warn);
             runtime()?.block_on(worker::run(args)).map(|()| true)
+        }
+        Command::Sidecar(args) => {
+            log_from(Level::Warn);
+            runtime()?.block_on(worker::sidecar::serve(args)).map(|()| true)
+        }
+        Command::Driver(args) => {
+            log_from(Level::Warn);
+            runtime()?.block_on(worker::sidecar::drive(args)).map(|()| true)
         }
         Command::Data(command) => data::run(&command).map(|()| true),
         Command::Bench(BenchCommand::Compute(args)) => {

@@ -1,5 +1,7 @@
 //! `adit payouts`: what is and was paid, for people and for spreadsheets.
 
+mod extrinsic;
+
 use crate::cli::PayoutsCommand;
 use crate::config::{self, Settings};
 use crate::control::{self, Command};
@@ -36,6 +38,7 @@ pub fn run(command: PayoutsCommand) -> anyhow::Result<()> {
             println!("{answer}");
             Ok(())
         }
+        PayoutsCommand::Extrinsic(args) => extrinsic::write(&args),
         PayoutsCommand::Sent { config, payout, transaction } => {
             order(&config.config, &Command::Sent { payout, transaction })
         }
@@ -166,7 +169,11 @@ fn export(settings: &Settings, out: Option<&Path>) -> anyhow::Result<()> {
         Some(path) => Box::new(std::fs::File::create_new(path)?),
         None => Box::new(std::io::stdout().lock()),
     };
-    writeln!(sink, "payout,asset,state,made_ms,transaction,address,debited,sent")?;
+    let is_external = |name: &str| {
+        let mut named = settings.assets.iter().filter(|asset| asset.config.name == name);
+        named.any(|asset| matches!(asset.kind, config::AssetKind::External(_)))
+    };
+    writeln!(sink, "payout,asset,state,made_ms,transaction,address,debited,sent,destination")?;
     let mut payouts = reader.payouts(u64::from(u32::MAX))?;
     payouts.reverse();
     for payout in payouts {
@@ -175,7 +182,13 @@ fn export(settings: &Settings, out: Option<&Path>) -> anyhow::Result<()> {
         for part in payout.parts {
             let (debit, sent) = (part.debit.to_decimal(decimals), part.sent.to_decimal(decimals));
             let (id, state, made) = (payout.id, payout.state.as_str(), payout.created_at.0);
-            writeln!(sink, "{id},{name},{state},{made},{txid},{},{debit},{sent}", part.address)?;
+            // The account's own address, and where the money goes: a coldkey, or the bytes that the chain is paid by.
+            let destination = match is_external(&name) {
+                true => extrinsic::coldkey(&part.destination).map(|coldkey| coldkey.to_string()),
+                false => Some(part.destination.iter().map(|byte| format!("{byte:02x}")).collect()),
+            };
+            let (own, destination) = (part.address, destination.unwrap_or_default());
+            writeln!(sink, "{id},{name},{state},{made},{txid},{own},{debit},{sent},{destination}")?;
         }
     }
     Ok(())

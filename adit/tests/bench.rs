@@ -75,6 +75,26 @@ fn the_simulators_bench_says_how_long_the_article_and_pplns_years_take() {
 }
 
 #[test]
+fn the_compute_bench_measures_all_it_promises() {
+    let python = testkit::prepared("bittensor.sh");
+    let found = line(&["compute", "--seconds", "1", "--python", python.to_str().unwrap()]);
+    for name in [
+        "dsl_instructions_per_s_per_core",
+        "numpy_instructions_per_s_per_core",
+        "ratio_to_numpy",
+        "verified_per_s_per_core",
+        "refusal_ratio",
+        "empty_us",
+        "cycles_per_s",
+    ] {
+        assert!(found[name].as_f64().unwrap() > 0.0, "{name}: {found}");
+    }
+    for kind in ["stale", "malformed", "replayed"] {
+        assert!(found["refusal_us"][kind].as_f64().unwrap() > 0.0, "{kind}: {found}");
+    }
+}
+
+#[test]
 fn the_gxc_bench_verifies_by_the_real_hash_and_looks_at_another_port() {
     let said = line(&["stratum", "--profile", "gxhash", "--seconds", "1"]);
     assert_eq!(said["profile"], "gxhash");

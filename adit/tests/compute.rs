@@ -4,9 +4,13 @@
 
 mod common;
 
+use accounting::{AccountId, BasisPoints};
 use common::ADIT;
 use common::http::{Answer, ask, get};
+use compute::epoch::{self, EpochNo, Tally, Terms};
 use compute::key::SigningKey;
+use compute::reputation::Reputation;
+use compute::tables::Tables;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -138,6 +142,18 @@ listen = "{}"
         })
     }
 
+    /// One of this program's other parts, in a folder of its own.
+    fn part(&self, name: &str, words: &[&str]) -> Process {
+        let folder = self.folder.path().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let inside = |word: &&str| match word.strip_prefix("./") {
+            Some(file) => folder.join(file).display().to_string(),
+            None => (*word).to_owned(),
+        };
+        let arguments: Vec<String> = words.iter().map(inside).collect();
+        Process::start(ADIT.as_ref(), &arguments, &[], &folder.join("log"))
+    }
+
     /// A miner as people run one.
     fn worker(&self, who: u8) -> Process {
         let folder = self.folder.path().join(format!("miner-{who}"));
@@ -197,6 +213,44 @@ fn an_epochs_work_becomes_a_confirmed_withdrawal() {
     let hash = "ab".repeat(32);
     let early = pool.adit(&["payouts", "sent"], &[&number, "--transaction", &hash]);
     assert!(!early.status.success(), "not approved yet");
+    let exported = pool.says(&["payouts", "export"], &[]);
+    let row = exported.lines().find(|row| row.starts_with(&format!("{number},"))).unwrap();
+    assert!(row.ends_with(&format!(",{coldkey}")), "the coldkey is paid, not the hotkey: {row}");
+
+    // The operator's own tools can send it as these bytes, signed where the coldkey is.
+    let treasury = key(88);
+    let signer = treasury.public().to_string();
+    let genesis = "2f".repeat(32);
+    let chain = [
+        "--nonce",
+        "3",
+        "--genesis",
+        &genesis,
+        "--spec-version",
+        "331",
+        "--transaction-version",
+        "1",
+        "--call",
+        "5,3",
+        "--signer",
+        &signer,
+    ];
+    let written = |more: &[&str]| -> Value {
+        let rest = [&[&*number], &chain[..], more].concat();
+        serde_json::from_str(&pool.says(&["payouts", "extrinsic"], &rest)).unwrap()
+    };
+    let unsigned = written(&[]);
+    assert_eq!((&unsigned["to"], &unsigned["amount_rao"]), (&json!(coldkey), &asked["amount_rao"]));
+    assert!(unsigned["extrinsic"].is_null());
+    let payload = bytes_of(unsigned["payload"].as_str().unwrap());
+    let signature = treasury.sign(&payload).to_string();
+    let done = written(&["--signature", &signature]);
+    let whole = bytes_of(done["extrinsic"].as_str().unwrap());
+    assert_eq!(bytes_of(done["hash"].as_str().unwrap()), compute::extrinsic::hash(&whole));
+    let wrong = key(77).sign(&payload).to_string();
+    let refused = [&[&*number], &chain[..], &["--signature", &wrong]].concat();
+    assert!(!pool.adit(&["payouts", "extrinsic"], &refused).status.success(), "another's");
+
     pool.says(&["payouts", "approve"], &[&number, "--operator", "ann"]);
     let unsent = pool.adit(&["payouts", "confirmed"], &[&number]);
     assert!(!unsent.status.success(), "not sent yet");
@@ -242,6 +296,59 @@ fn an_epochs_work_becomes_a_confirmed_withdrawal() {
         assert_eq!(get(pool.pages.address(), page).status, 200, "{page}");
     }
     pool.stop();
+    forge_a_report(&pool.folder.path().join("data"));
+    let audit = pool.adit(&["audit"], &["--offline"]);
+    let said = String::from_utf8_lossy(&audit.stdout).into_owned();
+    assert!(!audit.status.success() && said.contains("FAIL"), "{said}");
+}
+
+fn bytes_of(hex: &str) -> Vec<u8> {
+    let digits = hex.trim_start_matches("0x");
+    let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+    (0..digits.len()).step_by(2).map(byte).collect()
+}
+
+/// An operator favours somebody in a report that agrees with itself: root, sums and signature are as they should be.
+fn forge_a_report(data: &std::path::Path) {
+    let tables = Tables::open(data).unwrap();
+    let last = tables.last_epoch().unwrap().unwrap();
+    let closed = (0..=last.0).rev().find_map(|epoch| {
+        let closed = tables.epoch(EpochNo(epoch)).unwrap()?;
+        (closed.report.lines.len() > 1).then_some(closed)
+    });
+    let honest = closed.unwrap().report;
+    let tallies: Vec<Tally> = honest
+        .lines
+        .iter()
+        .enumerate()
+        .map(|(at, line)| Tally {
+            miner: line.miner.parse().unwrap(),
+            account: AccountId(line.account),
+            owner: line.owner.parse().unwrap(),
+            reputation: Reputation(if at == 0 { 1 } else { line.reputation.0 }),
+        })
+        .collect();
+    let bps = |points| BasisPoints::new(points).unwrap();
+    let terms = Terms { budget: honest.budget, fee: bps(honest.fee_bps), cap: bps(honest.cap_bps) };
+    let forged = epoch::close(honest.epoch, &terms, &tallies);
+    forged.check().unwrap();
+    let hex: String = ["00"; 32].concat();
+    let seed = std::fs::read_to_string(data.parent().unwrap().join("pool.hotkey")).unwrap_or(hex);
+    let bytes: Vec<u8> = (0..32)
+        .map(|at| u8::from_str_radix(&seed.trim()[2 * at..2 * at + 2], 16).unwrap())
+        .collect();
+    let signature = forged.signed(&SigningKey::from_seed(&bytes.try_into().unwrap()));
+    drop(tables);
+    let db = rusqlite::Connection::open(data.join(compute::tables::FILE_NAME)).unwrap();
+    let changed = db.execute(
+        "UPDATE epoch SET report = ?, signature = ? WHERE number = ?",
+        rusqlite::params![
+            serde_json::to_vec(&forged).unwrap(),
+            signature.bytes(),
+            i64::try_from(honest.epoch.0).unwrap()
+        ],
+    );
+    assert_eq!(changed.unwrap(), 1);
 }
 
 #[test]
@@ -270,5 +377,145 @@ fn a_paused_pool_hands_nothing_out_and_who_is_banned_is_not_heard() {
     let known = pool.until(4, "/api/v1/miners/stats", |_| true);
     assert_eq!(known["hotkey"], name(4), "{known}");
     assert_eq!(pool.signed(3, "POST", "/api/v1/tasks/lease", "{}").status, 403);
+    pool.stop();
+}
+
+/// What a process said, once it has said something with these words in it.
+fn said(process: &Process, words: &str) -> String {
+    testkit::wait_for(words, || {
+        let all = process.said();
+        all.lines().find(|line| line.contains(words)).map(str::to_owned)
+    })
+}
+
+#[test]
+fn a_miner_in_three_processes_computes_what_the_pool_asks() {
+    let mut pool = Pool::new();
+    pool.start();
+    let sidecar = Port::take();
+    let at = sidecar.address().to_string();
+    let url = format!("http://{at}");
+    let queue = ["sidecar", "--listen", &at, "--data", "./data", "--token-file", "./token"];
+    let mut queue = pool.part("sidecar", &queue);
+    said(&queue, "programs that have the token");
+    let token = pool.folder.path().join("sidecar").join("token").display().to_string();
+    let worker = [
+        "worker",
+        "--sidecar-url",
+        &url,
+        "--sidecar-token",
+        &token,
+        "--data",
+        "./work",
+        "--generations",
+        "3",
+    ];
+    let mut worker = pool.part("compute", &worker);
+    let pool_url = format!("http://{}", pool.at());
+    let driver = [
+        "driver",
+        "--pool-url",
+        &pool_url,
+        "--sidecar-url",
+        &url,
+        "--sidecar-token",
+        &token,
+        "--run-id",
+        "headless",
+        "--duration-s",
+        "3600",
+        "--key",
+        "./hotkey",
+        "--data",
+        "./work",
+    ];
+    let mut driver = pool.part("driver", &driver);
+    said(&driver, "is answered");
+    let hotkey = said(&driver, "registered as");
+    let hotkey = hotkey.split(' ').next_back().unwrap().to_owned();
+    let leaders = get(pool.at(), "/api/v1/miners/leaderboard");
+    assert_eq!(leaders.status, 200);
+    let headers = [format!("X-Sidecar-Token: {}", std::fs::read_to_string(&token).unwrap().trim())];
+    let headers = headers.each_ref().map(String::as_str);
+    let state = ask(sidecar.address(), "GET", "/state?run_id=headless", &headers, "").json();
+    assert!(state["successful_submissions"].as_u64().unwrap() >= 1, "{state}");
+    assert_eq!(get(sidecar.address(), "/state").status, 401, "not without the token");
+    assert!(!worker.said().contains(&hotkey), "the worker knows no key");
+    for part in [&mut driver, &mut worker, &mut queue] {
+        assert!(part.terminate().success(), "{}", part.said());
+    }
+    // With a duration it ends by itself.
+    let driver = [
+        "driver",
+        "--pool-url",
+        &pool_url,
+        "--sidecar-url",
+        &url,
+        "--sidecar-token",
+        &token,
+        "--duration-s",
+        "1",
+        "--key",
+        "./hotkey",
+        "--data",
+        "./work",
+    ];
+    let mut short = pool.part("driver", &driver);
+    testkit::wait_for("the driver's end", || short.ended().map(drop));
+    pool.stop();
+}
+
+#[test]
+fn a_miner_starts_and_stops_from_the_page_and_nobody_else_does() {
+    let mut pool = Pool::new();
+    pool.start();
+    let port = Port::take();
+    let (at, folder) = (port.address(), pool.folder.path().join("ui"));
+    std::fs::create_dir(&folder).unwrap();
+    let config = json!({ "pool_endpoint": format!("http://{}/", pool.at()) }).to_string();
+    std::fs::write(folder.join("gui_config.json"), config).unwrap();
+    let listen = at.to_string();
+    let words = [
+        "worker",
+        "--ui",
+        "--ui-listen",
+        &listen,
+        "--gui-config",
+        "./gui_config.json",
+        "--key",
+        "./hotkey",
+        "--data",
+        "./work",
+        "--generations",
+        "3",
+    ];
+    let mut worker = pool.part("ui", &words);
+    let address = said(&worker, "open http://");
+    let token = address.split("token=").nth(1).unwrap().to_owned();
+    assert_eq!(get(at, "/").status, 403);
+    assert_eq!(get(at, "/?token=guess").status, 403);
+    let entered = get(at, &format!("/?token={token}"));
+    assert_eq!((entered.status, entered.header("location")), (303, Some("/")));
+    let cookie = entered.header("set-cookie").unwrap().to_owned();
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+    let cookie = format!("Cookie: {}", cookie.split(';').next().unwrap());
+    let page = || ask(at, "GET", "/", &[&cookie], "").body;
+    assert!(page().contains(&format!("value=\"http://{}\"", pool.at())), "{}", page());
+    let form = format!("mode=pool&pool=http%3A%2F%2F{}", pool.at());
+    let origin = format!("Origin: http://{at}");
+    let evil = [&*cookie, "Origin: http://evil.example"];
+    assert_eq!(common::http::post(at, "/start", &evil, &form).status, 403, "another site's page");
+    assert_eq!(common::http::post(at, "/start", &[&origin], &form).status, 403, "without cookie");
+    assert!(page().contains("action=/start"), "nothing works yet");
+    let started = common::http::post(at, "/start", &[&cookie, &origin], &form);
+    assert_eq!(started.status, 303);
+    testkit::wait_for("an answer", || {
+        let page = page();
+        (page.contains("is answered") && page.contains("pending rewards")).then_some(())
+    });
+    common::http::post(at, "/stop", &[&cookie, &origin], "");
+    testkit::wait_for("the stop", || page().contains("action=/start").then_some(()));
+    assert!(page().contains("what is in hand is kept"));
+    assert!(worker.terminate().success(), "{}", worker.said());
     pool.stop();
 }

@@ -126,7 +126,10 @@ pub fn verify(
     now_s: u64,
     replay: &Replay,
 ) -> Result<Caller, AuthReject> {
-    let claim = Claim::read(headers, now_s)?;
+    let fresh = Fresh::read(headers, now_s)?;
+    // What was seen is refused before anything else is computed.
+    replay.lock().check(&fresh.seen)?;
+    let claim = fresh.claim()?;
     replay.once(claim.seen, || claim.verify(message))?;
     Ok(Caller { key: claim.key, seen: claim.seen })
 }
@@ -142,12 +145,16 @@ pub struct Claim<'a> {
     signature: Signature,
 }
 
-impl<'a> Claim<'a> {
-    /// Reads the headers.
-    ///
-    /// # Errors
-    /// What is missing, malformed or not of this time.
-    pub fn read(headers: &Headers<'a>, now_s: u64) -> Result<Self, AuthReject> {
+/// Three headers of this time; whose they are is not read yet.
+struct Fresh<'a> {
+    key: &'a str,
+    timestamp: &'a str,
+    signature: Signature,
+    seen: Seen,
+}
+
+impl<'a> Fresh<'a> {
+    fn read(headers: &Headers<'a>, now_s: u64) -> Result<Self, AuthReject> {
         let key = headers.key.ok_or(AuthReject::Missing("X-Key"))?;
         let timestamp = headers.timestamp.ok_or(AuthReject::Missing("X-Timestamp"))?;
         let signature = headers.signature.ok_or(AuthReject::Missing("X-Signature"))?;
@@ -159,9 +166,23 @@ impl<'a> Claim<'a> {
             return Err(AuthReject::Stale { ahead, by, unit: "seconds", now: now_s });
         }
         let signature: Signature = signature.parse()?;
-        let key = key.parse()?;
         let seen = Seen::signature(&signature, signed_at_s);
-        Ok(Claim { key, seen, timestamp, signature })
+        Ok(Fresh { key, timestamp, signature, seen })
+    }
+
+    fn claim(&self) -> Result<Claim<'a>, AuthReject> {
+        let Fresh { key, timestamp, signature, seen } = *self;
+        Ok(Claim { key: key.parse()?, seen, timestamp, signature })
+    }
+}
+
+impl<'a> Claim<'a> {
+    /// Reads the headers.
+    ///
+    /// # Errors
+    /// What is missing, malformed or not of this time.
+    pub fn read(headers: &Headers<'a>, now_s: u64) -> Result<Self, AuthReject> {
+        Fresh::read(headers, now_s)?.claim()
     }
 
     /// Verifies the signature.

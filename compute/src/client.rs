@@ -3,20 +3,25 @@
 //! It knows of the pool only what is on the wire. What it has in hand is on disk, so that a crash costs the evaluation at work and
 //! nothing else. Invariant: an answer is kept until the pool has taken it or says that nobody waits for it.
 
+mod account;
+pub mod direct;
+pub mod driver;
+mod engine;
 mod hand;
 mod http;
 pub mod key;
+pub mod local;
+pub mod ui;
 
-use crate::dsl::{Limits, lenient};
 use crate::evaluate::{Evaluation, Prepared};
-use crate::evolve::{Evolver, Profile, founders};
 use crate::key::SigningKey;
 use crate::tables::write::hex;
+pub use account::Account;
+pub use engine::{Engine, Tell};
 use hand::{Given, Hand};
-use http::Http;
+pub(crate) use http::Http;
 pub use http::{BadAddress, HttpError};
 use serde_json::{Value, json};
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -50,8 +55,11 @@ pub enum ClientError {
     /// What it has in hand cannot be kept.
     #[error("what is in hand cannot be kept: {0}")]
     Disk(#[from] std::io::Error),
-    /// The pool does not want this miner.
-    #[error("the pool says: {0}")]
+    /// What it has in hand cannot be written down.
+    #[error("what is in hand cannot be written down: {0}")]
+    Form(#[from] serde_json::Error),
+    /// The other side does not want this miner.
+    #[error("refused: {0}")]
     Refused(String),
 }
 
@@ -87,15 +95,52 @@ pub enum News {
     Answered(String),
     /// Nothing to do, or trouble: what the pool said, and when we ask again.
     Waiting(String, Duration),
+    /// Working for a relay: what must be beaten, and the best so far.
+    Searching {
+        /// The relay's best.
+        threshold: f64,
+        /// Ours.
+        best: Option<f64>,
+    },
+    /// A relay has our algorithm, or says why not.
+    Submitted {
+        /// What it is worth.
+        score: f64,
+        /// What became of it.
+        said: String,
+    },
+}
+
+impl std::fmt::Display for News {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let number =
+            |score: &Option<f64>| score.map_or("none".into(), |score| format!("{score:.6}"));
+        match self {
+            News::Registered(key) => write!(f, "registered as {key}"),
+            News::Leased { lease, evaluate, evolve } => {
+                write!(f, "lease {lease}: {evaluate} to evaluate, {evolve} to evolve")
+            }
+            News::Evaluated { algorithm, score } => {
+                write!(f, "algorithm {algorithm}: {}", number(score))
+            }
+            News::Evolved { from, to } => {
+                write!(f, "evolved from {} to {}", number(from), number(to))
+            }
+            News::Answered(lease) => write!(f, "lease {lease} is answered"),
+            News::Waiting(why, pause) => write!(f, "{why} (again in {} s)", pause.as_secs()),
+            News::Searching { threshold, best } => {
+                write!(f, "to beat: {threshold:.6}; best so far {}", number(best))
+            }
+            News::Submitted { score, said } => write!(f, "sent {score:.6}: {said}"),
+        }
+    }
 }
 
 /// A miner at work.
 pub struct Client {
-    config: Config,
-    http: Http,
-    set: Arc<Prepared>,
-    news: Box<dyn Fn(News) + Send + Sync>,
-    cancel: CancellationToken,
+    account: Account,
+    batch: usize,
+    engine: Engine,
 }
 
 enum Next {
@@ -116,9 +161,18 @@ impl Client {
         news: impl Fn(News) + Send + Sync + 'static,
         cancel: CancellationToken,
     ) -> Result<Self, ClientError> {
+        let (folder, generations) = (config.folder.clone(), config.generations);
+        Client::of(config, Engine { set, generations, folder, tell: Arc::new(news), cancel })
+    }
+
+    /// A miner with this engine.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn of(config: Config, engine: Engine) -> Result<Self, ClientError> {
         std::fs::create_dir_all(&config.folder)?;
-        let http = Http::new(&config.pool)?;
-        Ok(Client { config, http, set, news: Box::new(news), cancel })
+        let account = Account::new(&config.pool, config.key)?;
+        Ok(Client { account, batch: config.batch, engine })
     }
 
     /// Works until cancelled.
@@ -127,25 +181,22 @@ impl Client {
     /// When it makes no sense to go on.
     pub async fn work(&self) -> Result<(), ClientError> {
         let mut is_registered = false;
-        while !self.cancel.is_cancelled() {
+        while !self.engine.cancel.is_cancelled() {
             let next = if is_registered {
                 self.round().await?
             } else {
                 match self.post("/api/v1/miners/register", &json!({})).await {
                     Ok(_) => {
                         is_registered = true;
-                        (self.news)(News::Registered(self.config.key.public().to_string()));
+                        self.engine.say(News::Registered(self.account.key.public().to_string()));
                         Next::Go
                     }
                     Err(trouble) => wait(&trouble),
                 }
             };
             if let Next::Wait(why, pause) = next {
-                (self.news)(News::Waiting(why, pause));
-                tokio::select! {
-                    () = self.cancel.cancelled() => {}
-                    () = tokio::time::sleep(pause) => {}
-                }
+                self.engine.say(News::Waiting(why, pause));
+                rest(&self.engine.cancel, pause).await;
             }
         }
         Ok(())
@@ -153,9 +204,9 @@ impl Client {
 
     /// What is in hand first; then something new.
     async fn round(&self) -> Result<Next, ClientError> {
-        match Hand::load(&self.config.folder)? {
+        match Hand::load(self.engine.folder())? {
             Some(hand) if hand.given.is_over(now_s()) => {
-                Hand::clear(&self.config.folder)?;
+                Hand::clear(self.engine.folder())?;
                 Ok(Next::Go)
             }
             Some(hand) => self.answer(hand).await,
@@ -165,9 +216,9 @@ impl Client {
 
     async fn ask(&self) -> Result<Next, ClientError> {
         let wish = json!({
-            "task_type": self.set.name(),
-            "data_hash": self.set.hash().to_string(),
-            "eval_batch_size": self.config.batch,
+            "task_type": self.engine.set.name(),
+            "data_hash": self.engine.set.hash().to_string(),
+            "eval_batch_size": self.batch,
         });
         let body = match self.post("/api/v1/tasks/lease", &wish).await {
             Ok(body) => body,
@@ -179,124 +230,75 @@ impl Client {
         let Some(given) = Given::read(&body) else {
             return Ok(Next::Wait("the pool's lease cannot be read".into(), PAUSE));
         };
-        (self.news)(News::Leased {
+        self.engine.say(News::Leased {
             lease: given.lease.clone(),
             evaluate: given.evaluate.len(),
             evolve: given.evolve_budget,
         });
-        Hand::new(given).save(&self.config.folder)?;
+        Hand::new(given).save(self.engine.folder())?;
         Ok(Next::Go)
     }
 
     async fn answer(&self, mut hand: Hand) -> Result<Next, ClientError> {
-        while let Some((id, text)) = hand.next_to_evaluate() {
-            let Some(found) = self.evaluate(text).await else { return Ok(Next::Go) };
-            (self.news)(News::Evaluated { algorithm: id, score: found.score.to_f64() });
-            hand.evaluated(id, &found);
-            hand.save(&self.config.folder)?;
-        }
-        while hand.evolved.len() < hand.given.evolve_budget {
-            let Some(found) = self.evolve(&hand).await else { return Ok(Next::Go) };
-            hand.evolved.push(found);
-            hand.save(&self.config.folder)?;
+        if !self.engine.complete(&mut hand, self.account.key.public().bytes()).await? {
+            return Ok(Next::Go);
         }
         let target = format!("/api/v1/tasks/{}/submit_lease", hand.given.lease);
         match self.post(&target, &hand.body()).await {
             Ok(_) => {
-                Hand::clear(&self.config.folder)?;
-                (self.news)(News::Answered(hand.given.lease));
+                Hand::clear(self.engine.folder())?;
+                self.engine.say(News::Answered(hand.given.lease));
                 Ok(Next::Go)
             }
             // Not worth sending again: nobody waits for it, or it cannot be read.
             Err(HttpError::Refused { status, detail, .. })
                 if (400..500).contains(&status) && status != 429 && status != 401 =>
             {
-                Hand::clear(&self.config.folder)?;
+                Hand::clear(self.engine.folder())?;
                 Ok(Next::Wait(detail, PAUSE))
             }
             Err(trouble) => Ok(wait(&trouble)),
         }
     }
 
-    /// Nothing when told to stop.
-    async fn evaluate(&self, text: String) -> Option<Evaluation> {
-        let (set, cancel) = (self.set.clone(), self.cancel.clone());
-        let run = move || {
-            let reading = lenient::read(&text, set.input_dim(), &Limits::POOL);
-            let Ok(reading) = reading else { return Some(Evaluation::unusable()) };
-            let goes_on = || go_on(&cancel);
-            set.evaluate_while(&reading.program, goes_on).unwrap_or(Some(Evaluation::unusable()))
-        };
-        tokio::task::spawn_blocking(run).await.unwrap_or(None)
-    }
-
-    /// The best program that a search from the seeds finds; nothing when told to stop.
-    async fn evolve(&self, hand: &Hand) -> Option<String> {
-        let (set, cancel) = (self.set.clone(), self.cancel.clone());
-        let (generations, seeds) = (self.config.generations, hand.seeds());
-        let seed = u64::from_be_bytes(hand.entropy(&self.config.key.public()));
-        let run = move || search(&set, &seeds, generations, seed, &cancel);
-        let (from, to, text) = tokio::task::spawn_blocking(run).await.ok()??;
-        (self.news)(News::Evolved { from, to });
-        Some(text)
-    }
-
     async fn post(&self, target: &str, body: &Value) -> Result<Value, HttpError> {
-        let now = now_s().to_string();
-        let key = &self.config.key;
-        let signature = key.sign(format!("auth:{now}").as_bytes()).to_string();
-        let headers =
-            [("x-key", key.public().to_string()), ("x-timestamp", now), ("x-signature", signature)];
-        self.http.post(target, &headers, body.to_string()).await
+        self.account.post(target, body).await
     }
-}
-
-type Found = (Option<f64>, Option<f64>, String);
-
-fn search(
-    set: &Prepared,
-    seeds: &[String],
-    generations: usize,
-    seed: u64,
-    cancel: &CancellationToken,
-) -> Option<Found> {
-    let mut evolver = Evolver::new(Profile::CIFAR, seed);
-    let read = |text: &String| lenient::read(text, set.input_dim(), &Limits::POOL).ok();
-    let given: Vec<_> = seeds.iter().filter_map(read).map(|reading| reading.program).collect();
-    let begin = if given.is_empty() { founders(set.input_dim()) } else { given };
-    for program in &begin {
-        let found = set.evaluate_while(program, || go_on(cancel)).ok()??;
-        evolver.admit(program, found.score);
-    }
-    let from = evolver.best()?.score.to_f64();
-    // The best of the new ones: what the pool gave it has already.
-    let mut best: Option<(crate::score::Score, String)> = None;
-    for _ in 0..generations.max(1) {
-        let Some(child) = evolver.child() else { continue };
-        let Ok(found) = set.evaluate_while(&child, || go_on(cancel)) else { continue };
-        let found = found?;
-        evolver.admit(&child, found.score);
-        if best.as_ref().is_none_or(|(score, _)| *score < found.score) {
-            best = Some((found.score, child.text()));
-        }
-    }
-    best.map(|(score, text)| (from, score.to_f64(), text))
-}
-
-fn go_on(cancel: &CancellationToken) -> ControlFlow<()> {
-    if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
 fn wait(trouble: &HttpError) -> Next {
+    Next::Wait(trouble.to_string(), wait_for(trouble))
+}
+
+/// When to ask again: as the other side says, if it does.
+fn wait_for(trouble: &HttpError) -> Duration {
     let pause = match trouble {
         HttpError::Refused { retry_after: Some(seconds), .. } => Duration::from_secs(*seconds),
         _ => PAUSE,
     };
-    Next::Wait(trouble.to_string(), pause.min(PAUSE_MAX))
+    pause.min(PAUSE_MAX)
+}
+
+/// Waits, or not when told to stop.
+async fn rest(cancel: &CancellationToken, pause: Duration) {
+    tokio::select! {
+        () = cancel.cancelled() => {}
+        () = tokio::time::sleep(pause) => {}
+    }
 }
 
 fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// Whole seconds of a time that somebody sent.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "casts of floats saturate"
+)]
+const fn whole_s(seconds: f64) -> u64 {
+    seconds as u64
 }
 
 /// A digest as it is sent.

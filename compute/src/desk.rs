@@ -144,6 +144,20 @@ pub struct Verdict {
     pub at_s: u64,
 }
 
+impl Verdict {
+    /// What became of it, in the words that the API, the worker and the documents share.
+    #[must_use]
+    pub fn words(&self, tolerance: &crate::quorum::Tolerance) -> String {
+        let Verdict { score, median, evaluators, .. } = self;
+        match self.accurate {
+            true => format!("in consensus: the median of {evaluators} is {median}"),
+            false => format!(
+                "not in consensus: you said {score}, the median of {evaluators} is {median}, and near enough is {tolerance}"
+            ),
+        }
+    }
+}
+
 /// The desk.
 #[derive(Debug)]
 pub struct Desk {

@@ -9,7 +9,7 @@ use crate::reputation::Reputation;
 use accounting::budget::Budget;
 use accounting::reward::Reward;
 use accounting::share::WeightSum;
-use accounting::{AccountId, Amount, BasisPoints};
+use accounting::{AccountId, Amount, BasisPoints, Scheme};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -99,6 +99,9 @@ pub enum Disagreement {
     /// It is about something else.
     #[error("the reward divides no budget")]
     NoBudget,
+    /// Somebody's reputation.
+    #[error("the epoch's report gives account {0} another reputation than its work in the ledger")]
+    Work(u64),
     /// Budget or fee.
     #[error("the epoch's report names another budget or fee than the ledger")]
     Terms,
@@ -226,6 +229,16 @@ impl Report {
         };
         if (budget.total, budget.fee.points()) != (self.budget, self.fee_bps) {
             return Err(Disagreement::Terms);
+        }
+        if !matches!(reward.scheme, Scheme::Budget { cap } if cap.points() == self.cap_bps) {
+            return Err(Disagreement::Terms);
+        }
+        let Some(window) = &reward.window else { return Err(Disagreement::NoBudget) };
+        let work: BTreeMap<u64, WeightSum> =
+            window.rows.iter().map(|(account, work)| (account.0, *work)).collect();
+        let invented = |line: &&Line| work.get(&line.account) != Some(&line.reputation.0.into());
+        if let Some(line) = self.lines.iter().find(invented) {
+            return Err(Disagreement::Work(line.account));
         }
         let mut said: Vec<(u64, Amount)> =
             self.lines.iter().map(|line| (line.account, line.amount)).collect();

@@ -5,8 +5,9 @@
 //! [`mod@evolve`] (looking for better), [`quorum`] (when answers are believed), [`reputation`] (what they earn), [`task`],
 //! [`lease`] and [`worker`] (what is handed out, and to whom), [`desk`] (all of it together), [`fact`] (what the ledger is told),
 //! [`epoch`] and [`merkle`] (how an hour is paid, and how anybody checks it),
-//! [`tables`] (what is on disk), [`office`] (the thread that holds them), [`wire`] and [`server`] (the door itself), [`treasury`] (payouts that an operator sends),
-//! [`client`] (a miner, who knows only the wire), [`self_test`] (does this
+//! [`tables`] (what is on disk), [`office`] (the thread that holds them), [`wire`] and [`server`] (the door itself), [`treasury`] (payouts that an operator sends), [`extrinsic`] (the bytes of one),
+//! [`client`] (a miner, who knows only the wire), [`sidecar`] (a queue between drivers and workers on one machine), [`relay`] (where
+//! validators look), [`loopback`] (who may ask what is for this machine only), [`self_test`] (does this
 //! machine compute what every other does?).
 
 pub mod auth;
@@ -17,17 +18,21 @@ pub mod dsl;
 pub mod epoch;
 pub mod evaluate;
 pub mod evolve;
+pub mod extrinsic;
 pub mod fact;
 pub mod key;
 pub mod lease;
+pub mod loopback;
 pub mod merkle;
 pub mod numpy;
 pub mod office;
 pub mod quorum;
+pub mod relay;
 pub mod reputation;
 pub mod score;
 pub mod self_test;
 pub mod server;
+pub mod sidecar;
 pub mod tables;
 pub mod task;
 pub mod treasury;

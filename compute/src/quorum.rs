@@ -40,6 +40,18 @@ pub enum Tolerance {
     Absolute(u32),
 }
 
+impl std::fmt::Display for Tolerance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let of = |billionths: u32| f64::from(billionths) / f64::from(ONE);
+        match *self {
+            Tolerance::Absolute(bound) => write!(f, "{} on either side of it", of(bound)),
+            Tolerance::Relative { part, floor } => {
+                write!(f, "{} % of it, {} at least", of(part) * 100.0, of(floor))
+            }
+        }
+    }
+}
+
 impl Tolerance {
     /// The original's ten in a hundred.
     pub const TENTH: Tolerance = Tolerance::Relative { part: ONE / 10, floor: ONE / 1000 };

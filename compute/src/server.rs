@@ -10,31 +10,29 @@ mod close;
 mod ledger;
 mod limit;
 mod miners;
+mod refusal;
+mod relay;
 mod reports;
 mod rewards;
-mod socket;
+mod routes;
+mod settings;
+pub(crate) mod socket;
 mod tasks;
 
 pub use ledger::Ledger;
+pub use settings::{Pace, Settings, Unwanted};
 
 use self::limit::Limit;
+use self::refusal::{Refusal, too_often};
 use crate::auth::{Replay, ReplayCache, SKEW_MAX_S};
-use crate::desk::{self, Reject};
-use crate::dsl::Program;
 use crate::evaluate::Prepared;
-use crate::key::{PublicKey, SigningKey};
+use crate::key::PublicKey;
 use crate::office::{Closed, Office, Running};
-use crate::tables::epochs::Budget;
 use crate::tables::{TableError, Tables};
-use crate::wire::bitsota::{About, BODY_MAX, BadBody, status_of};
+use crate::wire::bitsota::About;
 use accounting::UnixMs;
-use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::http::StatusCode;
 use pool::clock::Clock;
-use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,70 +53,6 @@ const CARE: Duration = Duration::from_secs(1);
 const TURNS: usize = 2;
 /// When to ask a paused pool again.
 const PAUSED_S: u64 = 60;
-
-/// How the door works.
-#[derive(Clone)]
-pub struct Settings {
-    /// How leases and votes work.
-    pub desk: desk::Settings,
-    /// How epochs are paid.
-    pub budget: Budget,
-    /// How long a changed coldkey waits.
-    pub coldkey_delay_s: u64,
-    /// What `/api/v1/monitor/summary` asks for.
-    pub monitor_token: Option<String>,
-    /// Proxies whose `X-Forwarded-For` is believed.
-    pub proxies: Vec<IpAddr>,
-    /// The pool's own key: the receiver of `btauth/1`, and what reports are signed with.
-    pub own: SigningKey,
-    /// Hotkeys whose synapses are refused.
-    pub blacklist: BTreeSet<PublicKey>,
-    /// Programs the pool begins with.
-    pub founders: Vec<Program>,
-    /// Where what is earned is paid.
-    pub ledger: Ledger,
-    /// Who is not listened to.
-    pub unwanted: Unwanted,
-    /// How often somebody may ask.
-    pub pace: Pace,
-}
-
-/// Requests a minute; 0 for any number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
-    /// Of one hotkey.
-    pub per_key: u32,
-    /// Of one internet address.
-    pub per_address: u32,
-}
-
-impl Pace {
-    /// What no honest client comes near: the original's asks once a second at most.
-    pub const USUAL: Pace = Pace { per_key: 240, per_address: 2400 };
-    /// Any number.
-    pub const ANY: Pace = Pace { per_key: 0, per_address: 0 };
-}
-
-/// Who is not listened to, as it is at each request.
-#[derive(Clone)]
-pub struct Unwanted(Arc<UnwantedFn>);
-
-type UnwantedFn = dyn Fn(Option<IpAddr>, Option<&PublicKey>) -> bool + Send + Sync;
-
-impl Unwanted {
-    /// By the word of whoever keeps the list: of an address, or of a hotkey.
-    pub fn by(
-        is_unwanted: impl Fn(Option<IpAddr>, Option<&PublicKey>) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        Unwanted(Arc::new(is_unwanted))
-    }
-
-    /// Nobody.
-    #[must_use]
-    pub fn nobody() -> Self {
-        Self::by(|_, _| false)
-    }
-}
 
 /// What happened since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -218,7 +152,10 @@ impl Door {
         tasks.spawn(arbiter::work(self.clone(), cancel.clone()));
         tasks.spawn(self.clone().care(cancel.clone()));
         tasks.spawn(self.clone().tell(cancel.clone()));
-        socket::serve(listener, tls, router(self.clone()), tasks.clone(), cancel).await;
+        if let Some(relay) = self.settings.relay.clone() {
+            tasks.spawn(relay::work(self.clone(), relay, cancel.clone()));
+        }
+        socket::serve(listener, tls, routes::router(self.clone()), tasks.clone(), cancel).await;
         tasks.close();
         tasks.wait().await;
         self.office.stop().await;
@@ -324,110 +261,6 @@ impl Door {
 
 fn seconds(time: UnixMs) -> u64 {
     time.0 / 1000
-}
-
-/// Every route, grouped by who calls it.
-fn router(door: Arc<Door>) -> Router {
-    let miners = Router::new()
-        .route("/api/v1/miners/register", post(miners::register))
-        .route("/api/v1/miners/stats", get(miners::stats))
-        .route(
-            "/api/v1/miners/recipient-coldkey",
-            get(miners::coldkey).put(miners::set_coldkey).post(miners::set_coldkey),
-        )
-        .route("/api/v1/miners/coldkey_address/update", post(miners::set_coldkey))
-        .route("/coldkey_address/update", post(miners::set_coldkey))
-        .route("/api/v1/tasks/pending_evaluations", get(tasks::pending))
-        .route("/api/v1/tasks/request", post(tasks::request))
-        .route("/api/v1/tasks/lease", post(tasks::lease))
-        .route("/api/v1/tasks/{id}/submit_lease", post(tasks::submit))
-        .route("/api/v1/tasks/{id}/submit_evolution", post(tasks::submit))
-        .route("/api/v1/tasks/{id}/submit_evaluation", post(tasks::submit))
-        .route("/api/v1/results", get(reports::results))
-        .route("/api/v1/results/", get(reports::results))
-        .route("/api/v1/results/verify/{id}", post(reports::verify));
-    let rewards = Router::new()
-        .route("/api/v1/rewards/balance/{hotkey}", get(rewards::balance))
-        .route("/api/v1/rewards/{hotkey}/balance", get(rewards::balance))
-        .route("/api/v1/rewards/withdraw/{hotkey}", post(rewards::withdraw))
-        .route("/api/v1/rewards/{hotkey}/withdraw", post(rewards::withdraw))
-        .route("/api/v1/rewards/history/{hotkey}", get(rewards::history))
-        .route("/api/v1/rewards/{hotkey}/history", get(rewards::history));
-    let anybody = Router::new()
-        .route("/health", get(reports::health))
-        .route("/api/v1/disclaimer", get(reports::disclaimer))
-        .route("/api/v1/disclaimer.md", get(reports::disclaimer_text))
-        .route("/disclaimer.md", get(reports::disclaimer_text))
-        .route("/status", get(reports::status))
-        .route("/api/v1/miners/leaderboard", get(miners::leaderboard))
-        .route("/api/v1/miners/recipient-coldkey/{hotkey}", get(miners::coldkey_of))
-        .route("/api/v1/results/sota", get(reports::sota))
-        .route("/claims/epochs", get(reports::epochs))
-        .route("/claims/epoch", get(reports::last_epoch))
-        .route("/claims/epoch/{id}", get(reports::epoch))
-        .route("/claims/epoch/{id}/proof/{hotkey}", get(reports::proof))
-        .route("/claims/epoch/{id}/claim/{hotkey}", get(reports::proof));
-    let operators = Router::new().route("/api/v1/monitor/summary", get(reports::monitor));
-    miners
-        .merge(rewards)
-        .merge(anybody)
-        .merge(operators)
-        .layer(DefaultBodyLimit::max(BODY_MAX))
-        .layer(axum::middleware::from_fn_with_state(door.clone(), caller::admit))
-        .with_state(door)
-}
-
-/// A refusal as clients read it.
-#[derive(Debug)]
-struct Refusal {
-    status: StatusCode,
-    detail: String,
-    retry_after_s: Option<u64>,
-}
-
-impl Refusal {
-    fn new(status: StatusCode, detail: impl std::fmt::Display) -> Self {
-        Refusal { status, detail: detail.to_string(), retry_after_s: None }
-    }
-}
-
-/// Somebody asks too often.
-fn too_often(who: &str, retry_after_s: u64) -> Refusal {
-    let detail = format!("too many requests of this {who}: ask again in {retry_after_s} s");
-    let status = StatusCode::TOO_MANY_REQUESTS;
-    Refusal { status, detail, retry_after_s: Some(retry_after_s) }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let body = axum::Json(serde_json::json!({ "detail": self.detail }));
-        let mut response = (self.status, body).into_response();
-        if let Some(seconds) = self.retry_after_s {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        response
-    }
-}
-
-impl From<Reject> for Refusal {
-    fn from(reject: Reject) -> Self {
-        let (status, retry_after_s) = status_of(&reject);
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-        Refusal { status, detail: reject.to_string(), retry_after_s }
-    }
-}
-
-impl From<Closed> for Refusal {
-    fn from(closed: Closed) -> Self {
-        let status = StatusCode::SERVICE_UNAVAILABLE;
-        Refusal { status, detail: closed.to_string(), retry_after_s: Some(5) }
-    }
-}
-
-impl From<BadBody> for Refusal {
-    fn from(bad: BadBody) -> Self {
-        Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, bad)
-    }
 }
 
 type Answered = Result<axum::Json<serde_json::Value>, Refusal>;

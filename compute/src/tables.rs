@@ -4,9 +4,11 @@
 //! together again into the desk that wrote it; a file of a newer program is not touched.
 
 pub mod epochs;
+pub mod forward;
 pub(crate) mod load;
 pub(crate) mod write;
 
+use crate::desk::Change;
 use crate::dsl::canonical::Fingerprint;
 use crate::task::AlgorithmId;
 use rusqlite::{Connection, OptionalExtension};
@@ -16,7 +18,7 @@ use std::time::Duration;
 /// The file's name in the data folder.
 pub const FILE_NAME: &str = "compute.sqlite";
 /// The newest schema.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 /// What went wrong with the file.
 #[derive(Debug, thiserror::Error)]
@@ -62,17 +64,28 @@ impl Tables {
         db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
         db.set_prepared_statement_cache_capacity(64);
         let found: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        match found {
-            SCHEMA => {}
-            0 => {
-                let tx = db.transaction()?;
-                tx.execute_batch(include_str!("tables.sql"))?;
-                tx.pragma_update(None, "user_version", SCHEMA)?;
-                tx.commit()?;
-            }
-            newer => return Err(TableError::Newer(newer)),
+        if found > SCHEMA {
+            return Err(TableError::Newer(found));
         }
-        Ok(Tables(db))
+        let tx = db.transaction()?;
+        if found == 0 {
+            tx.execute_batch(include_str!("tables.sql"))?;
+        }
+        if found < 2 {
+            tx.execute_batch(include_str!("tables/schema_2.sql"))?;
+            tx.pragma_update(None, "user_version", SCHEMA)?;
+        }
+        tx.commit()?;
+        let tables = Tables(db);
+        if found == 1 {
+            // Votes stood in their algorithm's row: written again, they get rows of their own.
+            tables.begin()?;
+            for waiting in tables.waiting()? {
+                tables.write(&Change::Algorithm(Box::new(waiting)))?;
+            }
+            tables.commit()?;
+        }
+        Ok(tables)
     }
 
     /// Copies the tables of a folder, at one consistent moment, into a new file; nothing where there are none.

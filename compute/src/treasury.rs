@@ -13,11 +13,14 @@ use pool::books::Books;
 use pool::door::Answer;
 use pool::treasury::{Holdings, PayoutOrder, Signing, Treasury, TreasuryError};
 use pool::{Clock, Pool, Refused};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Whose notes the operators' words are.
 const NOTES: &str = "external";
+/// How many are kept: of those whose payout is over, the oldest go first. A transaction that paid one of the payouts that are
+/// remembered cannot be named for another.
+const NOTES_MAX: usize = 20_000;
 
 /// The treasury of an asset whose coins the pool does not see.
 pub struct External {
@@ -95,7 +98,25 @@ pub fn say(books: &mut Books, asset: AssetId, id: PayoutId, word: Word) -> Answe
         Word::Failed => ("failed", Vec::new()),
     };
     books.note(NOTES, key(name, id), Some(value));
+    let open: BTreeSet<PayoutId> =
+        books.open_payouts(asset).into_iter().map(|open| open.payout.id).collect();
+    for old in forgotten(&books.notes_of(NOTES), &open) {
+        books.note(NOTES, old, None);
+    }
     Ok(())
+}
+
+/// Notes of the oldest payouts that are over, as far as there are too many: the payout itself has its transaction.
+fn forgotten(said: &BTreeMap<String, Vec<u8>>, open: &BTreeSet<PayoutId>) -> Vec<String> {
+    let number = |name: &String| name.split_once('/')?.1.parse().ok().map(PayoutId);
+    let mut over: Vec<(PayoutId, &String)> = said
+        .keys()
+        .filter_map(|name| Some((number(name)?, name)))
+        .filter(|(id, _)| !open.contains(id) && end_of(said, *id).is_some())
+        .collect();
+    over.sort_unstable();
+    let surplus = said.len().saturating_sub(NOTES_MAX);
+    over.into_iter().take(surplus).map(|(_, name)| name.clone()).collect()
 }
 
 /// Nobody has said that this payout is sent.
@@ -206,6 +227,18 @@ impl Treasury for External {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_too_many_notes_those_of_the_oldest_payouts_that_are_over_go() {
+        let note = |id: u64| [(format!("sent/{id}"), vec![1]), (format!("confirmed/{id}"), vec![])];
+        let said: BTreeMap<_, _> = (1..=NOTES_MAX as u64 / 2 + 2).flat_map(note).collect();
+        let open = [PayoutId(1)].into();
+        let gone = forgotten(&said, &open);
+        let expected = ["confirmed/2", "sent/2", "confirmed/3", "sent/3"];
+        assert_eq!(gone, expected, "the first is not over yet");
+        let few: BTreeMap<_, _> = (1..=3).flat_map(note).collect();
+        assert!(forgotten(&few, &open).is_empty());
+    }
 
     #[test]
     fn a_hash_is_read_as_it_is_shown_and_nothing_else() {

@@ -11,7 +11,7 @@ use compute::evaluate::Prepared;
 use compute::evolve::founders;
 use compute::key::SigningKey;
 use compute::quorum::{Defences, Rules};
-use compute::server::{Door, Ledger, Settings};
+use compute::server::{Door, Ledger, Pace, Settings};
 use compute::tables::Tables;
 use pool::clock::SystemClock;
 use std::path::Path;
@@ -102,6 +102,44 @@ async fn miners_evolve_evaluate_and_are_in_consensus() {
     }
     assert!(verdicts >= 3, "{verdicts}");
     assert!(!tables.leaders(10).unwrap().is_empty());
+}
+
+/// On a set as small as the demo's a worker asks more often than the pool likes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_told_to_slow_down_waits_so_long_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = common::writer(folder.path());
+    let settings = Settings {
+        // Four at once, and one every four seconds.
+        pace: Pace { per_key: 15, per_address: 0 },
+        ..settings(common::ledger(&writer, folder.path()))
+    };
+    let set = Prepared::new(&demo::classes());
+    let opened = Door::open(folder.path(), settings, set, Arc::new(SystemClock), 7).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let pool = format!("http://{}", listener.local_addr().unwrap());
+    let cancel = CancellationToken::new();
+    let served = tokio::spawn(opened.door.serve(listener, None, cancel.clone()));
+    let ended = CancellationToken::new();
+    let (client, mut news) = miner(1, &pool, &folder.path().join("miner"), &ended);
+    let working = tokio::spawn(async move { client.work().await });
+    let mut waited = 0;
+    loop {
+        match news.recv().await.expect("it works") {
+            News::Waiting(why, pause) if why.contains("too many requests") => {
+                assert!((1..=5).contains(&pause.as_secs()), "{why}: {pause:?}");
+                waited += 1;
+            }
+            News::Answered(_) if waited > 0 => break,
+            _ => {}
+        }
+    }
+    ended.cancel();
+    working.await.unwrap().unwrap();
+    cancel.cancel();
+    served.await.unwrap();
+    tokio::task::spawn_blocking(|| opened.running.join()).await.unwrap();
+    common::end(writer).await;
 }
 
 #[test]

@@ -13,7 +13,7 @@ use compute::quorum::{Defences, Rules};
 use compute::reputation::Reputation;
 use compute::score::Score;
 use compute::tables::{FILE_NAME, TableError, Tables};
-use compute::task::AlgorithmId;
+use compute::task::{AlgorithmId, Stage};
 use std::path::Path;
 
 const SETTINGS: Settings = Settings { rules: Rules::ORIGINAL, ..Settings::DEFAULT };
@@ -189,4 +189,29 @@ fn a_file_of_a_newer_program_is_not_touched() {
     db.pragma_update(None, "user_version", 99).unwrap();
     drop(db);
     assert!(matches!(Tables::open(folder.path()), Err(TableError::Newer(99))));
+}
+
+/// Votes of schema 1 stood in their algorithm's row.
+#[test]
+fn a_file_of_schema_1_keeps_its_votes_in_rows_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = rusqlite::Connection::open(folder.path().join(FILE_NAME)).unwrap();
+    db.execute_batch(include_str!("fixtures/compute_schema_1.sql")).unwrap();
+    drop(db);
+    for _ in 0..2 {
+        let tables = Tables::open(folder.path()).unwrap();
+        let open = tables.algorithm(AlgorithmId(7)).unwrap().unwrap();
+        let Stage::Open(round) = open.stage else { panic!("{:?}", open.stage) };
+        assert_eq!((round.needed, round.is_check), (3, true));
+        let said: Vec<_> = round.votes.iter().map(|vote| (vote.score, vote.digest)).collect();
+        let first = Score::from_billionths(700_000_000).unwrap();
+        assert_eq!(said, [(first, Some([0xab; 32])), (Score::Invalid, None)]);
+        let agreed = tables.algorithm(AlgorithmId(8)).unwrap().unwrap();
+        assert!(matches!(agreed.stage, Stage::Agreed { verified: true, .. }));
+    }
+    let db = rusqlite::Connection::open(folder.path().join(FILE_NAME)).unwrap();
+    let rows: i64 = db.query_row("SELECT count(*) FROM vote", [], |row| row.get(0)).unwrap();
+    let round: String =
+        db.query_row("SELECT round FROM algorithm WHERE id = 7", [], |row| row.get(0)).unwrap();
+    assert!(rows == 2 && !round.contains("votes"), "{rows} {round}");
 }

@@ -81,6 +81,23 @@ impl Seen {
     }
 }
 
+/// What this thread used since it began.
+///
+/// # Errors
+/// When the kernel does not say.
+pub fn of_this_thread() -> anyhow::Result<Duration> {
+    of_thread(Path::new("/proc/thread-self"))
+}
+
+/// What a thread used since it began, by its folder under `/proc`.
+///
+/// # Errors
+/// When the kernel does not say, or the thread has ended.
+pub fn of_thread(folder: &Path) -> anyhow::Result<Duration> {
+    let (ns, _) = thread(folder)?.context("the thread has ended")?;
+    Ok(Duration::from_nanos(ns))
+}
+
 /// Nanoseconds of a thread, and whether it is the pages'; `None` when it has just ended.
 fn thread(folder: &Path) -> anyhow::Result<Option<(u64, bool)>> {
     let read = |name: &str| match std::fs::read_to_string(folder.join(name)) {

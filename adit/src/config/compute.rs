@@ -7,6 +7,7 @@ use super::{AssetKind, AssetSettings, BadName, Reader, Wrong, file, wrong};
 use ::compute::desk;
 use ::compute::key::PublicKey;
 use ::compute::quorum::{Defences, Rules, Tolerance};
+use ::compute::relay::check_address;
 use ::compute::server::Pace;
 use ::compute::tables::epochs::Budget;
 use ::pool::config::{FeePayer, Payday};
@@ -67,6 +68,8 @@ pub struct Compute {
     pub requests_per_minute: Option<u32>,
     /// Requests a minute of one internet address; 0 for any number.
     pub requests_per_minute_per_address: Option<u32>,
+    /// Where the best algorithm is sent, in the pool's own name; nowhere without.
+    pub relay: Option<String>,
     /// What the operator's summary asks for.
     pub monitor_token: Option<String>,
     /// Proxies whose `X-Forwarded-For` is believed.
@@ -118,6 +121,8 @@ pub struct ExternalSettings {
     pub network: String,
     /// As people write it.
     pub symbol: &'static str,
+    /// Which subnet's alpha; none of TAO.
+    pub netuid: Option<u16>,
 }
 
 /// A door of leased compute.
@@ -141,6 +146,8 @@ pub struct ComputeSettings {
     pub coldkey_delay: Duration,
     /// How often somebody may ask.
     pub pace: Pace,
+    /// Where the best algorithm is sent.
+    pub relay: Option<String>,
     /// What the operator's summary asks for.
     pub monitor_token: Option<String>,
     /// Whose `X-Forwarded-For` is believed.
@@ -224,7 +231,8 @@ pub(super) fn asset(
         assets_elsewhere: Amount::ZERO,
     };
     let look_every = asset.look_every.map_or(Duration::from_secs(5), |span| span.0);
-    let kind = AssetKind::External(ExternalSettings { network, symbol });
+    let netuid = asset.netuid.as_ref().map(|netuid| *netuid.get_ref());
+    let kind = AssetKind::External(ExternalSettings { network, symbol, netuid });
     Ok(AssetSettings { config, look_every, kind })
 }
 
@@ -274,6 +282,9 @@ impl Reader<'_> {
         let blacklist = blacklist.collect::<Result<_, _>>()?;
         let tolerance = tolerance_of(door.tolerance_percent, door.tolerance_points)
             .ok_or_else(|| refused("tolerance_percent, tolerance_points: one of the two"))?;
+        if let Some(relay) = &door.relay {
+            check_address(relay).map_err(|bad| refused(&format!("relay: {bad}")))?;
+        }
         let defences = defences_of(&door.defences);
         let quorum = door.quorum.unwrap_or(3);
         if quorum == 0 || defences.votes_max < quorum {
@@ -302,6 +313,7 @@ impl Reader<'_> {
                     .requests_per_minute_per_address
                     .unwrap_or(Pace::USUAL.per_address),
             },
+            relay: door.relay,
             monitor_token: door.monitor_token,
             proxies: door.proxies,
             blacklist,
@@ -399,6 +411,7 @@ defences = { probation = 0, checks_per_thousand = 50 }
             ("tolerance_points = 10", "tolerance_points = 10\ntolerance_percent = 10", "tolerance"),
             ("probation = 0", "votes_max = 2", "quorum"),
             ("probation = 0", "bribes = 2", "bribes"),
+            ("budget = \"1.5\"", "budget = \"1.5\"\nrelay = \"relay.example\"", "relay"),
             (
                 "cap_percent = 5",
                 "cap_percent = 5\nfee_tiers = [{ accounts = 5, fee_percent = 1 }]",

@@ -5,6 +5,7 @@
 //!
 //! Invariant: the exit status is 0 only if the books balance, every split recomputes and every due payout is confirmed.
 
+pub mod compute;
 mod outcome;
 mod screen;
 

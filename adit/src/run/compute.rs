@@ -11,6 +11,7 @@ use ::compute::data::demo;
 use ::compute::evaluate::Prepared;
 use ::compute::evolve::founders;
 use ::compute::key::{PublicKey, Signature, SigningKey};
+use ::compute::relay::Relay;
 use ::compute::server::{Door, Ledger, Opened, Settings, Unwanted};
 use ::compute::treasury::External;
 use accounting::{AssetId, Identity};
@@ -72,7 +73,7 @@ async fn open(
     let mut fresh = [0; 8];
     getrandom::fill(&mut fresh).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
     let unwanted = unwanted(live, &own.network);
-    let settings = door_settings(door, signer, set.input_dim(), ledger, unwanted);
+    let settings = door_settings(door, signer, set.input_dim(), ledger, unwanted)?;
     let opened =
         Door::open(&folder, settings, set, Arc::new(SystemClock), u64::from_be_bytes(fresh))?;
     let Opened { door: opened, running } = opened;
@@ -140,8 +141,9 @@ fn door_settings(
     input_dim: u16,
     ledger: Ledger,
     unwanted: Unwanted,
-) -> Settings {
-    Settings {
+) -> anyhow::Result<Settings> {
+    let relay = door.relay.as_ref().map(|relay| Relay::new(relay, signer.clone())).transpose()?;
+    Ok(Settings {
         desk: ::compute::desk::Settings { input_dim, ..door.desk },
         budget: door.budget,
         coldkey_delay_s: door.coldkey_delay.as_secs(),
@@ -153,7 +155,8 @@ fn door_settings(
         ledger,
         unwanted,
         pace: door.pace,
-    }
+        relay,
+    })
 }
 
 /// Who is banned, as it is known at each request.

@@ -4,7 +4,6 @@
 
 use super::digest;
 use crate::evaluate::Evaluation;
-use crate::key::PublicKey;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -36,23 +35,23 @@ pub(super) struct Hand {
     pub evolved: Vec<String>,
 }
 
+/// A list of algorithms as it is sent; what cannot be read is left out, as the original's workers do.
+pub(super) fn algorithms(list: &Value) -> Vec<(u64, String)> {
+    let id = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
+    let one = |item: &Value| Some((id(&item["id"])?, item["algorithm_dsl"].as_str()?.to_owned()));
+    list.as_array().into_iter().flatten().filter_map(one).collect()
+}
+
 impl Given {
     /// From the pool's answer.
     pub(super) fn read(body: &Value) -> Option<Self> {
-        let list = |name: &str| -> Vec<(u64, String)> {
-            let all = body[name].as_array().into_iter().flatten();
-            let one = |item: &Value| {
-                Some((item["id"].as_u64()?, item["algorithm_dsl"].as_str()?.to_owned()))
-            };
-            all.filter_map(one).collect()
-        };
         let timeout = OffsetDateTime::parse(body["timeout_at"].as_str()?, &Rfc3339).ok()?;
         Some(Given {
             lease: body["lease_id"].as_str()?.to_owned(),
             timeout_s: timeout.unix_timestamp().try_into().ok()?,
             evolve_budget: body["evolve_budget"].as_u64().unwrap_or(0).try_into().ok()?,
-            evaluate: list("evaluate_algorithms"),
-            seeds: list("seed_algorithms"),
+            evaluate: algorithms(&body["evaluate_algorithms"]),
+            seeds: algorithms(&body["seed_algorithms"]),
         })
     }
 
@@ -82,10 +81,10 @@ impl Hand {
     }
 
     /// What makes this search another one than everybody else's.
-    pub(super) fn entropy(&self, key: &PublicKey) -> [u8; 8] {
+    pub(super) fn entropy(&self, whose: &[u8]) -> [u8; 8] {
         let count = self.evolved.len().to_be_bytes();
         let hash = Sha256::new()
-            .chain_update(key.bytes())
+            .chain_update(whose)
             .chain_update(&self.given.lease)
             .chain_update(count)
             .finalize();
@@ -94,42 +93,64 @@ impl Hand {
 
     /// The answer.
     pub(super) fn body(&self) -> Value {
-        let parents: Vec<u64> = self.given.seeds.iter().map(|(id, _)| *id).collect();
+        json!({ "evaluations": self.scores(), "evolutions": self.programs() })
+    }
+
+    /// Scores as they are sent.
+    pub(super) fn scores(&self) -> Vec<Value> {
         let scores = self.evaluated.iter().map(|(id, (score, digest))| match score {
             Some(score) => json!({"algorithm_id": id, "score": score, "digest": digest}),
             None => json!({"algorithm_id": id, "status": "invalid", "digest": digest}),
         });
+        scores.collect()
+    }
+
+    /// New algorithms as they are sent.
+    fn programs(&self) -> Vec<Value> {
+        let parents: Vec<u64> = self.given.seeds.iter().map(|(id, _)| *id).collect();
         let programs = self
             .evolved
             .iter()
             .map(|text| json!({"parent_algorithm_ids": parents, "algorithm_dsl": text}));
-        json!({
-            "evaluations": scores.collect::<Vec<_>>(),
-            "evolutions": programs.collect::<Vec<_>>(),
-        })
+        programs.collect()
     }
 
     pub(super) fn load(folder: &Path) -> std::io::Result<Option<Self>> {
-        match std::fs::read(folder.join(FILE)) {
-            // A file that cannot be read is a lease that expires.
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        // A file that cannot be read is a lease that expires.
+        Ok(read(folder, FILE)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 
     pub(super) fn save(&self, folder: &Path) -> std::io::Result<()> {
-        let new = folder.join(format!("{FILE}.new"));
-        let mut file = File::create(&new)?;
-        file.write_all(&serde_json::to_vec(self)?)?;
-        file.sync_all()?;
-        std::fs::rename(new, folder.join(FILE))
+        replace(folder, FILE, &serde_json::to_vec(self)?)
     }
 
     pub(super) fn clear(folder: &Path) -> std::io::Result<()> {
-        match std::fs::remove_file(folder.join(FILE)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        remove(folder, FILE)
+    }
+}
+
+/// What a file of the folder holds, if it is there.
+pub(super) fn read(folder: &Path, name: &str) -> std::io::Result<Option<Vec<u8>>> {
+    match std::fs::read(folder.join(name)) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Puts something else into a file, all of it or nothing.
+pub(super) fn replace(folder: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+    let new = folder.join(format!("{name}.new"));
+    let mut file = File::create(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(new, folder.join(name))
+}
+
+/// Takes a file away, if it is there.
+pub(super) fn remove(folder: &Path, name: &str) -> std::io::Result<()> {
+    match std::fs::remove_file(folder.join(name)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }

@@ -1,11 +1,11 @@
-//! HTTP to a pool: one request, one connection, with or without TLS.
+//! HTTP to a pool, a sidecar or a relay: one request, one connection, with or without TLS.
 //!
 //! Invariant: an error says whether the pool said no, or nobody knows whether it heard.
 
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
+use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use std::sync::Arc;
@@ -21,15 +21,15 @@ const ANSWER_MAX: usize = 8 << 20;
 /// How long a request may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Text that is no pool's address.
+/// Text that is no server's address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is no pool: write http://HOST:PORT or https://HOST")]
+#[error("\"{0}\" is no server: write http://HOST:PORT or https://HOST")]
 pub struct BadAddress(String);
 
 /// Why there is no answer that counts.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// The pool says no.
+    /// It says no.
     #[error("{detail}")]
     Refused {
         /// HTTP's number.
@@ -40,19 +40,20 @@ pub enum HttpError {
         retry_after: Option<u64>,
     },
     /// Nobody knows whether it heard.
-    #[error("no answer from the pool: {0}")]
+    #[error("no answer from {0}")]
     Unknown(String),
 }
 
-/// A pool's address.
-pub(super) struct Http {
+/// A server's address.
+#[derive(Clone)]
+pub(crate) struct Http {
     host: String,
     port: u16,
     tls: Option<TlsConnector>,
 }
 
 impl Http {
-    pub(super) fn new(address: &str) -> Result<Self, BadAddress> {
+    pub(crate) fn new(address: &str) -> Result<Self, BadAddress> {
         let bad = || BadAddress(address.to_owned());
         let uri: hyper::Uri = address.parse().map_err(|_| bad())?;
         let host = uri.host().ok_or_else(bad)?.to_owned();
@@ -67,18 +68,39 @@ impl Http {
         Ok(Http { host, port: uri.port_u16().unwrap_or(port), tls })
     }
 
-    pub(super) async fn post(
+    pub(crate) async fn get(
+        &self,
+        target: &str,
+        headers: &[(&str, String)],
+    ) -> Result<Value, HttpError> {
+        self.ask(Method::GET, target, headers, String::new()).await
+    }
+
+    pub(crate) async fn post(
         &self,
         target: &str,
         headers: &[(&str, String)],
         body: String,
     ) -> Result<Value, HttpError> {
-        let unknown = |error: &dyn std::fmt::Display| HttpError::Unknown(error.to_string());
-        let asked = tokio::time::timeout(LIMIT, self.exchange(target, headers, body)).await;
+        self.ask(Method::POST, target, headers, body).await
+    }
+
+    /// Nothing (JSON's null) where the server has nothing to say (204).
+    async fn ask(
+        &self,
+        method: Method,
+        target: &str,
+        headers: &[(&str, String)],
+        body: String,
+    ) -> Result<Value, HttpError> {
+        let unknown = |error: &dyn std::fmt::Display| {
+            HttpError::Unknown(format!("{}:{}: {error}", self.host, self.port))
+        };
+        let asked = tokio::time::timeout(LIMIT, self.exchange(method, target, headers, body)).await;
         let (status, retry_after, bytes) =
             asked.map_err(|_| unknown(&"it took too long"))?.map_err(|error| unknown(&error))?;
         let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        if status == 200 {
+        if status == 200 || status == 204 {
             return Ok(body);
         }
         let said = body["detail"].as_str().or(body["message"].as_str());
@@ -88,11 +110,14 @@ impl Http {
 
     async fn exchange(
         &self,
+        method: Method,
         target: &str,
         headers: &[(&str, String)],
         body: String,
     ) -> Result<(u16, Option<u64>, Bytes), Box<dyn std::error::Error + Send + Sync>> {
-        let mut request = Request::post(target)
+        let mut request = Request::builder()
+            .method(method)
+            .uri(target)
             .header("host", format!("{}:{}", self.host, self.port))
             .header("content-type", "application/json");
         for (name, value) in headers {

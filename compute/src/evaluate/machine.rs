@@ -35,6 +35,7 @@ impl Machine {
         self.memory.run(&self.setup);
     }
 
+    #[inline(always)]
     /// Shows a row, then its label; the label is gone before the next row.
     pub(super) fn learn(&mut self, row: &[Cell], label: &Cell) {
         self.predict(row);
@@ -43,6 +44,7 @@ impl Machine {
         self.memory.cells[LABEL] = ZERO;
     }
 
+    #[inline(always)]
     /// Shows a row and takes the answer.
     pub(super) fn predict(&mut self, row: &[Cell]) -> Cell {
         let place = &mut self.memory.cells[self.row.at..][..self.row.len];

@@ -17,12 +17,14 @@ pub(super) const ZERO: Cell = [0.0; LANES];
 const TINY: f32 = 1e-8;
 /// Powers beyond this are clipped.
 const POWER_MAX: f32 = 10.0;
+/// Rows of a matrix that are summed side by side.
+const ABREAST: usize = 4;
 /// Partial sums of numpy's pairwise sum.
 const PARTS: usize = 8;
 
 pub(super) struct Memory {
     pub(super) cells: Vec<Cell>,
-    /// A vector that is not in the memory.
+    /// A vector that is not in the memory: what is read while a register is written.
     spare: Vec<Cell>,
     rngs: Vec<Rng>,
     dim: usize,
@@ -39,13 +41,14 @@ impl Memory {
         self.rngs = seeds.iter().map(|seed| Rng::new(*seed)).collect();
     }
 
+    #[inline(always)]
     pub(super) fn run(&mut self, steps: &[Step]) {
         for step in steps {
             self.step(step);
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, step: &Step) {
         match *step {
             Step::Fill(dest, value) => self.store(dest, [f32::from_bits(value); LANES]),
@@ -81,7 +84,7 @@ impl Memory {
     }
 
     /// One number into every place of a register.
-    #[inline]
+    #[inline(always)]
     fn store(&mut self, dest: Place, value: Cell) {
         if dest.len == 1 {
             self.cells[dest.at] = value;
@@ -92,7 +95,7 @@ impl Memory {
 
     /// A result that was written to the beginning of its register, spread over the rest: a number everywhere, a vector as each
     /// row of a matrix.
-    #[inline]
+    #[inline(always)]
     fn spread(&mut self, result: Kind, dest: Place) {
         match (result, dest.kind) {
             (Kind::Scalar, Kind::Vector | Kind::Matrix) => {
@@ -108,7 +111,7 @@ impl Memory {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn zip(&mut self, a: Place, b: Place, dest: Place, f: impl Fn(f32, f32) -> f32 + Copy) {
         let cell = |x: &Cell, y: &Cell| -> Cell { from_fn(|lane| f(x[lane], y[lane])) };
         let result = a.kind.max(b.kind);
@@ -143,7 +146,7 @@ impl Memory {
         self.spread(result, dest);
     }
 
-    #[inline]
+    #[inline(always)]
     fn map(&mut self, source: Place, dest: Place, f: impl Fn(f32) -> f32 + Copy) {
         for at in 0..source.len {
             self.cells[dest.at + at] = self.cells[source.at + at].map(f);
@@ -162,40 +165,75 @@ impl Memory {
         }
     }
 
+    #[inline(always)]
     fn multiply(&mut self, matrix: Place, vector: Place, dest: Place) {
         let vector = &self.cells[vector.at..][..vector.len];
-        let rows = self.cells[matrix.at..][..matrix.len].chunks_exact(self.dim);
-        for (place, row) in self.spare.iter_mut().zip(rows) {
+        let matrix = &self.cells[matrix.at..][..matrix.len];
+        let (some, rest) = matrix.split_at(matrix.len() - matrix.len() % (ABREAST * self.dim));
+        let (first, last) = self.spare.split_at_mut(some.len() / self.dim);
+        let blocks = some.chunks_exact(ABREAST * self.dim);
+        for (places, rows) in first.chunks_exact_mut(ABREAST).zip(blocks) {
+            places.copy_from_slice(&dots(rows, vector));
+        }
+        for (place, row) in last.iter_mut().zip(rest.chunks_exact(self.dim)) {
             *place = dot(row, vector);
         }
         self.cells[dest.at..][..self.dim].copy_from_slice(&self.spare);
         self.spread(Kind::Vector, dest);
     }
 
+    #[inline(always)]
     fn outer(&mut self, a: Place, b: Place, dest: Place) {
+        self.spare.copy_from_slice(&self.cells[b.at..][..b.len]);
         for row in 0..self.dim {
             let x = self.cells[a.at + row];
-            for column in 0..self.dim {
-                let y = self.cells[b.at + column];
-                self.cells[dest.at + row * self.dim + column] = from_fn(|lane| x[lane] * y[lane]);
+            let places = &mut self.cells[dest.at + row * self.dim..][..self.dim];
+            for (place, y) in places.iter_mut().zip(&self.spare) {
+                *place = from_fn(|lane| x[lane] * y[lane]);
             }
         }
     }
 }
 
 /// Products in single precision, summed in double, one after another: numpy's own sum below 32 numbers.
-#[inline]
+#[inline(always)]
 fn dot(a: &[Cell], b: &[Cell]) -> Cell {
     let mut sums = [0.0f64; LANES];
     for (x, y) in a.iter().zip(b) {
-        for lane in 0..LANES {
-            sums[lane] += f64::from(x[lane] * y[lane]);
+        add_products(&mut sums, x, y);
+    }
+    rounded(sums)
+}
+
+/// The dot products of some rows with a vector, side by side: each is summed as [`dot`] does it, but the CPU need not wait for one
+/// sum before it adds to the next.
+#[inline(always)]
+fn dots(rows: &[Cell], vector: &[Cell]) -> [Cell; ABREAST] {
+    let len = vector.len();
+    let rows: [&[Cell]; ABREAST] = from_fn(|row| &rows[row * len..][..len]);
+    let mut sums = [[0.0f64; LANES]; ABREAST];
+    for (at, y) in vector.iter().enumerate() {
+        for (sums, row) in sums.iter_mut().zip(&rows) {
+            add_products(sums, &row[at], y);
         }
     }
-    #[expect(clippy::cast_possible_truncation, reason = "rounded once, here")]
+    sums.map(rounded)
+}
+
+#[inline(always)]
+fn add_products(sums: &mut [f64; LANES], x: &Cell, y: &Cell) {
+    for lane in 0..LANES {
+        sums[lane] += f64::from(x[lane] * y[lane]);
+    }
+}
+
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "rounded once, here")]
+fn rounded(sums: [f64; LANES]) -> Cell {
     sums.map(|sum| sum as f32)
 }
 
+#[inline(always)]
 fn reduce(op: Op, source: &[Cell]) -> Cell {
     #[expect(clippy::cast_precision_loss, reason = "at most 64²")]
     let count = source.len() as f32;
@@ -211,7 +249,7 @@ fn reduce(op: Op, source: &[Cell]) -> Cell {
 }
 
 /// numpy's pairwise sum of up to 128 numbers: eight partial sums, then in pairs; below eight, one after another.
-#[inline]
+#[inline(always)]
 fn pairwise(source: &[Cell], f: impl Fn(f32, f32) -> f32 + Copy, with: &Cell) -> Cell {
     let of = |cell: &Cell| -> Cell { from_fn(|lane| f(cell[lane], with[lane])) };
     let add = |a: Cell, b: Cell| -> Cell { from_fn(|lane| a[lane] + b[lane]) };

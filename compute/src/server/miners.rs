@@ -32,9 +32,17 @@ fn body_of(miner: &Miner) -> Value {
         "last_seen": iso(miner.seen_at_s),
         "accurate_evaluations": standing.accurate,
         "inaccurate_evaluations": standing.inaccurate,
+        "accuracy_rate": rate(standing.accurate, standing.accurate + standing.inaccurate),
         "failed_checks": standing.failed_checks,
         "answered_leases": miner.answered,
     })
+}
+
+/// A part of all; nothing of nothing.
+fn rate(part: u64, all: u64) -> Option<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    let rate = part as f64 / all as f64;
+    (all > 0).then_some(rate)
 }
 
 /// `POST /miners/register`
@@ -61,10 +69,15 @@ pub(super) async fn stats(State(door): State<Arc<Door>>, parts: Parts) -> Answer
     let (now_s, length_s) = (door.now_s(), door.settings.budget.length_s);
     let epoch = EpochNo::at(now_s, length_s);
     let ends_at_s = epoch.ends_at_s(length_s);
-    let tolerance = door.settings.desk.rules.tolerance;
+    let (tolerance, tariff) = (door.settings.desk.rules.tolerance, door.settings.desk.tariff);
     let step = move |desk: &mut Desk, tables: &Tables| {
         let mut answer = desk.miner(&caller.key).map(body_of).unwrap_or_default();
         let this = tables.earned_since(&caller.key, ends_at_s - length_s)?;
+        let hour = tables.earned_since(&caller.key, now_s.saturating_sub(3600))?;
+        let (agreed, good) = tables.authored(&caller.key, tariff.evolution_min)?;
+        answer["reputation_per_hour"] = json!(hour.to_string());
+        answer["evolved"] = json!({ "decided": agreed, "paid": good });
+        answer["evolution_success_rate"] = json!(rate(good, agreed));
         answer["reputation"] = json!(tables.earned_since(&caller.key, 0)?.to_string());
         answer["reputation_this_epoch"] = json!(this.to_string());
         answer["votes"] = tables
@@ -77,6 +90,7 @@ pub(super) async fn stats(State(door): State<Arc<Door>>, parts: Parts) -> Answer
                     "score": verdict.score.to_f64(),
                     "median": verdict.median.to_f64(),
                     "evaluators": verdict.evaluators,
+                    "detail": verdict.words(&tolerance),
                     "decided_at": iso(verdict.at_s),
                 })
             })
@@ -90,7 +104,7 @@ pub(super) async fn stats(State(door): State<Arc<Door>>, parts: Parts) -> Answer
     };
     let mut answer = door.office.step(None, step).await?;
     answer["epoch"] = json!({ "number": epoch.0, "ends_in_s": ends_at_s - now_s });
-    answer["tolerance"] = json!(format!("{tolerance:?}"));
+    answer["tolerance"] = json!(tolerance.to_string());
     Ok(Json(answer))
 }
 

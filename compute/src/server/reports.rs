@@ -24,6 +24,9 @@ use subtle::ConstantTimeEq;
 /// Results in an answer.
 const RESULTS_MAX: usize = 64;
 
+/// How far back the operator's summary looks.
+const PIPELINE_S: u64 = 15 * 60;
+
 /// `GET /health`
 pub(super) async fn health(State(door): State<Arc<Door>>) -> Json<Value> {
     let (now_s, length_s) = (door.now_s(), door.settings.budget.length_s);
@@ -198,8 +201,27 @@ pub(super) async fn monitor(State(door): State<Arc<Door>>, parts: Parts) -> Answ
         }
     }
     let now_s = door.now_s();
-    let step = move |desk: &mut Desk, _: &Tables| {
+    let step = move |desk: &mut Desk, tables: &Tables| {
+        let forward = tables.last_forward()?.map(|last| {
+            json!({
+                "algorithm_id": last.algorithm.0,
+                "score": last.score.to_f64(),
+                "state": last.state,
+                "tries": last.tries,
+                "said": last.said,
+            })
+        });
+        let [issued, completed, expired, without] =
+            tables.leases_since(now_s.saturating_sub(PIPELINE_S))?;
         let summary = json!({
+            "lease_pipeline": {
+                "issued_15m": issued,
+                "completed_15m": completed,
+                "expired_15m": expired,
+                "without_evaluations_15m": without,
+                "active": desk.active_leases(),
+            },
+            "relay": forward,
             "miners": desk.registered(),
             "open_algorithms": desk.open(),
             "active_leases": desk.active_leases(),

@@ -6,12 +6,13 @@ use super::{Answered, Door, Refusal};
 use crate::auth::Message;
 use crate::desk::{Desk, Reject};
 use crate::epoch::EpochNo;
-use crate::lease::{Lease, Wish};
+use crate::key::PublicKey;
+use crate::lease::{Lease, LeaseId, Wish};
 use crate::tables::{TableError, Tables};
 use crate::task::{Algorithm, AlgorithmId};
 use crate::wire::bitsota::{
-    AlgorithmBody, BatchBody, LeaseAnswer, read_lease, read_lease_id, read_request, read_submit,
-    receipt,
+    AlgorithmBody, BatchBody, LeaseAnswer, iso, read_lease, read_lease_id, read_request,
+    read_submit, receipt,
 };
 use axum::Json;
 use axum::body::Bytes;
@@ -110,6 +111,28 @@ impl Door {
     }
 }
 
+/// What became of a lease whose time is over: the original's words first, then when it ended and who has its work.
+fn too_late(
+    tables: &Tables,
+    id: LeaseId,
+    miner: &PublicKey,
+) -> Result<Option<Refusal>, TableError> {
+    let Some(deadline_s) = tables.expired(id, miner)? else { return Ok(None) };
+    let heirs = tables.heirs(id)?;
+    let next = if heirs.is_empty() {
+        "its work waits for somebody else".to_owned()
+    } else {
+        let names: Vec<String> = heirs.iter().map(PublicKey::to_string).collect();
+        format!("its work was given to {}", names.join(", "))
+    };
+    let detail = format!(
+        "Active lease assignment not found: lease {} timed out at {}, and {next}",
+        id.0,
+        iso(deadline_s)
+    );
+    Ok(Some(Refusal::new(StatusCode::NOT_FOUND, detail)))
+}
+
 /// `POST /tasks/{id}/submit_lease`, `submit_evolution`, `submit_evaluation`
 pub(super) async fn submit(
     State(door): State<Arc<Door>>,
@@ -135,7 +158,11 @@ pub(super) async fn submit(
             match (failed.take(), taken) {
                 (Some(error), _) => Err(error),
                 (None, Ok((receipt, changes))) => Ok((Ok(receipt), changes)),
-                (None, Err(reject)) => Ok((Err(reject), vec![])),
+                (None, Err(Reject::NotFound)) => {
+                    let late = too_late(tables, id, &caller.key)?;
+                    Ok((Err(late.unwrap_or_else(|| Reject::NotFound.into())), vec![]))
+                }
+                (None, Err(reject)) => Ok((Err(reject.into()), vec![])),
             }
         })
         .await??;

@@ -9,6 +9,7 @@ use crate::desk::Verdict;
 use crate::epoch::{EpochNo, Report, Terms};
 use crate::fact::{Cause, Earning};
 use crate::key::{PublicKey, Signature};
+use crate::lease::LeaseId;
 use crate::reputation::Reputation;
 use crate::score::Score;
 use crate::task::AlgorithmId;
@@ -27,6 +28,9 @@ pub struct Budget {
     /// The most for one owner.
     pub cap: BasisPoints,
 }
+
+/// How many leases after one are looked through for who got its algorithms.
+const HEIRS_WITHIN: u32 = 2000;
 
 /// A closed epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -259,6 +263,65 @@ impl Tables {
             .prepare_cached(sql)?
             .query_row(params![number(since_s), miner.bytes()], |row| row.get(0))?;
         Ok(Reputation(sum.unsigned_abs()))
+    }
+
+    /// Leases that were issued since a moment: all, answered, expired, and those with nothing to evaluate.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn leases_since(&self, since_s: u64) -> Result<[u64; 4], TableError> {
+        let sql = "SELECT COUNT(*), COUNT(*) FILTER (WHERE state = 'answered'), COUNT(*) FILTER (WHERE state = 'expired'),
+             COUNT(*) FILTER (WHERE evaluate = '[]') FROM lease WHERE issued_at_s >= ?";
+        let mut statement = self.0.prepare_cached(sql)?;
+        let counts = statement.query_row([number(since_s)], |row| {
+            let mut counts = [0; 4];
+            for (at, count) in counts.iter_mut().enumerate() {
+                *count = row.get::<_, i64>(at)?.unsigned_abs();
+            }
+            Ok(counts)
+        });
+        Ok(counts?)
+    }
+
+    /// How many algorithms of an author are decided, and how many of them reached a score in billionths.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn authored(&self, author: &PublicKey, least: u32) -> Result<(u64, u64), TableError> {
+        let sql = "SELECT COUNT(*), COUNT(*) FILTER (WHERE score >= ?) FROM algorithm WHERE author = ? AND stage = 'agreed'";
+        let mut statement = self.0.prepare_cached(sql)?;
+        let found = statement.query_row(params![least, author.bytes()], |row| {
+            Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, i64>(1)?.unsigned_abs()))
+        });
+        Ok(found?)
+    }
+
+    /// Who was given any of a lease's algorithms after it, if anybody.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn heirs(&self, lease: LeaseId) -> Result<Vec<PublicKey>, TableError> {
+        let sql = "SELECT DISTINCT later.miner FROM lease AS own, json_each(own.evaluate) AS asked, lease AS later, json_each(later.evaluate) AS given
+             WHERE own.id = ?1 AND later.id > ?1 AND later.id <= ?1 + ?2 AND given.value = asked.value LIMIT 3";
+        let mut statement = self.0.prepare_cached(sql)?;
+        let mut rows = statement.query(params![number(lease.0), HEIRS_WITHIN])?;
+        let mut heirs = Vec::new();
+        while let Some(row) = rows.next()? {
+            heirs.push(key(row, 0)?);
+        }
+        Ok(heirs)
+    }
+
+    /// The deadline of a miner's lease that expired, if it did.
+    ///
+    /// # Errors
+    /// As SQLite reports.
+    pub fn expired(&self, lease: LeaseId, miner: &PublicKey) -> Result<Option<u64>, TableError> {
+        let sql = "SELECT deadline_s FROM lease WHERE id = ? AND miner = ? AND state = 'expired'";
+        let found = self
+            .0
+            .query_row(sql, params![number(lease.0), miner.bytes()], |row| row.get::<_, i64>(0));
+        Ok(found.optional()?.map(i64::unsigned_abs))
     }
 
     /// Who earned most, most first.

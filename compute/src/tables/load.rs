@@ -14,6 +14,7 @@ use crate::reputation::Standing;
 use crate::task::{Algorithm, AlgorithmId, Kinship, Round, Stage};
 use crate::worker::Miner;
 use rusqlite::Row;
+use std::collections::BTreeMap;
 
 impl Tables {
     /// Gives an empty desk back what it had.
@@ -39,12 +40,13 @@ impl Tables {
         let best = format!(
             "SELECT * FROM algorithm WHERE stage = 'agreed' ORDER BY score DESC, id LIMIT {SEEDS_MAX}"
         );
-        for sql in ["SELECT * FROM algorithm WHERE stage <> 'agreed'", &best] {
-            self.each(sql, |row| {
-                desk.restore(Change::Algorithm(Box::new(algorithm(row)?)));
-                Ok(())
-            })?;
+        for waiting in self.waiting()? {
+            desk.restore(Change::Algorithm(Box::new(waiting)));
         }
+        self.each(&best, |row| {
+            desk.restore(Change::Algorithm(Box::new(algorithm(row, Vec::new())?)));
+            Ok(())
+        })?;
         let last: Option<i64> =
             self.0.query_row("SELECT MAX(id) FROM algorithm", [], |row| row.get(0))?;
         desk.resume(AlgorithmId(last.unwrap_or(0).cast_unsigned()));
@@ -71,11 +73,37 @@ impl Tables {
     pub fn algorithm(&self, id: AlgorithmId) -> Result<Option<Algorithm>, TableError> {
         let mut found = None;
         let sql = format!("SELECT * FROM algorithm WHERE id = {}", id.0);
+        let mut votes = self.votes(&format!("WHERE algorithm = {}", id.0))?;
         self.each(&sql, |row| {
-            found = Some(algorithm(row)?);
+            found = Some(algorithm(row, votes.remove(&id).unwrap_or_default())?);
             Ok(())
         })?;
         Ok(found)
+    }
+
+    /// Algorithms that wait for votes or for the pool's own result.
+    pub(super) fn waiting(&self) -> Result<Vec<Algorithm>, TableError> {
+        let (mut votes, mut all) = (self.votes("")?, Vec::new());
+        self.each("SELECT * FROM algorithm WHERE stage <> 'agreed'", |row| {
+            let id = AlgorithmId(unsigned(row, 0)?);
+            all.push(algorithm(row, votes.remove(&id).unwrap_or_default())?);
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    fn votes(&self, which: &str) -> Result<BTreeMap<AlgorithmId, Vec<Vote>>, TableError> {
+        let mut votes: BTreeMap<AlgorithmId, Vec<Vote>> = BTreeMap::new();
+        self.each(&format!("SELECT * FROM vote {which} ORDER BY algorithm, place"), |row| {
+            let vote = Vote {
+                voter: key(row, 1)?,
+                score: score_of(row.get(3)?).ok_or(TableError::Damaged("a vote's score"))?,
+                digest: row.get(4)?,
+            };
+            votes.entry(AlgorithmId(unsigned(row, 0)?)).or_default().push(vote);
+            Ok(())
+        })?;
+        Ok(votes)
     }
 
     pub(super) fn each(
@@ -162,12 +190,12 @@ fn lease(row: &Row<'_>) -> Result<Lease, TableError> {
     })
 }
 
-fn algorithm(row: &Row<'_>) -> Result<Algorithm, TableError> {
+fn algorithm(row: &Row<'_>, votes: Vec<Vote>) -> Result<Algorithm, TableError> {
     let stage: String = row.get(7)?;
     let text: String = row.get(4)?;
     let stage = match &*stage {
-        "open" => Stage::Open(round(row)?),
-        "checking" => Stage::Checking(round(row)?),
+        "open" => Stage::Open(round(row, votes)?),
+        "checking" => Stage::Checking(round(row, votes)?),
         _ => Stage::Agreed {
             score: score_of(row.get(9)?).ok_or(TableError::Damaged("a score"))?,
             at_s: unsigned(row, 10)?,
@@ -185,11 +213,11 @@ fn algorithm(row: &Row<'_>) -> Result<Algorithm, TableError> {
     })
 }
 
-fn round(row: &Row<'_>) -> Result<Round, TableError> {
+fn round(row: &Row<'_>, votes: Vec<Vote>) -> Result<Round, TableError> {
     const DAMAGED: TableError = TableError::Damaged("votes");
     let text: String = row.get(8)?;
     let written: Written = serde_json::from_str(&text).map_err(|_| DAMAGED)?;
-    let votes = written.votes.iter().map(|(voter, score, digest)| {
+    let earlier = written.votes.iter().map(|(voter, score, digest)| {
         Some(Vote {
             voter: voter.parse().ok()?,
             score: score_of(*score)?,
@@ -199,7 +227,7 @@ fn round(row: &Row<'_>) -> Result<Round, TableError> {
             },
         })
     });
-    let votes: Option<Vec<Vote>> = votes.collect();
+    let votes: Option<Vec<Vote>> = votes.into_iter().map(Some).chain(earlier).collect();
     let own = match &written.own {
         None => None,
         Some((score, digest)) => Some(OwnResult {

@@ -7,6 +7,7 @@ use crate::auth::Seen;
 use crate::desk::Change;
 use crate::fact::Fact;
 use crate::lease::{Lease, LeaseState};
+use crate::quorum::Vote;
 use crate::score::Score;
 use crate::task::{Algorithm, AlgorithmId, Round, Stage};
 use crate::worker::Miner;
@@ -137,6 +138,28 @@ impl Tables {
             agreed_at_s,
             verified,
         ])?;
+        let votes: &[Vote] = match &algorithm.stage {
+            Stage::Open(round) | Stage::Checking(round) => &round.votes,
+            Stage::Agreed { .. } => &[],
+        };
+        self.write_votes(algorithm.id, votes)
+    }
+
+    /// All of them anew: a voided one is gone.
+    fn write_votes(&self, algorithm: AlgorithmId, votes: &[Vote]) -> Result<(), TableError> {
+        self.0
+            .prepare_cached("DELETE FROM vote WHERE algorithm = ?")?
+            .execute([number(algorithm.0)])?;
+        for (place, vote) in votes.iter().enumerate() {
+            let sql = "INSERT INTO vote VALUES (?, ?, ?, ?, ?)";
+            self.0.prepare_cached(sql)?.execute(params![
+                number(algorithm.0),
+                vote.voter.bytes(),
+                number(place as u64),
+                vote.score.billionths(),
+                vote.digest,
+            ])?;
+        }
         Ok(())
     }
 
@@ -167,18 +190,17 @@ impl Tables {
 #[derive(serde::Serialize, serde::Deserialize)]
 pub(super) struct Written {
     pub needed: u8,
+    /// Of schema 1, which had no rows for them.
+    #[serde(default, skip_serializing)]
     pub votes: Vec<(String, Option<u32>, Option<String>)>,
     pub own: Option<(Option<u32>, String)>,
     pub is_check: bool,
 }
 
 fn written(round: &Round) -> String {
-    let votes = round.votes.iter().map(|vote| {
-        (vote.voter.to_string(), vote.score.billionths(), vote.digest.map(|digest| hex(&digest)))
-    });
     let own = round.own.map(|own| (own.score.billionths(), hex(&own.digest)));
     let (needed, is_check) = (round.needed, round.is_check);
-    let written = Written { needed, votes: votes.collect(), own, is_check };
+    let written = Written { needed, votes: Vec::new(), own, is_check };
     serde_json::to_string(&written).expect("plain values are JSON")
 }
 

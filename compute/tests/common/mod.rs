@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+pub mod http;
+
 use accounting::fee::FeeRule;
 use accounting::payout::PayoutDepths;
 use accounting::reward::Depths;
@@ -95,6 +97,7 @@ pub fn settings(ledger: Ledger) -> Settings {
         ledger,
         unwanted: Unwanted::nobody(),
         pace: Pace::ANY,
+        relay: None,
     }
 }
 
