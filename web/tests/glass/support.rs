@@ -20,7 +20,7 @@ async fn members_have_more_statistics_and_are_first_at_the_desk() {
     });
     set.await.unwrap();
     let (status, _, page) = glass.text("/miner/miner%201/statistics").await;
-    assert!(status == 200 && page.contains("19.80000000") && page.contains("1.00 %"), "{page}");
+    assert!(status == 200 && page.contains("23.04590164") && page.contains("1.00 %"), "{page}");
     let (status, _, page) = glass.text("/miner/miner%202/statistics").await;
     assert!(status == 403 && page.contains("for members"), "{page}");
     let first = [("subject", "First"), ("text", "<b>Me</b> first")];
