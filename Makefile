@@ -29,6 +29,7 @@ test: ## Formats, lints and tests everything
 	@scripts/bcoin.sh
 	@scripts/schemathesis.sh
 	@scripts/bittensor.sh
+	@scripts/chia.sh
 	@echo "== format"
 	cargo fmt --check
 	@echo "== lint"

@@ -8,8 +8,9 @@ use accounting::payout::PayoutState;
 use common::Pool;
 use rusqlite::Connection;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use testkit::Chia;
+use testkit::{Chia, Gate};
 
 /// How long each part of the story may take.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -30,12 +31,21 @@ impl Drop for Kept {
     }
 }
 
-fn pool(devnet: &Chia) -> Pool {
+/// The certificate that the farmer is made to trust, and its key.
+fn fixture(name: &str) -> PathBuf {
+    testkit::checkout().join("adit/tests/fixtures").join(name)
+}
+
+/// A pool that reaches the node by two ways, as if there were two.
+fn pool(devnet: &Chia, gates: &[Gate; 2]) -> Pool {
     let pool = Pool::of(|port| {
         let node = &devnet.node;
-        let (rpc, authority) = (&node.rpc, node.authority.display());
+        let [first, second] = [&gates[0], &gates[1]].map(Gate::address);
+        let authority = node.authority.display();
         let (certificate, key) = (node.certificate.display(), node.key.display());
         let listen = port.address();
+        let (own_certificate, own_key) = (fixture("pool.crt.pem"), fixture("pool.key.pem"));
+        let (own_certificate, own_key) = (own_certificate.display(), own_key.display());
         format!(
             r#"
 data_dir = "store"
@@ -49,7 +59,12 @@ mature_after = 3
 orphan_after = 6
 wallet = {{ kind = "hot", key_file = "xch.key" }}
 [[assets.coin.nodes]]
-rpc = "{rpc}"
+rpc = "{first}"
+authority = "{authority}"
+certificate = "{certificate}"
+key = "{key}"
+[[assets.coin.nodes]]
+rpc = "{second}"
 authority = "{authority}"
 certificate = "{certificate}"
 key = "{key}"
@@ -65,6 +80,8 @@ scheme = "pplns"
 fee_percent = 1.0
 [pools.farming]
 listen = "{listen}"
+tls_certificate = "{own_certificate}"
+tls_key = "{own_key}"
 # Every proof of these small plots is good enough for it, and no farm is too large.
 min_difficulty = 1000000000
 partials_per_day = 10000000
@@ -90,6 +107,7 @@ fn write_key(pool: &Pool) {
 
 struct Story {
     devnet: Chia,
+    gates: [Gate; 2],
     pool: Pool,
     /// Where the farmer is paid.
     payout: String,
@@ -102,11 +120,13 @@ impl Story {
     fn begin() -> Self {
         let folder = Kept(tempfile::tempdir().unwrap());
         let devnet = Chia::start(folder.0.path());
-        let mut pool = pool(&devnet);
+        let node = devnet.node.rpc.parse().unwrap();
+        let gates = [Gate::before(node), Gate::before(node)];
+        let mut pool = pool(&devnet, &gates);
         let said = pool.says(&["check"], &[]);
         assert!(said.contains("in step"), "{said}");
         pool.start();
-        Story { devnet, pool, payout: String::new(), before: 0, _folder: folder }
+        Story { devnet, gates, pool, payout: String::new(), before: 0, _folder: folder }
     }
 
     /// Asks the door's own database.
@@ -138,10 +158,10 @@ impl Story {
     fn joins(&mut self) {
         let address = self.pool.status()["assets"][0]["address"].as_str().unwrap().to_owned();
         let (_, target) = farming::address::decode(&address).unwrap();
-        let url = format!("http://{}", self.pool.port.address());
-        let joined = self
-            .devnet
-            .run(&json!({"do": "join", "url": url, "target": target.to_string(), "lock": 5}));
+        let joined = self.devnet.run(&json!({
+            "do": "join", "url": format!("https://{}", self.pool.port.address()), "authority": fixture("pool.crt.pem"),
+            "target": target.to_string(), "lock": 5,
+        }));
         self.payout = joined["payout"].as_str().unwrap().to_owned();
         self.before = self.held_by_farmer();
         self.until("registering", |_| {}, |story| story.count("SELECT count(*) FROM farmers") == 1);
@@ -183,8 +203,35 @@ impl Story {
         assert_eq!(self.booked("SELECT count(DISTINCT key) FROM shares"), kept);
     }
 
+    /// One node after the other is gone: one is enough, and without any nothing is credited.
+    fn outlives_its_nodes(&mut self) {
+        let credited = "SELECT count(*) FROM partials";
+        let refused = "SELECT coalesce(sum(count), 0) FROM refusals WHERE reason = 'not_synced'";
+        self.gates[0].shut();
+        let before = self.count(credited);
+        self.until(
+            "partials with one node",
+            |devnet| devnet.points(1),
+            |story| story.count(credited) > before,
+        );
+        self.gates[1].shut();
+        self.until("refusals", |devnet| devnet.points(1), |story| story.count(refused) > 0);
+        let before = self.count(credited);
+        self.devnet.points(2);
+        assert_eq!(self.count(credited), before, "nothing is credited that nobody can judge");
+        self.gates[1].open();
+        self.until(
+            "partials with the other node",
+            |devnet| devnet.points(1),
+            |story| story.count(credited) > before,
+        );
+        let nodes = self.pool.status()["assets"][0]["nodes"].clone();
+        assert!(nodes[0]["trouble"].is_string() && nodes[1]["trouble"].is_null(), "{nodes}");
+        self.gates[0].open();
+    }
+
     /// So many rewards were absorbed, matured and paid out, and the payouts are confirmed.
-    fn until_all_is_paid(&mut self, rewards: i64) {
+    fn until_all_is_paid(&mut self, rewards: i128) {
         self.until(
             "rewards matured and paid",
             |devnet| devnet.blocks(1),
@@ -194,10 +241,15 @@ impl Story {
                     story.pool.crash_nowhere();
                     story.pool.start();
                 }
-                let matured = "SELECT count(*) FROM rewards WHERE state = 'matured'";
-                story.booked(matured) >= rewards && story.all_is_confirmed()
+                story.matured("main") == rewards && story.all_is_confirmed()
             },
         );
+    }
+
+    /// How many rewards of a pool are the pool's for good.
+    fn matured(&self, pool: &str) -> i128 {
+        let sql = "SELECT count(*) FROM rewards JOIN pools ON pools.id = rewards.pool WHERE state = 'matured' AND name = ";
+        self.booked(&format!("{sql} '{pool}'")).into()
     }
 
     /// Nobody is owed more than the fees that are too small to matter, and no payout is under way.
@@ -206,9 +258,10 @@ impl Story {
         let paid: i128 =
             payouts.iter().flat_map(|payout| &payout.parts).map(|part| part.sent.units()).sum();
         let confirmed = payouts.iter().all(|payout| payout.state == PayoutState::Confirmed);
-        let rewards = self.booked("SELECT count(*) FROM rewards WHERE state = 'matured'");
-        // All but the pool's one percent.
-        confirmed && paid == REWARD / 100 * 99 * i128::from(rewards)
+        // All but the pool's one percent, and whole what was farmed before the farmer joined.
+        confirmed
+            && paid
+                == REWARD / 100 * 99 * self.matured("main") + REWARD * self.matured("main.refunds")
     }
 
     /// What the books say was paid is what the chain gave the farmer.
@@ -221,6 +274,26 @@ impl Story {
         let status: Value = self.pool.status();
         assert_eq!(status["assets"][0]["payouts_blocked_by"], json!([]));
         self.pool.audit();
+    }
+
+    /// A block that was won is taken back after its reward was absorbed and booked: the reward is nobody's.
+    fn loses_a_block(&mut self) {
+        let won = self.devnet.run(&json!({"do": "height"}))["height"].as_u64().unwrap();
+        self.devnet.wins(1);
+        let booked = self.booked("SELECT count(*) FROM rewards");
+        self.until(
+            "the reward to be booked",
+            |devnet| devnet.blocks(1),
+            |story| story.booked("SELECT count(*) FROM rewards") > booked,
+        );
+        let orphans = "SELECT count(*) FROM rewards WHERE state = 'orphaned'";
+        assert_eq!(self.booked(orphans), 0);
+        self.devnet.run(&json!({"do": "fork", "height": won}));
+        self.until(
+            "the reward to be orphaned",
+            |devnet| devnet.blocks(1),
+            |story| story.booked(orphans) == 1,
+        );
     }
 
     /// A signage point is taken back: what was credited for it is revoked.
@@ -255,23 +328,25 @@ impl Story {
 }
 
 #[test]
-#[ignore = "needs Python and 250 MB of Chia's own software, which scripts/chia.sh installs"]
 fn the_released_farmer_farms_is_paid_and_leaves() {
     let mut story = Story::begin();
     story.joins();
     story.farms();
     story.dies_between_partials_and_their_confirmation();
+    story.outlives_its_nodes();
     story.devnet.wins(2);
     story.until_all_is_paid(2);
+    assert_eq!(story.matured("main.refunds"), 1, "what it farmed before it joined is its own");
     story.was_paid_exactly_once();
-    for (number, point) in CRASHES.into_iter().enumerate() {
+    for (paid, point) in (2..).zip(CRASHES) {
         story.pool.stop();
         story.pool.crash_at(point);
         story.pool.start();
         story.devnet.wins(1);
-        story.until_all_is_paid(3 + i64::try_from(number).unwrap());
+        story.until_all_is_paid(paid + 1);
         assert!(story.pool.log().contains(point), "it did not die at {point}");
     }
+    story.loses_a_block();
     story.was_paid_exactly_once();
     story.loses_a_signage_point();
     story.leaves();
