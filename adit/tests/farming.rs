@@ -105,6 +105,11 @@ fn write_key(pool: &Pool) {
     pool::private_file::create(&path, KEY).unwrap();
 }
 
+fn now_ms() -> u128 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.unwrap().as_millis()
+}
+
 struct Story {
     devnet: Chia,
     gates: [Gate; 2],
@@ -129,11 +134,16 @@ impl Story {
         Story { devnet, gates, pool, payout: String::new(), before: 0, _folder: folder }
     }
 
-    /// Asks the door's own database.
-    fn count(&self, sql: &str) -> i64 {
+    /// The door's own database.
+    fn door(&self) -> Connection {
         let db = Connection::open(self.pool.store().join("farming-1.sqlite")).unwrap();
         db.busy_timeout(Duration::from_secs(10)).unwrap();
-        db.query_row(sql, [], |row| row.get(0)).unwrap_or(-1)
+        db
+    }
+
+    /// Asks the door's own database.
+    fn count(&self, sql: &str) -> i64 {
+        self.door().query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
     /// Asks the books.
@@ -216,9 +226,16 @@ impl Story {
         );
         self.gates[1].shut();
         self.until("refusals", |devnet| devnet.points(1), |story| story.count(refused) > 0);
-        let before = self.count(credited);
+        let is_gone = |node: &Value| node["trouble"].is_string();
+        self.pool.wait("both nodes to be missed", |status| {
+            status["assets"][0]["nodes"].as_array()?.iter().all(is_gone).then_some(())
+        });
+        let since = now_ms();
         self.devnet.points(2);
-        assert_eq!(self.count(credited), before, "nothing is credited that nobody can judge");
+        // Whatever came from then on.
+        let credited_since = format!("{credited} WHERE at > {since}");
+        assert_eq!(self.count(&credited_since), 0, "nothing is credited that nobody can judge");
+        let before = self.count(credited);
         self.gates[1].open();
         self.until(
             "partials with the other node",
@@ -279,11 +296,20 @@ impl Story {
     /// A block that was won is taken back after its reward was absorbed and booked: the reward is nobody's.
     fn loses_a_block(&mut self) {
         let won = self.devnet.run(&json!({"do": "height"}))["height"].as_u64().unwrap();
-        self.devnet.wins(1);
         let booked = self.booked("SELECT count(*) FROM rewards");
+        self.devnet.wins(1);
+        // The next block makes the reward's coin, and the one after it makes the coin deep enough.
+        self.devnet.blocks(2);
+        let since = Instant::now();
+        while self.devnet.run(&json!({"do": "mempool"}))["count"] == 0 {
+            assert!(since.elapsed() < PATIENCE, "nothing was absorbed");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        // Enough for the reward to be booked, and one too few for it to be mature.
+        self.devnet.blocks(2);
         self.until(
             "the reward to be booked",
-            |devnet| devnet.blocks(1),
+            |_| {},
             |story| story.booked("SELECT count(*) FROM rewards") > booked,
         );
         let orphans = "SELECT count(*) FROM rewards WHERE state = 'orphaned'";
@@ -305,9 +331,15 @@ impl Story {
             |story| story.count("SELECT count(*) FROM partials") > credited,
         );
         self.pool.kill();
-        let waiting = self.count("SELECT count(*) FROM partials WHERE state = 0");
-        assert!(waiting > 0, "it was confirmed before the pool was stopped");
-        self.devnet.run(&json!({"do": "reorg", "depth": 2}));
+        let point: String = self
+            .door()
+            .query_row(
+                "SELECT lower(hex(point)) FROM partials WHERE state = 0 AND is_end = 0 ORDER BY at DESC LIMIT 1",
+                [],
+                |row| row.get(0),
+            )
+            .expect("a partial that was not confirmed before the pool was stopped");
+        self.devnet.run(&json!({"do": "reorg", "point": point}));
         self.pool.start();
         self.until(
             "a revocation",
@@ -321,9 +353,15 @@ impl Story {
         self.devnet.blocks(8);
         let refused = "SELECT coalesce(sum(count), 0) FROM refusals WHERE reason = 'not_a_member'";
         self.until("refusals", |devnet| devnet.points(1), |story| story.count(refused) >= 1);
-        let credited = self.booked("SELECT count(*) FROM shares");
+        let credited_since = format!("SELECT count(*) FROM partials WHERE at > {}", now_ms());
         self.devnet.points(3);
-        assert_eq!(self.booked("SELECT count(*) FROM shares"), credited);
+        let still = self.count(refused);
+        self.until(
+            "refusals as before",
+            |devnet| devnet.points(1),
+            |story| story.count(refused) > still,
+        );
+        assert_eq!(self.count(&credited_since), 0, "who has left is not credited");
     }
 }
 

@@ -63,7 +63,6 @@ class Devnet:
     def __init__(self, stack):
         self.stack = stack
         self.p2 = None
-        self.made = []
         self.announced = {}  # The last signage point's index on top of each block.
 
     async def start(self):
@@ -248,7 +247,6 @@ class Devnet:
                 await asyncio.sleep(0.3)
             if len(made) < count:
                 await self.farm(1, NOWHERE)
-        self.made += made
         return {"points": made}
 
     async def end_of_sub_slot(self):
@@ -261,19 +259,18 @@ class Devnet:
             done.append(bundle.challenge_chain.get_hash().hex())
         return {"ends": done}
 
-    async def reorg(self, depth):
-        """Other chains from ever earlier blocks, each longer, until the node says that the newest signage point was taken back: a
+    async def reorg(self, point):
+        """Other chains from ever earlier blocks, each longer, until the node says that this signage point was taken back: a
         signage point does not depend on the blocks of its own sub-slot, so a short reorganisation leaves it standing. (The
         simulator's own command wants overflow blocks, which few plots give.)"""
-        point = self.made[-1]
         rpc = FullNodeRpcApi(self.api.full_node)
         newest = self.height()
-        for earlier in range(depth, newest - self.joined_at):
+        for earlier in range(2, newest - self.joined_at):
             await self.fork(newest - earlier)
             answer = await rpc.get_recent_signage_point_or_eos({"sp_hash": point})
             if answer["reverted"]:
-                return {"height": self.height(), "reverted": point}
-        return {"error": "no signage point was taken back"}
+                return {"height": self.height()}
+        return {"error": "the signage point was not taken back"}
 
     async def fork(self, old):
         """Another chain from this height, of nobody's blocks, and longer."""
@@ -316,9 +313,11 @@ class Devnet:
                 await self.farm(command["count"], self.p2 if command.get("to_pool") else NOWHERE)
                 return {"height": self.height()}
             case "reorg":
-                return await self.reorg(command["depth"])
+                return await self.reorg(command["point"])
             case "fork":
                 return await self.fork(command["height"])
+            case "mempool":
+                return {"count": self.api.full_node.mempool_manager.mempool.size()}
             case "height":
                 return {"height": self.height()}
             case "leave":

@@ -19,7 +19,7 @@ use farming::singleton::Terms;
 use farming::tables::{self, Tables};
 use farming::treasury::XchTreasury;
 use farming::wallet::{Wallet, key};
-use farming::{address, farm};
+use farming::{address, estimate, farm};
 use pool::{Clock, SystemClock};
 use pow::Difficulty;
 use std::path::{Path, PathBuf};
@@ -30,12 +30,15 @@ use stratum::difficulty::Policy;
 use stratum::server;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use web::measure::Measure;
 use web::outlook::{Addresses, NextBlock, NodeOutlook, Parsed};
 
 /// Payouts that are looked at for what is due in other coins: the newest.
 const PAYOUTS_MAX: u64 = 1000;
 /// Seconds between blocks: 32 in ten minutes.
 const BLOCK_INTERVAL_S: f64 = 18.75;
+/// What comes to a day at one a second.
+const SECONDS_A_DAY: u64 = 86_400;
 /// How often it is looked whether the chain moved.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -224,6 +227,7 @@ fn tell(exchange: &Exchange, folder: &Path, asset: AssetId) -> anyhow::Result<us
 /// What there is to say of the network.
 fn about(network: &Network, nodes: &Arc<Nodes>) -> About {
     let (shown, asked, own) = (nodes.clone(), nodes.clone(), network.clone());
+    let (measured, filter) = (nodes.clone(), network.clone());
     let node = |(address, said): (String, Result<farming::node::Standing, String>)| {
         let height = said.as_ref().ok().map(|standing| u64::from(standing.height));
         let trouble = match said {
@@ -249,10 +253,18 @@ fn about(network: &Network, nodes: &Arc<Nodes>) -> About {
         symbol: if network.address_prefix == "xch" { "XCH" } else { "TXCH" },
         block_interval_s: BLOCK_INTERVAL_S,
         difficulty_one: 1.0,
+        measure: Box::new(move || measure(&filter, &measured)),
         addresses: addresses(network),
         nodes: Box::new(move || shown.standings().into_iter().map(node).collect()),
         next: Box::new(next),
     }
+}
+
+/// Points are told as the space that earns them where the filter is as it is now.
+fn measure(network: &Network, nodes: &Nodes) -> Measure {
+    let height = nodes.standing().map_or(0, |standing| standing.height);
+    let bytes = estimate::space_of(SECONDS_A_DAY, network.filter_bits(height));
+    Measure::Space { bytes_per_rate: bytes as f64, plot_bytes: estimate::PLOT_BYTES as f64 }
 }
 
 fn addresses(network: &Network) -> Addresses {

@@ -4,6 +4,7 @@
 
 use crate::address::{Destination, encode};
 use crate::door::Door;
+use crate::estimate::space_of;
 use crate::farmer::held;
 use crate::hash::Bytes32;
 use crate::rows;
@@ -21,8 +22,6 @@ const PAYOUTS_LISTED: u64 = 50;
 /// Decimals of an XCH.
 const DECIMALS: u8 = 12;
 const DAY_MS: u64 = 24 * 3_600_000;
-/// What a plot of size 32 takes on a disk.
-const PLOT_BYTES: u128 = 108_884_400_275;
 
 /// The page.
 pub(super) async fn render(door: &Door, launcher_id: &Bytes32) -> Result<String, TablesError> {
@@ -130,13 +129,6 @@ impl Money {
     }
 }
 
-/// The space that so many points a day speak for: a plot of size 32 earns ten a day at a filter of nine bits, twice as many for
-/// each bit less.
-fn space_of(points: u64, filter_bits: u32) -> u128 {
-    let loosened = 9u32.saturating_sub(filter_bits);
-    (u128::from(points) * PLOT_BYTES / 10) >> loosened
-}
-
 fn append(page: &mut String, text: std::fmt::Arguments<'_>) {
     // Writing to a string does not fail.
     if page.write_fmt(text).is_err() {
@@ -161,13 +153,6 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn points_speak_for_space_by_the_filter() {
-        assert_eq!(space_of(10, 9), PLOT_BYTES);
-        assert_eq!(space_of(20, 8), PLOT_BYTES, "since June 2024");
-        assert_eq!(space_of(0, 8), 0);
-    }
 
     #[test]
     fn what_farmers_wrote_is_escaped() {

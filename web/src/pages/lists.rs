@@ -158,6 +158,6 @@ pub async fn leaderboard(State(site): State<Arc<Site>>, Query(query): Query<Lead
     render(
         &site,
         "leaderboard.html",
-        context! { title => "Leaderboard", leaders, by => query.by, pool => pool.name },
+        context! { title => "Leaderboard", measure => asset.measure, leaders, by => query.by, pool => pool.name },
     )
 }
