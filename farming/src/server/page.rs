@@ -30,7 +30,9 @@ pub(super) async fn render(door: &Door, launcher_id: &Bytes32) -> Result<String,
     let since = UnixMs(now.0.saturating_sub(DAY_MS));
     let (partials, refusals) = door
         .tables
-        .read(move |db| Ok((rows::latest(db, &of, LISTED)?, rows::refusals(db, &of, since)?)))
+        .read(move |db| {
+            Ok((rows::partials::latest(db, &of, LISTED)?, rows::refusals(db, &of, since)?))
+        })
         .await?;
     let mut page = String::from(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">",
