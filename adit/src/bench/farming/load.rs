@@ -53,7 +53,7 @@ impl Asker {
     async fn connect(&self) -> anyhow::Result<SendRequest<Full<Bytes>>> {
         let stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
         stream.set_nodelay(true)?;
-        let name = ServerName::try_from("chia.net")?;
+        let name = ServerName::try_from("localhost")?;
         let stream = self.connector.connect(name, stream).await?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(async move {
@@ -69,7 +69,7 @@ impl Asker {
         let request = Request::builder()
             .method(method)
             .uri(path)
-            .header("host", "chia.net")
+            .header("host", "localhost")
             .body(Full::new(Bytes::from(body)))?;
         let answer = sender.send_request(request).await?;
         let status = answer.status();
