@@ -142,6 +142,9 @@ pub fn to_revoke(db: &Connection, most: usize) -> rusqlite::Result<Vec<(Pending,
     rows.collect()
 }
 
+/// What its farmer is told of one that does not stand.
+pub const REVOKED: &str = "revoked";
+
 /// A partial as its farmer sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
@@ -169,7 +172,7 @@ pub fn latest(db: &Connection, launcher: &Bytes32, most: usize) -> rusqlite::Res
             fate: match row.get::<_, i64>("state")? {
                 0 => "counts, to be confirmed",
                 1 => "counts",
-                _ => "revoked",
+                _ => REVOKED,
             },
             reason: row.get("reason")?,
             harvester: row.get("harvester")?,
