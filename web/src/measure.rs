@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn classes_begin_at_round_numbers() {
-        assert_eq!(PLOTS.show(PLOTS.class(2000.0 / 86_400.0)), "8.00 TiB");
+        assert_eq!(PLOTS.show(PLOTS.class(2000.0 / 86_400.0)), "4.00 TiB");
         assert_eq!(Measure::Hashes.class(5e12), 1e12);
     }
 
