@@ -5,7 +5,7 @@
 mod common;
 
 use accounting::payout::PayoutState;
-use common::Pool;
+use common::{Pool, http};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -97,7 +97,7 @@ look_every = "500ms"
         )
     });
     write_key(&pool);
-    pool
+    pool.with_pages("")
 }
 
 fn write_key(pool: &Pool) {
@@ -290,7 +290,55 @@ impl Story {
         assert_eq!(self.held_by_farmer() - self.before, paid);
         let status: Value = self.pool.status();
         assert_eq!(status["assets"][0]["payouts_blocked_by"], json!([]));
-        self.pool.audit();
+        let said = self.pool.says(&["audit"], &[]);
+        let seen = format!("{} confirmed ones are on the chain, 0 could not", payouts.len());
+        assert!(said.contains("PASS:") && said.contains(&seen), "{said}");
+        assert!(said.contains("chain agrees") && !said.contains("not compared"), "{said}");
+    }
+
+    /// Books that say that something else was paid do not pass.
+    fn an_audit_sees_what_the_chain_does_not_have(&self) {
+        let copy = self.pool.folder.path().join("copy.sqlite");
+        let into = format!("VACUUM INTO '{}'", copy.display());
+        self.pool.reader().connection().execute_batch(&into).unwrap();
+        let nothing = json!([[vec![7; 32], 0]]).to_string();
+        let changed = Connection::open(&copy)
+            .unwrap()
+            .execute("UPDATE payout_versions SET inputs = ? WHERE payout = 1", [nothing]);
+        assert!(changed.unwrap() > 0);
+        let said = self.pool.adit(&["audit"], &["--store", copy.to_str().unwrap()]);
+        let text = String::from_utf8_lossy(&said.stdout).into_owned();
+        assert!(!said.status.success(), "{text}");
+        assert!(text.contains("payout 1  FAIL  the chain has no coin"), "{text}");
+    }
+
+    /// The pages tell of space and partials, not of hashes and shares.
+    fn is_shown(&self) {
+        let launcher: String = self
+            .door()
+            .query_row("SELECT lower(hex(launcher)) FROM farmers", [], |row| row.get(0))
+            .unwrap();
+        let get = |path: &str| {
+            let answer = http::get(self.pool.pages(), path);
+            assert_eq!(answer.status, 200, "{path}");
+            answer.body
+        };
+        let account = testkit::wait_for("the farmer's harvester", || {
+            let account = get(&format!("/api/v1/accounts/{launcher}"));
+            let account: Value = serde_json::from_str(&account).unwrap();
+            (account["workers"][0]["shares"].as_u64()? > 0).then_some(account)
+        });
+        assert_eq!(account["measure"]["of"], "space");
+        assert!(account["workers"][0]["hashrate"].as_f64().unwrap() > 0.0, "{account}");
+        let page = get(&format!("/miner/{launcher}"));
+        for said in ["<dt>Space</dt>", "plots of size 32", "Accepted partials", "Harvesters"] {
+            assert!(page.contains(said), "{said}: {page}");
+        }
+        assert!(!page.contains("H/s"), "{page}");
+        for path in ["/", "/statistics", "/leaderboard", "/calculator", "/network"] {
+            assert!(!get(path).contains("H/s"), "{path}");
+        }
+        assert!(get("/").contains("chia plotnft join -i WALLET_ID -u https://"));
     }
 
     /// A block that was won is taken back after its reward was absorbed and booked: the reward is nobody's.
@@ -376,6 +424,8 @@ fn the_released_farmer_farms_is_paid_and_leaves() {
     story.until_all_is_paid(2);
     assert_eq!(story.matured("main.refunds"), 1, "what it farmed before it joined is its own");
     story.was_paid_exactly_once();
+    story.an_audit_sees_what_the_chain_does_not_have();
+    story.is_shown();
     for (paid, point) in (2..).zip(CRASHES) {
         story.pool.stop();
         story.pool.crash_at(point);
