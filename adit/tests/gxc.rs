@@ -54,8 +54,8 @@ fn add_pool(pool: &Pool, algorithm: &str, port: &Port) {
     std::fs::write(pool.config(), format!("{text}{more}")).unwrap();
 }
 
-/// Mines until every debt is paid and confirmed.
-fn until_paid(pool: &Pool, node: &GxcNode) {
+/// Mines until each of them is paid and every payout is confirmed, in the books and on the chain.
+fn until_paid(pool: &Pool, node: &GxcNode, who: &[&str]) {
     node.mine_to(NOBODY, 8);
     pool.wait("maturity", all_rest);
     testkit::wait_for("payouts", || {
@@ -63,23 +63,24 @@ fn until_paid(pool: &Pool, node: &GxcNode) {
         std::thread::sleep(std::time::Duration::from_millis(200));
         let payouts = pool.reader().payouts(1000).unwrap();
         let confirmed = payouts.iter().all(|payout| payout.state.as_str() == "confirmed");
-        (confirmed && payouts.len() >= 2).then_some(())
+        let paid = |address| payouts.iter().any(|payout| has_part(payout, address));
+        (confirmed && who.iter().all(paid)).then_some(())
     });
     pool.audit();
-}
-
-/// What the books say these were paid is what the chain gave them.
-fn all_were_paid(pool: &Pool, node: &GxcNode, who: &[&str]) {
+    // What the books say these were paid is what the chain gave them.
     for address in who {
-        let mut booked = 0;
-        for payout in pool.reader().payouts(1000).unwrap() {
-            let own = payout.parts.iter().filter(|part| part.address == *address);
-            booked += own.map(|part| part.sent.units()).sum::<i128>();
-        }
-        assert!(booked > 0, "{address}");
+        let payouts = pool.reader().payouts(1000).unwrap();
+        let parts = payouts.iter().flat_map(|payout| &payout.parts);
+        let own = parts.filter(|part| part.address == *address);
+        let booked: i128 = own.map(|part| part.sent.units()).sum();
         let received = node.chain(|ledger| ledger.paid_to(address));
         assert_eq!(i128::from(received), booked, "{address}");
     }
+}
+
+/// Whether a payout pays this address.
+fn has_part(payout: &store::sqlite::PayoutRow, address: &&str) -> bool {
+    payout.parts.iter().any(|part| part.address == *address)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,8 +95,7 @@ async fn with_sha256_a_share_becomes_a_confirmed_payout() {
     pool.wait_for_rewards(4);
     one.stop().await;
     two.stop().await;
-    until_paid(&pool, &node);
-    all_were_paid(&pool, &node, &[ANN, BOB]);
+    until_paid(&pool, &node, &[ANN, BOB]);
     pool.stop();
 }
 
@@ -115,17 +115,25 @@ fn mined_by(algorithm: &str, miners: &[(&str, Dialect)]) {
         let accepted = || (heavy.accepted() > 0).then_some(());
         testkit::wait_for(&format!("a share by {dialect:?}"), accepted);
     }
-    // A block in whose window all of them are.
-    let before = pool.reader().rewards(1000).unwrap().len();
-    pool.wait_for_rewards(before + 1);
+    // A block that lasts, in whose window all of them are.
+    testkit::wait_for("a mature block for all", || {
+        let rewards = pool.reader().rewards(1000).unwrap();
+        rewards.iter().any(|row| is_mature_for(&pool, row.id, miners.len())).then_some(())
+    });
     running.into_iter().for_each(Heavy::stop);
-    until_paid(&pool, &node);
     let who: Vec<&str> = miners.iter().map(|(user, _)| *user).collect();
-    all_were_paid(&pool, &node, &who);
+    until_paid(&pool, &node, &who);
     let consensus = node.chain(|ledger| ledger.at(1).unwrap().consensus.clone());
     let known = if algorithm == "ethash" { "pow_ethash" } else { "pow_sha256" };
     assert_eq!(consensus, known, "the node takes what it does not know for sha256");
     pool.stop();
+}
+
+/// Whether a reward has matured whose split has a row for each of so many.
+fn is_mature_for(pool: &Pool, reward: accounting::RewardId, count: usize) -> bool {
+    let Some((reward, state)) = pool.reader().reward(reward).unwrap() else { return false };
+    let split = reward.split.filter(|split| split.rows.len() == count);
+    split.is_some() && state.as_str() == "matured"
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -236,6 +244,32 @@ async fn the_guides_environment_gives_three_hashes_on_one_ledger_without_a_file(
         assert!(part > 0.0 && part <= 0.34, "{own}");
         Some(())
     });
+    assert!(process.terminate().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_of_your_own_in_twenty_lines_takes_shares_and_finds_blocks() {
+    let source = std::fs::read_to_string(testkit::checkout().join("examples/own_pool.rs")).unwrap();
+    let code = source.lines().filter(|line| !line.trim().is_empty() && !line.starts_with("//!"));
+    assert!(code.count() <= 20);
+    let node = node(1.0);
+    let folder = tempfile::tempdir().unwrap();
+    let (port, pages) = (Port::take(), Port::take());
+    let number = |port: &Port| port.address().port().to_string();
+    let url = format!("http://{}", node.address());
+    let store = folder.path().join("store");
+    let words = [url, POOL.to_owned(), number(&port), store.display().to_string(), number(&pages)];
+    let program = Path::new(common::ADIT).with_file_name("examples").join("own_pool");
+    let log = folder.path().join("log");
+    let mut process = Process::start(&program, &words, &[], &log);
+    let listening = || std::net::TcpStream::connect(port.address()).ok().map(drop);
+    testkit::wait_for("the pool to listen", listening);
+    let miner = miner(port.address(), ANN);
+    let rewards = || Reader::open(&store).unwrap().rewards(10).unwrap().len();
+    testkit::wait_for("a block", || (rewards() > 0).then_some(()));
+    miner.stop().await;
+    let page = common::http::get(pages.address(), "/").body;
+    assert!(page.contains("My own pool"), "{page}");
     assert!(process.terminate().success());
 }
 

@@ -23,14 +23,12 @@ impl Algorithm {
         }
     }
 
-    /// The target that Stratum miners of this algorithm take for difficulty 1. Bitcoin's is `0xffff << 208` (about 2^32
-    /// hashes); scrypt miners use one 65536 times easier, whatever the node prints.
+    /// What its miners count difficulty in.
     #[must_use]
-    pub fn difficulty_one(self) -> U256 {
-        let bitcoin = U256::from(0xffff_u32) << 208;
+    pub const fn scale(self) -> Scale {
         match self {
-            Algorithm::Sha256d => bitcoin,
-            Algorithm::Scrypt => bitcoin << 16,
+            Algorithm::Sha256d => Scale::Bitcoin,
+            Algorithm::Scrypt => Scale::Scrypt,
         }
     }
 
@@ -41,5 +39,35 @@ impl Algorithm {
             Algorithm::Sha256d => "sha256d",
             Algorithm::Scrypt => "scrypt",
         }
+    }
+}
+
+/// What miners take for difficulty 1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Scale {
+    /// `0xffff << 208`: about 2^32 hashes.
+    Bitcoin,
+    /// 65536 times easier, whatever a scrypt coin's node prints.
+    Scrypt,
+    /// One hash: the largest number of 256 bits.
+    Hash,
+}
+
+impl Scale {
+    /// The target at difficulty 1.
+    #[must_use]
+    pub fn difficulty_one(self) -> U256 {
+        let bitcoin = U256::from(0xffff_u32) << 208;
+        match self {
+            Scale::Bitcoin => bitcoin,
+            Scale::Scrypt => bitcoin << 16,
+            Scale::Hash => U256::MAX,
+        }
+    }
+}
+
+impl From<Algorithm> for Scale {
+    fn from(algorithm: Algorithm) -> Self {
+        algorithm.scale()
     }
 }

@@ -4,7 +4,7 @@
 //! its target is computed from exactly the digits that were printed (pools that rounded on one side only rejected good
 //! shares).
 
-use crate::{Algorithm, Target};
+use crate::{Scale, Target};
 use ruint::Uint;
 use ruint::aliases::U256;
 use std::fmt;
@@ -15,7 +15,7 @@ type U512 = Uint<512, 8>;
 /// Units of 10^-12 in one.
 const ONE: u128 = 1_000_000_000_000;
 
-/// A share difficulty, relative to [`Algorithm::difficulty_one`]: from 10^-9 to 2·10^9.
+/// A share difficulty, relative to [`Scale::difficulty_one`]: from 10^-9 to 2·10^9.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Difficulty(u128);
 
@@ -45,9 +45,10 @@ impl Difficulty {
 
     /// The largest difficulty whose target is not below this one, as far as the range goes.
     #[must_use]
-    pub fn not_harder_than(target: Target, algorithm: Algorithm) -> Self {
-        let near = Self::nearest(Self::of_target(target, algorithm));
-        if near.target(algorithm).value() >= target.value() {
+    pub fn not_harder_than(target: Target, scale: impl Into<Scale>) -> Self {
+        let scale = scale.into();
+        let near = Self::nearest(Self::of_target(target, scale));
+        if near.target(scale).value() >= target.value() {
             return near;
         }
         let step = if near.0 > ONE { ONE } else { 1 };
@@ -62,16 +63,16 @@ impl Difficulty {
 
     /// The target a share at this difficulty must meet: `floor(difficulty_one / difficulty)`, at most 2^256 − 1.
     #[must_use]
-    pub fn target(self, algorithm: Algorithm) -> Target {
-        let numerator = U512::from(algorithm.difficulty_one()) * U512::from(ONE);
+    pub fn target(self, scale: impl Into<Scale>) -> Target {
+        let numerator = U512::from(scale.into().difficulty_one()) * U512::from(ONE);
         let quotient = numerator / U512::from(self.0);
         Target::new(quotient.saturating_to())
     }
 
     /// The difficulty of a target, rounded down, as a float: for display (network difficulty exceeds this type's range).
     #[must_use]
-    pub fn of_target(target: Target, algorithm: Algorithm) -> f64 {
-        f64::from(algorithm.difficulty_one()) / f64::from(target.value().max(U256::ONE))
+    pub fn of_target(target: Target, scale: impl Into<Scale>) -> f64 {
+        f64::from(scale.into().difficulty_one()) / f64::from(target.value().max(U256::ONE))
     }
 }
 
@@ -106,6 +107,7 @@ impl FromStr for Difficulty {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Algorithm;
 
     #[test]
     fn prints_whole_numbers_whole_and_small_ones_without_exponent() {

@@ -10,6 +10,7 @@ pub mod documented;
 pub mod guide;
 pub mod miner;
 pub mod node;
+pub mod work;
 
 mod argonx;
 

@@ -14,6 +14,6 @@ pub mod scrypt;
 pub mod sha256d;
 pub mod target;
 
-pub use algorithm::Algorithm;
+pub use algorithm::{Algorithm, Scale};
 pub use difficulty::Difficulty;
 pub use target::{Target, Work};

@@ -4,7 +4,9 @@
 
 use pow::gxc::documented::{self, Scratch};
 use pow::gxc::guide::{self, Work};
+use pow::gxc::work::Work as Fields;
 use pow::gxc::{miner, node};
+use pow::sha256d::sha256d;
 use serde_json::Value;
 
 fn vectors() -> Value {
@@ -100,25 +102,67 @@ fn the_miners_gxhashes_are_three() {
     }
 }
 
+/// The job of the fixture: hashes of what each miner makes of it, computed with the miners' own classes.
+fn fields() -> Fields<'static> {
+    let v = &vectors()["standalone_job"];
+    let word = |name: &str| u32::from_str_radix(text(&v[name]), 16).unwrap();
+    let coinbase: Vec<u8> =
+        ["coinb1", "en1", "en2", "coinb2"].iter().flat_map(|part| bytes(&v[*part])).collect();
+    let root = sha256d(&coinbase);
+    assert_eq!(hex(&root), text(&v["coinbase_hash"]));
+    Fields {
+        job: "7",
+        version: word("version"),
+        previous: bytes(&v["prevhash"]).try_into().unwrap(),
+        root,
+        time: word("ntime"),
+        bits: word("nbits"),
+        extranonce1: bytes(&v["en1"]).try_into().unwrap(),
+        nonce: word("nonce"),
+    }
+}
+
 #[test]
 fn the_stand_alone_miner_hashes_its_header_as_it_is_written() {
     let v = &vectors()["standalone_job"];
-    let part = |name: &str| bytes(&v[name]);
-    let coinbase = [part("coinb1"), part("en1"), part("en2"), part("coinb2")].concat();
-    let root = pow::sha256d::sha256d(&coinbase);
-    assert_eq!(hex(&root), text(&v["coinbase_hash"]));
-    let header = [
-        part("version"),
-        part("prevhash"),
-        root.to_vec(),
-        part("ntime"),
-        part("nbits"),
-        part("nonce"),
-    ]
-    .concat();
-    assert_eq!(hex(&pow::sha256d::sha256d(&header)), text(&v["sha256d"]));
+    let header = fields().standalone();
+    assert_eq!(hex(&sha256d(&header)), text(&v["sha256d"]));
     assert_eq!(hex(&miner::sha3(&header)), text(&v["ethash_sha3"]));
     assert_eq!(hex(&miner::standalone(&header)), text(&v["gxhash"]));
+}
+
+#[test]
+fn the_pool_miner_turns_its_nonce_round() {
+    let header = fields().pool_miner();
+    let expected = [
+        "171befd23bca5c1c067e16c27d971b28f30f4468b55452877084ef2bcb5efb22",
+        "d2f83dbd98cde6bb4e10b67666ce7c3263e7078cf46a670383eae6337b106418",
+        "e255aa3602b370517eaa2e3ba44a6626b2be025ab5beabcb43d19348da578918",
+    ];
+    let found = [sha256d(&header), miner::sha3(&header), miner::pool_miner(&header)];
+    assert_eq!(found.map(|hash| hex(&hash)), expected);
+}
+
+#[test]
+fn the_suite_hashes_text_and_no_coinbase() {
+    let bytes = fields().suite();
+    let expected = [
+        "8268af67791203214be4d178c8835fb5876cc8d7676f851c2a9ee670d787880b",
+        "30a3b0a549ae10a069a5734ececd9f8ead2abc5d7158a9cf92921ef1b60c7409",
+    ];
+    assert_eq!([sha256d(&bytes), miner::standalone(&bytes)].map(|hash| hex(&hash)), expected);
+}
+
+#[test]
+fn the_pro_hashes_its_jobs_name() {
+    let bytes = fields().pro();
+    let expected = [
+        "5eaa50620e637592a36ccbf424492722a8f097a48d0e2c72309bc49e5eb3b7cd",
+        "c79e56f56df4dada6ee4fe3768d8a3f7e92ebeef00ddf74447b7568af9ea4aac",
+        "a375145935c680ca8dc4001f5bf6e3ade56f10166649e33cba3a34eee45f4fb6",
+    ];
+    let found = [sha256d(&bytes), miner::pro(&bytes), miner::keccak(&bytes)];
+    assert_eq!(found.map(|hash| hex(&hash)), expected);
 }
 
 #[test]

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio_util::task::TaskTracker;
 
 /// The first pause before a node is asked again, doubled each time.
@@ -121,6 +121,8 @@ pub struct Blocks {
     unbooked: Arc<AtomicUsize>,
     /// Everything that is still being done about a block.
     tasks: TaskTracker,
+    /// Counts what nodes have said about blocks.
+    judged: watch::Sender<u64>,
 }
 
 /// What was found lately: by hash, and how many on each parent.
@@ -135,7 +137,23 @@ impl Blocks {
     #[must_use]
     pub fn new(folder: PathBuf, nodes: Vec<Taker>, pool: Pool, coin: String) -> Arc<Self> {
         let (recent, tasks) = (Mutex::default(), TaskTracker::new());
-        Arc::new(Blocks { folder, nodes, pool, coin, recent, unbooked: Arc::default(), tasks })
+        let judged = watch::channel(0).0;
+        Arc::new(Blocks {
+            folder,
+            nodes,
+            pool,
+            coin,
+            recent,
+            unbooked: Arc::default(),
+            tasks,
+            judged,
+        })
+    }
+
+    /// Changes when a node has said what it makes of a block: its tip is another, and worth a look at once.
+    #[must_use]
+    pub fn judged(&self) -> watch::Receiver<u64> {
+        self.judged.subscribe()
     }
 
     /// Blocks that were found and are not in the books yet.
@@ -195,7 +213,11 @@ impl Blocks {
 
     fn submit_everywhere(&self, block: RewardId, text: &Arc<str>) {
         for node in &self.nodes {
-            self.tasks.spawn(submit_until_known(node.clone(), block, text.clone()));
+            let (node, text, judged) = (node.clone(), text.clone(), self.judged.clone());
+            self.tasks.spawn(async move {
+                submit_until_known(node, block, text).await;
+                judged.send_modify(|count| *count += 1);
+            });
         }
     }
 

@@ -5,9 +5,11 @@
 //! with a block. On its main network no block can ever be made: a difficulty of 1000 means 1000 leading zeros of a hash that has 64
 //! digits.
 //!
-//! Reading order: [`rpc`] (the one piece), [`address`], [`offer`] (what can be built on), [`block`] (what it is handed).
+//! Reading order: [`rpc`] (the one piece), [`address`], [`offer`] (what can be built on), [`block`] (what it is handed), [`legacy`] (what its
+//! miners take for work).
 
 pub mod address;
 pub mod block;
+pub mod legacy;
 pub mod offer;
 pub mod rpc;

@@ -4,9 +4,12 @@
 
 use crate::dag::Dag;
 use crate::gxc::block::Consensus;
+use crate::gxc::legacy::{Asked, Legacy, Profile};
+use crate::template::to_hex;
 use pow::gxc::documented::{self, Scratch};
+use pow::gxc::node;
 use pow::sha256d::{header_hash, sha256d};
-use pow::{Algorithm, ethash};
+use pow::{Algorithm, Difficulty, Scale, ethash};
 
 /// A pool's hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,15 +20,27 @@ pub enum Hashing {
     GxHash,
     /// Ethash, of the header's digest and a 64-bit nonce.
     Ethash,
+    /// As one of GXC's own programs has it.
+    Legacy(Legacy),
 }
 
 impl Hashing {
-    /// Whose difficulty 1 its miners mean. Where no miner ever meant any, it is Bitcoin's.
+    /// What its miners count difficulty in. Where no miner ever meant any, it is Bitcoin's.
     #[must_use]
-    pub const fn scale(self) -> Algorithm {
+    pub const fn scale(self) -> Scale {
         match self {
-            Hashing::Header(algorithm) => algorithm,
-            Hashing::GxHash | Hashing::Ethash => Algorithm::Sha256d,
+            Hashing::Header(algorithm) => algorithm.scale(),
+            Hashing::GxHash | Hashing::Ethash => Scale::Bitcoin,
+            Hashing::Legacy(legacy) => legacy.scale(),
+        }
+    }
+
+    /// What a difficulty is to its miners.
+    #[must_use]
+    pub fn asked(self, difficulty: Difficulty) -> Asked {
+        match self {
+            Hashing::Legacy(legacy) => legacy.asked(difficulty),
+            _ => Asked { target: difficulty.target(self.scale()), told: difficulty },
         }
     }
 
@@ -36,6 +51,7 @@ impl Hashing {
             Hashing::Header(algorithm) => algorithm.name(),
             Hashing::GxHash => "gxhash",
             Hashing::Ethash => "ethash",
+            Hashing::Legacy(legacy) => legacy.name(),
         }
     }
 
@@ -45,6 +61,7 @@ impl Hashing {
         match self {
             Hashing::Header(_) => false,
             Hashing::GxHash | Hashing::Ethash => true,
+            Hashing::Legacy(legacy) => legacy.is_heavy(),
         }
     }
 
@@ -55,6 +72,7 @@ impl Hashing {
             Hashing::Header(_) => Consensus::Sha256,
             Hashing::GxHash => Consensus::GxHash,
             Hashing::Ethash => Consensus::Ethash,
+            Hashing::Legacy(legacy) => legacy.consensus(),
         }
     }
 }
@@ -68,6 +86,8 @@ pub struct Preimage {
     pub nonce: u64,
     /// Hash of the block before, as the header has it.
     pub previous: [u8; 32],
+    /// The block's height.
+    pub height: u64,
 }
 
 /// What a verifying thread keeps between two hashes.
@@ -89,23 +109,31 @@ impl Preimage {
     /// The hash, in the byte order in which SHA-256 gives a block's.
     #[must_use]
     pub fn hash(&self, hashing: Hashing, dag: Option<&Dag>, kept: &mut Kept) -> [u8; 32] {
-        match (hashing, dag) {
-            (Hashing::Header(algorithm), _) => algorithm.header_hash(&self.header),
-            (Hashing::GxHash, _) => {
+        let mut digest = match (hashing, dag) {
+            (Hashing::Header(algorithm), _) => return algorithm.header_hash(&self.header),
+            (Hashing::Legacy(legacy), _) if legacy.profile() == Profile::Node => {
+                node::gxhash(&self.text(), self.nonce)
+            }
+            (Hashing::GxHash | Hashing::Legacy(_), _) => {
                 let scratch = kept.scratch.get_or_insert_default();
-                let mut digest =
-                    documented::hash(&self.header, self.nonce, &self.previous, scratch);
-                digest.reverse();
-                digest
+                documented::hash(&self.header, self.nonce, &self.previous, scratch)
             }
-            (Hashing::Ethash, Some(dag)) => {
-                let mut digest = ethash::hash(dag, &self.digest(), self.nonce).result;
-                digest.reverse();
-                digest
-            }
+            (Hashing::Ethash, Some(dag)) => ethash::hash(dag, &self.digest(), self.nonce).result,
             // Work without it is never handed out; nothing meets a target with this.
             (Hashing::Ethash, None) => [0xff; 32],
-        }
+        };
+        digest.reverse();
+        digest
+    }
+
+    /// A block's text, as the node's own code puts it together.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut previous = self.previous;
+        previous.reverse();
+        let (root, rest) = self.header[36..].split_at(32);
+        let time = rest.first_chunk().map_or(0, |time| u32::from_le_bytes(*time));
+        node::text_of(self.height, &to_hex(&previous), time.into(), &to_hex(root), self.nonce)
     }
 
     /// What Ethash's miners are given of the header.

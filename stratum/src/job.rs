@@ -311,13 +311,19 @@ impl Job {
 /// `","prevhash","`: the 32-bit words of the displayed hash in reverse order, which is each 4 bytes of the hash swapped.
 fn prev_hash_part(hash: &[u8; 32]) -> String {
     let mut part = String::from("\",\"");
-    for word in hash.as_chunks::<4>().0 {
-        let mut swapped = *word;
-        swapped.reverse();
-        push_as_hex(&mut part, &swapped);
-    }
+    push_as_hex(&mut part, &prev_hash_words(hash));
     part.push_str("\",\"");
     part
+}
+
+/// A hash as `mining.notify` has it.
+#[must_use]
+pub fn prev_hash_words(hash: &[u8; 32]) -> [u8; 32] {
+    let mut words = *hash;
+    for word in words.as_chunks_mut::<4>().0 {
+        word.reverse();
+    }
+    words
 }
 
 fn end_part(template: &Template, version: u32) -> String {

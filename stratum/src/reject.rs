@@ -23,6 +23,8 @@ pub enum Reject {
     BadVersion,
     /// The hash does not meet the target the job was sent with.
     LowDifficulty,
+    /// As GXC's pool miner sends it, which never tells the extranonce2 that it hashed.
+    PoolMiner,
     /// Too many of this host's shares, or of all, wait to be hashed.
     Busy,
     /// The pool cannot record it now.
@@ -31,7 +33,7 @@ pub enum Reject {
 
 impl Reject {
     /// All of them, for counters.
-    pub const ALL: [Reject; 11] = [
+    pub const ALL: [Reject; 12] = [
         Reject::Malformed,
         Reject::NotSubscribed,
         Reject::Unauthorized,
@@ -41,6 +43,7 @@ impl Reject {
         Reject::BadTime,
         Reject::BadVersion,
         Reject::LowDifficulty,
+        Reject::PoolMiner,
         Reject::Busy,
         Reject::NotRecorded,
     ];
@@ -56,7 +59,7 @@ impl Reject {
             | Reject::NotRecorded => 20,
             Reject::UnknownJob | Reject::Stale => 21,
             Reject::Duplicate => 22,
-            Reject::LowDifficulty => 23,
+            Reject::LowDifficulty | Reject::PoolMiner => 23,
             Reject::Unauthorized => 24,
             Reject::NotSubscribed => 25,
         }
@@ -75,6 +78,9 @@ impl Reject {
             Reject::BadTime => "Time out of range",
             Reject::BadVersion => "Version bits outside mask",
             Reject::LowDifficulty => "Low difficulty share",
+            Reject::PoolMiner => {
+                "gxc-pool-miner sends another extranonce2 than it hashed, so nobody can verify its work; use gxc-miner-standalone"
+            }
             Reject::Busy => "Too many shares wait to be verified; ask for a higher difficulty",
             Reject::NotRecorded => "Pool cannot record shares now",
         }
@@ -93,6 +99,7 @@ impl Reject {
             Reject::BadTime => "bad_time",
             Reject::BadVersion => "bad_version",
             Reject::LowDifficulty => "low",
+            Reject::PoolMiner => "pool_miner",
             Reject::Busy => "busy",
             Reject::NotRecorded => "not_recorded",
         }

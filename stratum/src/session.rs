@@ -7,10 +7,12 @@ mod ethash;
 mod handshake;
 mod heavy;
 mod io;
+mod legacy;
 mod recording;
 mod submit;
 mod work;
 
+use crate::coin::Family;
 use crate::difficulty::{Policy, Vardiff};
 use crate::epochs::Epochs;
 use crate::extranonce::{Parked, Token};
@@ -234,6 +236,8 @@ impl Session {
         }
         let parsed = match self.door.rules.hashing {
             Hashing::Ethash => wire::ethash::parse(line),
+            Hashing::Legacy(own) => wire::gxc::parse(line, Some(own.profile())),
+            _ if self.door.coin.family() == Family::Gxc => wire::gxc::parse(line, None),
             Hashing::Header(_) | Hashing::GxHash => v1::parse(line),
         };
         match parsed {

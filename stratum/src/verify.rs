@@ -3,7 +3,9 @@
 //! Invariant: one function gives one answer, a weight or a refusal, and beside it whether the header solves the block.
 //! Everything downstream takes only that answer.
 
-use crate::hashing::Preimage;
+pub mod legacy;
+
+use crate::hashing::{Hashing, Preimage};
 use crate::job::{Job, Jobs};
 use crate::reject::Reject;
 use crate::wire::v1::{Extranonce2, Submission};
@@ -75,17 +77,22 @@ pub fn verify(
     given: &Given<'_>,
     seen: &mut Seen,
 ) -> Result<Verified, Reject> {
-    let root = root(submission, job, given)?;
-    let nonce = u32::try_from(submission.nonce).map_err(|_| Reject::Malformed)?;
     let Version { rolled, masked, outside } = Version::of(submission, job, given);
-    let mut judged = judge(job, masked, &root, submission.ntime, nonce);
-    if outside && !judged.solves {
-        // The miner hashed some version of its own; if that one solves, the block is worth trying.
-        let own = judge(job, job.version ^ rolled, &root, submission.ntime, nonce);
-        if own.solves {
-            judged = own;
+    let judged = match job.rules.hashing {
+        Hashing::Legacy(own) => legacy::judge(own, submission, job, masked, given)?,
+        _ => {
+            let root = root(submission, job, given)?;
+            let nonce = u32::try_from(submission.nonce).map_err(|_| Reject::Malformed)?;
+            let judged = judge(job, masked, &root, submission.ntime, nonce);
+            if outside && !judged.solves {
+                // The miner hashed some version of its own; if that one solves, the block is worth trying.
+                let own = judge(job, job.version ^ rolled, &root, submission.ntime, nonce);
+                if own.solves { own } else { judged }
+            } else {
+                judged
+            }
         }
-    }
+    };
     let Judged { header, hash, pow_hash, solves } = judged;
     let ladder = Ladder { submission, job, jobs, given, key: hash, outside };
     let verdict = ladder.climb(seen).and_then(|assignment| assignment.judge(&pow_hash));
@@ -122,7 +129,13 @@ pub fn prepare(
     let root = root(submission, job, given)?;
     let Version { masked, outside, .. } = Version::of(submission, job, given);
     let header = header(job, masked, &root, submission.ntime, 0);
-    let preimage = Preimage { header, nonce: submission.nonce, previous: job.template.prev_hash };
+    let template = &job.template;
+    let preimage = Preimage {
+        header,
+        nonce: submission.nonce,
+        previous: template.prev_hash,
+        height: template.height,
+    };
     let key = preimage.key();
     let ladder = Ladder { submission, job, jobs, given, key, outside };
     let assignment = ladder.climb(seen)?;
@@ -225,9 +238,9 @@ fn header(job: &Job, version: u32, root: &[u8; 32], ntime: u32, nonce: u32) -> [
 fn judge(job: &Job, version: u32, root: &[u8; 32], ntime: u32, nonce: u32) -> Judged {
     let header = header(job, version, root, ntime, nonce);
     let hash = pow::sha256d::header_hash(&header);
-    let pow_hash = match job.rules.hashing.scale() {
-        pow::Algorithm::Sha256d => hash,
-        other => other.header_hash(&header),
+    let pow_hash = match job.rules.hashing {
+        Hashing::Header(pow::Algorithm::Scrypt) => pow::scrypt::header_hash(&header),
+        _ => hash,
     };
     Judged { header, hash, pow_hash, solves: job.template.target.is_met_by(&pow_hash) }
 }

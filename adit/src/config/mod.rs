@@ -6,7 +6,7 @@ mod asset;
 mod chia;
 mod coin;
 pub mod compute;
-mod environment;
+pub(crate) mod environment;
 mod farm;
 pub mod file;
 mod gxc;

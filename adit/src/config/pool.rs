@@ -18,6 +18,7 @@ use stratum::coin::{Coin, Family};
 use stratum::coinbase::TAG_MAX;
 use stratum::dag::DagSettings;
 use stratum::difficulty::Policy;
+use stratum::gxc::legacy::{Function, Legacy, Profile};
 use stratum::hashing::Hashing;
 use stratum::limits::Limits;
 use toml::Spanned;
@@ -220,17 +221,43 @@ impl Reader<'_> {
 }
 
 fn hashing(pool: &file::Pool, coin: Coin) -> Result<Hashing, Wrong> {
-    Ok(match &pool.algorithm {
-        None => Hashing::Header(coin.algorithm()),
-        Some(name) if coin.family() != Family::Gxc => {
-            let text = format!("algorithm: {} has one; remove it", coin.family());
-            return Err(wrong(name, text));
+    let Some(name) = &pool.algorithm else {
+        if let Some(profile) = &pool.profile {
+            let text = "profile: it says whose idea of an algorithm; add algorithm";
+            return Err(wrong(profile, text));
         }
-        Some(name) => match name.get_ref() {
+        return Ok(Hashing::Header(coin.algorithm()));
+    };
+    if coin.family() != Family::Gxc {
+        let text = format!("algorithm: {} has one; remove it", coin.family());
+        return Err(wrong(name, text));
+    }
+    let Some(profile) = &pool.profile else {
+        return Ok(match name.get_ref() {
             file::HashName::Sha256 => Hashing::Header(Algorithm::Sha256d),
             file::HashName::Gxhash => Hashing::GxHash,
             file::HashName::Ethash => Hashing::Ethash,
-        },
+        });
+    };
+    let function = match name.get_ref() {
+        file::HashName::Sha256 => Function::Sha256,
+        file::HashName::Gxhash => Function::GxHash,
+        file::HashName::Ethash => Function::Ethash,
+    };
+    let whose = match profile.get_ref() {
+        file::ProfileName::Standalone => Profile::Standalone,
+        file::ProfileName::Suite => Profile::Suite,
+        file::ProfileName::Pro => Profile::Pro,
+        file::ProfileName::Guide => Profile::Guide,
+        file::ProfileName::Node => Profile::Node,
+        file::ProfileName::Jx => Profile::Jx,
+    };
+    Legacy::new(whose, function).map(Hashing::Legacy).ok_or_else(|| {
+        let text = match whose {
+            Profile::Guide => "profile: the guide's pool has one hash; say algorithm = \"sha256\"",
+            _ => "profile: this program has no ethash of its own that anybody could verify; say sha256 or gxhash",
+        };
+        wrong(profile, text)
     })
 }
 

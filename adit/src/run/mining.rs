@@ -84,6 +84,9 @@ pub(super) async fn open<T: Treasury + Sync>(start: &Start, chain: Chain<T>) -> 
     let address = address::address_of(&script, coin).unwrap_or_else(|| to_hex(&script));
     let (about, knock) = (about(coin, &source), source.knock.clone());
     let counter = counter::open(start, treasury, address, about, knock).await?;
+    let knocking =
+        knock_after_blocks(blocks.judged(), source.knock.clone(), live.floor.cancel.clone());
+    live.spawn(format!("the knocks of {name}"), knocking);
     let looking = look_at_new_tips(counter.clone(), offers.clone(), live.floor.cancel.clone());
     live.spawn(format!("the news of {name}"), looking);
     live.counters.write().unwrap_or_else(PoisonError::into_inner).push(counter);
@@ -162,6 +165,22 @@ async fn open_pool(
     Ok(())
 }
 
+/// The nodes are looked at as soon as one of them has judged a block of the pool's own: nobody works on its parent any longer than that
+/// takes, however seldom the nodes are asked.
+async fn knock_after_blocks(
+    mut judged: watch::Receiver<u64>,
+    knock: watch::Sender<u64>,
+    cancel: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            changed = judged.changed() => if changed.is_err() { return },
+        }
+        knock.send_modify(|count| *count += 1);
+    }
+}
+
 /// The cashier looks as soon as there is a new block.
 async fn look_at_new_tips(
     counter: Arc<Counter>,
@@ -202,7 +221,7 @@ fn about(coin: Coin, source: &Source) -> About {
         }),
         Offer::Waiting | Offer::None(_) => None,
     };
-    let one = pow::Target::new(coin.algorithm().difficulty_one());
+    let one = pow::Target::new(coin.algorithm().scale().difficulty_one());
     About {
         coin: capitalised(&coin.family().to_string()),
         symbol: coin.symbol(),

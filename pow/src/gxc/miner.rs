@@ -3,7 +3,7 @@
 use blake2::Blake2b;
 use blake2::digest::consts::U32;
 use sha2::{Digest, Sha256};
-use sha3::Sha3_256;
+use sha3::{Keccak256, Sha3_256};
 
 fn blake2b(bytes: &[u8]) -> [u8; 32] {
     Blake2b::<U32>::digest(bytes).into()
@@ -17,6 +17,12 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 #[must_use]
 pub fn sha3(bytes: &[u8]) -> [u8; 32] {
     Sha3_256::digest(bytes).into()
+}
+
+/// Keccak-256: what `gxc-miner-pro` computes where it says Ethash, and a library for it is there.
+#[must_use]
+pub fn keccak(bytes: &[u8]) -> [u8; 32] {
+    Keccak256::digest(bytes).into()
 }
 
 /// `gxc-pool-miner`'s: SHA-256 and BLAKE2b, crossed.

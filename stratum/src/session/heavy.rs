@@ -36,7 +36,7 @@ impl Session {
     ) -> Result<(), Closing> {
         let whole = match job.rules.hashing {
             Hashing::Ethash => self.ethash_whole(submission, &job),
-            Hashing::GxHash | Hashing::Header(_) => Some(submission.clone()),
+            Hashing::GxHash | Hashing::Header(_) | Hashing::Legacy(_) => Some(submission.clone()),
         };
         let Some(submission) = whole else {
             return self.refuse(&id, worker, Reject::Malformed, now);

@@ -6,6 +6,7 @@
 use super::recording::{Accepted, Pending};
 use super::{Closing, Session};
 use crate::coin::address;
+use crate::hashing::Hashing;
 use crate::job::{Job, Jobs, Pays};
 use crate::reject::Reject;
 use crate::verify::{Given, Seen, Verified, verify};
@@ -32,6 +33,15 @@ impl Session {
             let reject =
                 if self.channel.is_some() { Reject::UnknownJob } else { Reject::NotSubscribed };
             return self.refuse(&id, worker, reject, now);
+        };
+        // A submission of four parameters leaves out the time: it is that of its work.
+        let whole;
+        let submission = match job.rules.hashing {
+            Hashing::Legacy(_) if submission.ntime == 0 => {
+                whole = Submission { ntime: job.template.cur_time, ..submission.clone() };
+                &whole
+            }
+            _ => submission,
         };
         if job.rules.hashing.is_heavy() {
             return self.submit_heavy(id, submission, worker, job, now);
@@ -117,6 +127,9 @@ impl Session {
                 });
                 self.good_share(submission.job, now);
                 Ok(())
+            }
+            Err(Reject::LowDifficulty) if self.is_pool_miners(submission) => {
+                self.refuse(&id, Some(worker), Reject::PoolMiner, now)
             }
             Err(reject) => self.refuse(&id, Some(worker), reject, now),
         }
@@ -215,7 +228,7 @@ impl Session {
         let policy = self.policy();
         let current = self.channel.as_ref().and_then(|channel| channel.epochs.find(job));
         let at_current = current.is_some_and(|given| {
-            given.target == self.vardiff.difficulty().target(self.door.rules.hashing.scale())
+            given.target == self.door.rules.hashing.asked(self.vardiff.difficulty()).target
         });
         self.work_due |= self.vardiff.share_landed(at_current, &policy, now);
     }

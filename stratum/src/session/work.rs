@@ -3,6 +3,7 @@
 //! Invariant: a difficulty is printed just before the job it belongs to, and that job is judged by it for ever.
 
 use super::{OUT_MAX, Session};
+use crate::gxc::legacy::Asked;
 use crate::hashing::Hashing;
 use crate::job::{Jobs, Pays};
 use crate::reject::Reject;
@@ -86,20 +87,16 @@ impl Session {
         let Some(variant) = channel.epochs.next_variant(job.no, channel.least_variant()) else {
             return;
         };
-        let target = difficulty.target(job.rules.hashing.scale());
+        let Asked { target, told } = job.rules.hashing.asked(difficulty);
         let Some(weight) = target.work().as_u64().and_then(Weight::new) else { return };
         // Work with a target in it needs no difficulty beside it.
         let tells_difficulty =
             job.rules.hashing != Hashing::Ethash || self.ethash.dialect == Dialect::EthereumStratum;
-        if self.printed != Some(difficulty) && tells_difficulty {
-            v1::write_notification(
-                "mining.set_difficulty",
-                &format!("[{difficulty}]"),
-                &mut self.out,
-            );
+        if self.printed != Some(told) && tells_difficulty {
+            v1::write_notification("mining.set_difficulty", &format!("[{told}]"), &mut self.out);
             self.door.stats.difficulty_changed();
         }
-        self.printed = Some(difficulty);
+        self.printed = Some(told);
         let mask = self.version_mask & job.version_mask;
         if self.version_mask != 0 && self.told_mask != mask {
             self.told_mask = mask;
@@ -120,7 +117,11 @@ impl Session {
                 let job = job.clone();
                 self.ethash_notify(&job, sent, target, clean);
             }
-            Hashing::Header(_) | Hashing::GxHash => {
+            Hashing::Legacy(own) if own.has_own_work() => {
+                let job = job.clone();
+                self.legacy_notify(own.profile(), &job, sent, clean);
+            }
+            Hashing::Header(_) | Hashing::GxHash | Hashing::Legacy(_) => {
                 self.out.extend_from_slice(&job.notify(variant, &tail, clean));
             }
         }

@@ -484,7 +484,7 @@ fn word_from_hex(text: &str) -> Option<u32> {
 }
 
 /// The same of at most so many digits.
-fn number_from_hex(text: &str, digits_max: usize) -> Option<u64> {
+pub(super) fn number_from_hex(text: &str, digits_max: usize) -> Option<u64> {
     let digits =
         text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text).as_bytes();
     if digits.is_empty() || digits.len() > digits_max {
@@ -494,7 +494,7 @@ fn number_from_hex(text: &str, digits_max: usize) -> Option<u64> {
 }
 
 /// Hex of at most [`EXTRANONCE2_MAX`] bytes; an odd number of digits is padded on the left.
-fn extranonce2_from_hex(text: &str) -> Option<Extranonce2> {
+pub(super) fn extranonce2_from_hex(text: &str) -> Option<Extranonce2> {
     let digits =
         text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text).as_bytes();
     if digits.is_empty() || digits.len() > 2 * EXTRANONCE2_MAX {

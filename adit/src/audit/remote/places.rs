@@ -1,0 +1,65 @@
+//! Where a block stands among its pool's others: what one is judged by of those before it.
+
+use super::Visitor;
+use accounting::reward::{Reward, RewardState};
+use accounting::{PoolId, ShareSeq, SliceNo};
+use web::model::audit::Audit;
+
+/// What later blocks need of an earlier one.
+#[derive(Clone, Copy)]
+pub(super) struct Known {
+    pub end: ShareSeq,
+    pub through: Option<SliceNo>,
+    /// Did it ever leave the chain?
+    pub left: bool,
+}
+
+impl Visitor<'_> {
+    pub(super) fn known_at(&self, pool: PoolId, place: usize) -> Option<Known> {
+        let block = self.lists.get(&pool)?.get(place)?;
+        self.known.get(block).copied()
+    }
+
+    /// The block before the one at a place of a pool's list.
+    pub(super) fn earlier(&mut self, pool: PoolId, place: usize) -> anyhow::Result<Option<Known>> {
+        let place = place.saturating_add(1);
+        let Some(block) = self.lists.get(&pool).and_then(|list| list.get(place)) else {
+            return Ok(None);
+        };
+        if let Some(known) = self.known.get(block) {
+            return Ok(Some(*known));
+        }
+        let block = block.clone();
+        let record = self.runtime.block_on(self.remote.audit(&block))?;
+        let known = Known::of(&record.reward()?, &record)?;
+        self.known.insert(block.clone(), known);
+        self.ahead = Some((block, record));
+        Ok(Some(known))
+    }
+
+    /// The slices that may have ended the round before a block, by the pool's other records: that of the block before, or of
+    /// one further back where those between left the chain.
+    pub(super) fn cuts(&mut self, pool: PoolId, place: usize) -> anyhow::Result<Vec<SliceNo>> {
+        let (mut cuts, mut place) = (Vec::new(), place);
+        while let Some(known) = self.earlier(pool, place)? {
+            cuts.extend(known.through);
+            if known.through.is_some() && !known.left {
+                return Ok(cuts);
+            }
+            place = place.saturating_add(1);
+        }
+        cuts.push(SliceNo(0));
+        Ok(cuts)
+    }
+}
+
+impl Known {
+    pub fn of(reward: &Reward, record: &Audit) -> anyhow::Result<Self> {
+        let state: RewardState = record.state.parse()?;
+        Ok(Known {
+            end: reward.window_end,
+            through: reward.window.as_ref().map(|window| window.through),
+            left: state == RewardState::Orphaned || record.returns > 0,
+        })
+    }
+}
