@@ -121,6 +121,9 @@ pub enum Command {
 /// `demo`
 #[derive(Debug, Args)]
 pub struct DemoArgs {
+    /// What is pooled
+    #[arg(long, value_enum, default_value_t = DemoKind::Mining)]
+    pub kind: DemoKind,
     /// Until so many pool blocks have matured and are paid
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub blocks: u64,
@@ -141,6 +144,15 @@ pub struct DemoArgs {
     /// Keep everything in this folder
     #[arg(long, value_name = "FOLDER")]
     pub data: Option<PathBuf>,
+}
+
+/// Kinds of pools of the demo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DemoKind {
+    /// An embedded chain and three miners
+    Mining,
+    /// Chia's own node, wallet, harvester and farmer, which scripts/chia.sh installs
+    Farming,
 }
 
 /// Schemes of the demo.

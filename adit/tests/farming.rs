@@ -338,7 +338,7 @@ impl Story {
         for path in ["/", "/statistics", "/leaderboard", "/calculator", "/network"] {
             assert!(!get(path).contains("H/s"), "{path}");
         }
-        assert!(get("/").contains("chia plotnft join -i WALLET_ID -u https://"));
+        assert!(get("/").contains("chia plotnft join -i WALLET_ID -u https:"));
     }
 
     /// A block that was won is taken back after its reward was absorbed and booked: the reward is nobody's.
@@ -438,4 +438,16 @@ fn the_released_farmer_farms_is_paid_and_leaves() {
     story.was_paid_exactly_once();
     story.loses_a_signage_point();
     story.leaves();
+}
+
+#[test]
+fn a_demo_of_farming_says_what_is_missing() {
+    let empty = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new(common::ADIT)
+        .args(["demo", "--kind", "farming", "--exit"])
+        .env("ADIT_CACHE", empty.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("scripts/chia.sh"), "{said}");
 }
