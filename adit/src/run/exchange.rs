@@ -71,6 +71,11 @@ impl Telling {
         let (exchange, folder, asset) = (self.exchange.clone(), self.folder.clone(), self.asset);
         let told = tokio::task::spawn_blocking(move || tell(&exchange, &folder, asset));
         told.await.context("the thread that tells of payouts ended").flatten()?;
+        self.ask().await
+    }
+
+    /// Asks their program about what waits, and notes what it says is paid.
+    async fn ask(&mut self) -> anyhow::Result<()> {
         let waiting = self.exchange.waiting()?;
         self.asked.retain(|payout, _| waiting.contains(payout));
         let Some(webhook) = &self.webhook else { return Ok(()) };
@@ -107,4 +112,62 @@ fn tell(exchange: &Exchange, folder: &Path, asset: AssetId) -> anyhow::Result<()
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use accounting::{Amount, PayoutId};
+    use farming::address::Destination;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    /// Answers one request with this; gives what was asked.
+    fn answering(listener: &TcpListener, answer: &str) -> String {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut asked = String::new();
+        while !asked.ends_with("}\n") {
+            let mut some = [0; 4096];
+            let read = stream.read(&mut some).unwrap();
+            asked.push_str(std::str::from_utf8(&some[..read]).unwrap());
+        }
+        let length = answer.len();
+        let head =
+            format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+        stream.write_all((head + answer).as_bytes()).unwrap();
+        asked
+    }
+
+    #[tokio::test]
+    async fn a_payout_waits_until_the_program_says_that_it_is_paid() {
+        let folder = tempfile::tempdir().unwrap();
+        let exchange = Exchange::open(folder.path()).unwrap();
+        let there = Destination::External("bc1qann".into()).to_bytes();
+        let part = (there.as_slice(), Amount::from_units(7));
+        exchange.tell(&Told::of(PayoutId(7), [2; 32], [part]).unwrap()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/adit", listener.local_addr().unwrap());
+        let webhook = Webhook::open(&url.as_str().into(), "key".into()).unwrap();
+        let program = std::thread::spawn(move || {
+            ["{}", "{\"paid\": false}", "{\"paid\": true}"].map(|said| answering(&listener, said))
+        });
+        let mut telling = Telling {
+            exchange: exchange.clone(),
+            webhook: Some(webhook),
+            folder: folder.path().to_owned(),
+            asset: AssetId(1),
+            asked: HashMap::new(),
+        };
+        for is_paid in [false, false, true] {
+            telling.ask().await.unwrap();
+            assert_eq!(exchange.waiting().unwrap().is_empty(), is_paid);
+            // Ten minutes later.
+            telling.asked.clear();
+        }
+        telling.ask().await.unwrap();
+        for asked in program.join().unwrap() {
+            assert!(asked.starts_with("POST /adit ") && asked.contains("bc1qann"), "{asked}");
+            assert!(asked.contains("x-adit-signature: t="), "{asked}");
+        }
+    }
 }
