@@ -30,6 +30,7 @@ test: ## Formats, lints and tests everything
 	@scripts/schemathesis.sh
 	@scripts/bittensor.sh
 	@scripts/btauth.sh
+	@scripts/chia.sh
 	@echo "== format"
 	cargo fmt --check
 	@echo "== lint"

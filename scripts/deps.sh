@@ -36,7 +36,7 @@ if [ "$what" = test ]; then
   need chromium chromium "the browser that the tests look at pages with"
   need chromium-driver chromedriver "drives it"
   need_file fonts-dejavu-core /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf "letters for it"
-  need python3 python3 "runs Schemathesis, which asks the API everything"
+  need python3 python3 "runs Schemathesis, which asks the API everything, and Chia's own farmer"
   python3 -c 'import ensurepip' 2>/dev/null || { echo "missing: python3-venv (the same)"; missing+=(python3-venv); }
   need util-linux setpriv "ends the tests' nodes with the tests"
 fi

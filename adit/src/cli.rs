@@ -172,8 +172,8 @@ pub struct ExtrinsicArgs {
 /// `demo`
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// What is mined: blocks, or leased compute by five workers of which three cheat
-    #[arg(long, value_enum, default_value_t = DemoKind::Stratum)]
+    /// What is pooled
+    #[arg(long, value_enum, default_value_t = DemoKind::Mining)]
     pub kind: DemoKind,
     /// How long the demo of leased compute lasts, before its last epoch is paid
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
@@ -200,13 +200,15 @@ pub struct DemoArgs {
     pub data: Option<PathBuf>,
 }
 
-/// Kinds of mining in the demo.
+/// Kinds of pools of the demo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DemoKind {
-    /// Blocks, over Stratum
-    Stratum,
-    /// Algorithms, over HTTP
+    /// An embedded chain and three miners
+    Mining,
+    /// Leased compute by five workers of which three cheat
     Compute,
+    /// Chia's own node, wallet, harvester and farmer, which scripts/chia.sh installs
+    Farming,
 }
 
 /// Schemes of the demo.

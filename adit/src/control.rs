@@ -11,6 +11,7 @@ use accounting::{AccountId, Amount, AssetId, Identity, PayoutId, RewardId, Share
 use anyhow::{Context, anyhow, bail};
 use arc_swap::ArcSwap;
 use compute::treasury::{self, Word, read_hash};
+use farming::external::Exchange;
 use pool::bans::{Banned, Bans};
 use pool::books::{Books, OpenPayout};
 pub use pool::command::{Command, Given};
@@ -319,6 +320,17 @@ impl Desk<'_> {
         Ok(self.pool.order(move |books, _, now| order(books, now)).await?)
     }
 
+    /// Payouts in other coins that nobody said are paid; none where there is nobody to make them.
+    fn waiting_elsewhere(&self, asset: &str) -> Option<usize> {
+        let own = self.settings.assets.iter().find(|own| own.config.name == asset)?;
+        let AssetKind::Chia(chia) = &own.kind else { return None };
+        let exchange = Exchange::open(&chia.external.as_ref()?.folder);
+        let waiting = exchange.and_then(|exchange| exchange.waiting());
+        let waiting = waiting
+            .inspect_err(|error| tracing::warn!(%error, "external payouts cannot be counted"));
+        waiting.ok().map(|waiting| waiting.len())
+    }
+
     fn status(&self) -> Value {
         let view = self.pool.view();
         let counter = |counter: &Arc<Counter>| {
@@ -336,6 +348,7 @@ impl Desk<'_> {
                     "immature": held.immature.to_string(),
                     "unconfirmed": held.unconfirmed.to_string(),
                 })),
+                "external_payouts_waiting": self.waiting_elsewhere(&counter.name),
                 "payouts_blocked_by": status.blockers,
                 "warnings": status.warnings,
                 "trouble": status.trouble,

@@ -27,7 +27,7 @@ mod worker;
 pub use own::{Hash, OwnPool};
 
 use clap::Parser;
-use cli::{BanArgs, BenchCommand, Cli, Command, DemoKind, PauseArgs, ResumeArgs, UnbanArgs};
+use cli::{BanArgs, BenchCommand, Cli, Command, PauseArgs, ResumeArgs, UnbanArgs};
 use config::Settings;
 use config::file::Level;
 use std::path::Path;
@@ -69,11 +69,7 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
         }
         Command::Demo(args) => {
             log_from(Level::Error);
-            let runtime = runtime()?;
-            match args.kind {
-                DemoKind::Stratum => runtime.block_on(demo::run(args)),
-                DemoKind::Compute => runtime.block_on(demo::compute::run(args)),
-            }
+            runtime()?.block_on(demo::run(args))
         }
         Command::Miner(args) => {
             log_from(Level::Warn);

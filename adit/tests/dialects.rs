@@ -144,11 +144,17 @@ impl<'a> Talk<'a> {
     }
 
     fn hear(&mut self, no: usize, text: &str) {
-        let mut line = String::new();
-        self.reader.read_line(&mut line).unwrap();
-        let heard: Value = serde_json::from_str(&line)
-            .unwrap_or_else(|_| panic!("{}:{no}: wanted {text}, heard {line:?}", self.name));
-        let wanted = serde_json::from_str(text).unwrap();
+        let wanted: Value = serde_json::from_str(text).unwrap();
+        // New work may come at any time; whoever waits for an answer hears it and goes on.
+        let waits = wanted["id"].as_u64().is_some_and(|id| id > 0);
+        let is_work = |heard: &Value| heard["method"].is_string() || heard["id"] == 0;
+        let (mut line, mut heard) = (String::new(), Value::Null);
+        while heard.is_null() || (waits && is_work(&heard)) {
+            line.clear();
+            self.reader.read_line(&mut line).unwrap();
+            heard = serde_json::from_str(&line)
+                .unwrap_or_else(|_| panic!("{}:{no}: wanted {text}, heard {line:?}", self.name));
+        }
         if !self.is_as(&wanted, &heard) {
             panic!("{}:{no}: wanted {text}, heard {line}", self.name);
         }

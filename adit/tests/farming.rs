@@ -5,11 +5,12 @@
 mod common;
 
 use accounting::payout::PayoutState;
-use common::Pool;
+use common::{Pool, http};
 use rusqlite::Connection;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use testkit::Chia;
+use testkit::{Chia, Gate};
 
 /// How long each part of the story may take.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -30,12 +31,21 @@ impl Drop for Kept {
     }
 }
 
-fn pool(devnet: &Chia) -> Pool {
+/// The certificate that the farmer is made to trust, and its key.
+fn fixture(name: &str) -> PathBuf {
+    testkit::checkout().join("adit/tests/fixtures").join(name)
+}
+
+/// A pool that reaches the node by two ways, as if there were two.
+fn pool(devnet: &Chia, gates: &[Gate; 2]) -> Pool {
     let pool = Pool::of(|port| {
         let node = &devnet.node;
-        let (rpc, authority) = (&node.rpc, node.authority.display());
+        let [first, second] = [&gates[0], &gates[1]].map(Gate::address);
+        let authority = node.authority.display();
         let (certificate, key) = (node.certificate.display(), node.key.display());
         let listen = port.address();
+        let (own_certificate, own_key) = (fixture("pool.crt.pem"), fixture("pool.key.pem"));
+        let (own_certificate, own_key) = (own_certificate.display(), own_key.display());
         format!(
             r#"
 data_dir = "store"
@@ -49,7 +59,12 @@ mature_after = 3
 orphan_after = 6
 wallet = {{ kind = "hot", key_file = "xch.key" }}
 [[assets.coin.nodes]]
-rpc = "{rpc}"
+rpc = "{first}"
+authority = "{authority}"
+certificate = "{certificate}"
+key = "{key}"
+[[assets.coin.nodes]]
+rpc = "{second}"
 authority = "{authority}"
 certificate = "{certificate}"
 key = "{key}"
@@ -65,6 +80,8 @@ scheme = "pplns"
 fee_percent = 1.0
 [pools.farming]
 listen = "{listen}"
+tls_certificate = "{own_certificate}"
+tls_key = "{own_key}"
 # Every proof of these small plots is good enough for it, and no farm is too large.
 min_difficulty = 1000000000
 partials_per_day = 10000000
@@ -80,7 +97,7 @@ look_every = "500ms"
         )
     });
     write_key(&pool);
-    pool
+    pool.with_pages("")
 }
 
 fn write_key(pool: &Pool) {
@@ -88,8 +105,14 @@ fn write_key(pool: &Pool) {
     pool::private_file::create(&path, KEY).unwrap();
 }
 
+fn now_ms() -> u128 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.unwrap().as_millis()
+}
+
 struct Story {
     devnet: Chia,
+    gates: [Gate; 2],
     pool: Pool,
     /// Where the farmer is paid.
     payout: String,
@@ -102,18 +125,25 @@ impl Story {
     fn begin() -> Self {
         let folder = Kept(tempfile::tempdir().unwrap());
         let devnet = Chia::start(folder.0.path());
-        let mut pool = pool(&devnet);
+        let node = devnet.node.rpc.parse().unwrap();
+        let gates = [Gate::before(node), Gate::before(node)];
+        let mut pool = pool(&devnet, &gates);
         let said = pool.says(&["check"], &[]);
         assert!(said.contains("in step"), "{said}");
         pool.start();
-        Story { devnet, pool, payout: String::new(), before: 0, _folder: folder }
+        Story { devnet, gates, pool, payout: String::new(), before: 0, _folder: folder }
+    }
+
+    /// The door's own database.
+    fn door(&self) -> Connection {
+        let db = Connection::open(self.pool.store().join("farming-1.sqlite")).unwrap();
+        db.busy_timeout(Duration::from_secs(10)).unwrap();
+        db
     }
 
     /// Asks the door's own database.
     fn count(&self, sql: &str) -> i64 {
-        let db = Connection::open(self.pool.store().join("farming-1.sqlite")).unwrap();
-        db.busy_timeout(Duration::from_secs(10)).unwrap();
-        db.query_row(sql, [], |row| row.get(0)).unwrap_or(-1)
+        self.door().query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
     /// Asks the books.
@@ -138,10 +168,10 @@ impl Story {
     fn joins(&mut self) {
         let address = self.pool.status()["assets"][0]["address"].as_str().unwrap().to_owned();
         let (_, target) = farming::address::decode(&address).unwrap();
-        let url = format!("http://{}", self.pool.port.address());
-        let joined = self
-            .devnet
-            .run(&json!({"do": "join", "url": url, "target": target.to_string(), "lock": 5}));
+        let joined = self.devnet.run(&json!({
+            "do": "join", "url": format!("https://{}", self.pool.port.address()), "authority": fixture("pool.crt.pem"),
+            "target": target.to_string(), "lock": 5,
+        }));
         self.payout = joined["payout"].as_str().unwrap().to_owned();
         self.before = self.held_by_farmer();
         self.until("registering", |_| {}, |story| story.count("SELECT count(*) FROM farmers") == 1);
@@ -183,8 +213,42 @@ impl Story {
         assert_eq!(self.booked("SELECT count(DISTINCT key) FROM shares"), kept);
     }
 
+    /// One node after the other is gone: one is enough, and without any nothing is credited.
+    fn outlives_its_nodes(&mut self) {
+        let credited = "SELECT count(*) FROM partials";
+        let refused = "SELECT coalesce(sum(count), 0) FROM refusals WHERE reason = 'not_synced'";
+        self.gates[0].shut();
+        let before = self.count(credited);
+        self.until(
+            "partials with one node",
+            |devnet| devnet.points(1),
+            |story| story.count(credited) > before,
+        );
+        self.gates[1].shut();
+        self.until("refusals", |devnet| devnet.points(1), |story| story.count(refused) > 0);
+        let is_gone = |node: &Value| node["trouble"].is_string();
+        self.pool.wait("both nodes to be missed", |status| {
+            status["assets"][0]["nodes"].as_array()?.iter().all(is_gone).then_some(())
+        });
+        let since = now_ms();
+        self.devnet.points(2);
+        // Whatever came from then on.
+        let credited_since = format!("{credited} WHERE at > {since}");
+        assert_eq!(self.count(&credited_since), 0, "nothing is credited that nobody can judge");
+        let before = self.count(credited);
+        self.gates[1].open();
+        self.until(
+            "partials with the other node",
+            |devnet| devnet.points(1),
+            |story| story.count(credited) > before,
+        );
+        let nodes = self.pool.status()["assets"][0]["nodes"].clone();
+        assert!(nodes[0]["trouble"].is_string() && nodes[1]["trouble"].is_null(), "{nodes}");
+        self.gates[0].open();
+    }
+
     /// So many rewards were absorbed, matured and paid out, and the payouts are confirmed.
-    fn until_all_is_paid(&mut self, rewards: i64) {
+    fn until_all_is_paid(&mut self, rewards: i128) {
         self.until(
             "rewards matured and paid",
             |devnet| devnet.blocks(1),
@@ -194,10 +258,15 @@ impl Story {
                     story.pool.crash_nowhere();
                     story.pool.start();
                 }
-                let matured = "SELECT count(*) FROM rewards WHERE state = 'matured'";
-                story.booked(matured) >= rewards && story.all_is_confirmed()
+                story.matured("main") == rewards && story.all_is_confirmed()
             },
         );
+    }
+
+    /// How many rewards of a pool are the pool's for good.
+    fn matured(&self, pool: &str) -> i128 {
+        let sql = "SELECT count(*) FROM rewards JOIN pools ON pools.id = rewards.pool WHERE state = 'matured' AND name = ";
+        self.booked(&format!("{sql} '{pool}'")).into()
     }
 
     /// Nobody is owed more than the fees that are too small to matter, and no payout is under way.
@@ -206,9 +275,10 @@ impl Story {
         let paid: i128 =
             payouts.iter().flat_map(|payout| &payout.parts).map(|part| part.sent.units()).sum();
         let confirmed = payouts.iter().all(|payout| payout.state == PayoutState::Confirmed);
-        let rewards = self.booked("SELECT count(*) FROM rewards WHERE state = 'matured'");
-        // All but the pool's one percent.
-        confirmed && paid == REWARD / 100 * 99 * i128::from(rewards)
+        // All but the pool's one percent, and whole what was farmed before the farmer joined.
+        confirmed
+            && paid
+                == REWARD / 100 * 99 * self.matured("main") + REWARD * self.matured("main.refunds")
     }
 
     /// What the books say was paid is what the chain gave the farmer.
@@ -220,7 +290,84 @@ impl Story {
         assert_eq!(self.held_by_farmer() - self.before, paid);
         let status: Value = self.pool.status();
         assert_eq!(status["assets"][0]["payouts_blocked_by"], json!([]));
-        self.pool.audit();
+        let said = self.pool.says(&["audit"], &[]);
+        let seen = format!("{} confirmed ones are on the chain, 0 could not", payouts.len());
+        assert!(said.contains("PASS:") && said.contains(&seen), "{said}");
+        assert!(said.contains("chain agrees") && !said.contains("not compared"), "{said}");
+    }
+
+    /// Books that say that something else was paid do not pass.
+    fn an_audit_sees_what_the_chain_does_not_have(&self) {
+        let copy = self.pool.folder.path().join("copy.sqlite");
+        let into = format!("VACUUM INTO '{}'", copy.display());
+        self.pool.reader().connection().execute_batch(&into).unwrap();
+        let nothing = json!([[vec![7; 32], 0]]).to_string();
+        let changed = Connection::open(&copy)
+            .unwrap()
+            .execute("UPDATE payout_versions SET inputs = ? WHERE payout = 1", [nothing]);
+        assert!(changed.unwrap() > 0);
+        let said = self.pool.adit(&["audit"], &["--store", copy.to_str().unwrap()]);
+        let text = String::from_utf8_lossy(&said.stdout).into_owned();
+        assert!(!said.status.success(), "{text}");
+        assert!(text.contains("payout 1  FAIL  the chain has no coin"), "{text}");
+    }
+
+    /// The pages tell of space and partials, not of hashes and shares.
+    fn is_shown(&self) {
+        let launcher: String = self
+            .door()
+            .query_row("SELECT lower(hex(launcher)) FROM farmers", [], |row| row.get(0))
+            .unwrap();
+        let get = |path: &str| {
+            let answer = http::get(self.pool.pages(), path);
+            assert_eq!(answer.status, 200, "{path}");
+            answer.body
+        };
+        let account = testkit::wait_for("the farmer's harvester", || {
+            let account = get(&format!("/api/v1/accounts/{launcher}"));
+            let account: Value = serde_json::from_str(&account).unwrap();
+            (account["workers"][0]["shares"].as_u64()? > 0).then_some(account)
+        });
+        assert_eq!(account["measure"]["of"], "space");
+        assert!(account["workers"][0]["hashrate"].as_f64().unwrap() > 0.0, "{account}");
+        let page = get(&format!("/miner/{launcher}"));
+        for said in ["<dt>Space</dt>", "plots of size 32", "Accepted partials", "Harvesters"] {
+            assert!(page.contains(said), "{said}: {page}");
+        }
+        assert!(!page.contains("H/s"), "{page}");
+        for path in ["/", "/statistics", "/leaderboard", "/calculator", "/network"] {
+            assert!(!get(path).contains("H/s"), "{path}");
+        }
+        assert!(get("/").contains("chia plotnft join -i WALLET_ID -u https:"));
+    }
+
+    /// A block that was won is taken back after its reward was absorbed and booked: the reward is nobody's.
+    fn loses_a_block(&mut self) {
+        let won = self.devnet.run(&json!({"do": "height"}))["height"].as_u64().unwrap();
+        let booked = self.booked("SELECT count(*) FROM rewards");
+        self.devnet.wins(1);
+        // The next block makes the reward's coin, and the one after it makes the coin deep enough.
+        self.devnet.blocks(2);
+        let since = Instant::now();
+        while self.devnet.run(&json!({"do": "mempool"}))["count"] == 0 {
+            assert!(since.elapsed() < PATIENCE, "nothing was absorbed");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        // Enough for the reward to be booked, and one too few for it to be mature.
+        self.devnet.blocks(2);
+        self.until(
+            "the reward to be booked",
+            |_| {},
+            |story| story.booked("SELECT count(*) FROM rewards") > booked,
+        );
+        let orphans = "SELECT count(*) FROM rewards WHERE state = 'orphaned'";
+        assert_eq!(self.booked(orphans), 0);
+        self.devnet.run(&json!({"do": "fork", "height": won}));
+        self.until(
+            "the reward to be orphaned",
+            |devnet| devnet.blocks(1),
+            |story| story.booked(orphans) == 1,
+        );
     }
 
     /// A signage point is taken back: what was credited for it is revoked.
@@ -232,9 +379,15 @@ impl Story {
             |story| story.count("SELECT count(*) FROM partials") > credited,
         );
         self.pool.kill();
-        let waiting = self.count("SELECT count(*) FROM partials WHERE state = 0");
-        assert!(waiting > 0, "it was confirmed before the pool was stopped");
-        self.devnet.run(&json!({"do": "reorg", "depth": 2}));
+        let point: String = self
+            .door()
+            .query_row(
+                "SELECT lower(hex(point)) FROM partials WHERE state = 0 AND is_end = 0 ORDER BY at DESC LIMIT 1",
+                [],
+                |row| row.get(0),
+            )
+            .expect("a partial that was not confirmed before the pool was stopped");
+        self.devnet.run(&json!({"do": "reorg", "point": point}));
         self.pool.start();
         self.until(
             "a revocation",
@@ -248,31 +401,53 @@ impl Story {
         self.devnet.blocks(8);
         let refused = "SELECT coalesce(sum(count), 0) FROM refusals WHERE reason = 'not_a_member'";
         self.until("refusals", |devnet| devnet.points(1), |story| story.count(refused) >= 1);
-        let credited = self.booked("SELECT count(*) FROM shares");
+        let credited_since = format!("SELECT count(*) FROM partials WHERE at > {}", now_ms());
         self.devnet.points(3);
-        assert_eq!(self.booked("SELECT count(*) FROM shares"), credited);
+        let still = self.count(refused);
+        self.until(
+            "refusals as before",
+            |devnet| devnet.points(1),
+            |story| story.count(refused) > still,
+        );
+        assert_eq!(self.count(&credited_since), 0, "who has left is not credited");
     }
 }
 
 #[test]
-#[ignore = "needs Python and 250 MB of Chia's own software, which scripts/chia.sh installs"]
 fn the_released_farmer_farms_is_paid_and_leaves() {
     let mut story = Story::begin();
     story.joins();
     story.farms();
     story.dies_between_partials_and_their_confirmation();
+    story.outlives_its_nodes();
     story.devnet.wins(2);
     story.until_all_is_paid(2);
+    assert_eq!(story.matured("main.refunds"), 1, "what it farmed before it joined is its own");
     story.was_paid_exactly_once();
-    for (number, point) in CRASHES.into_iter().enumerate() {
+    story.an_audit_sees_what_the_chain_does_not_have();
+    story.is_shown();
+    for (paid, point) in (2..).zip(CRASHES) {
         story.pool.stop();
         story.pool.crash_at(point);
         story.pool.start();
         story.devnet.wins(1);
-        story.until_all_is_paid(3 + i64::try_from(number).unwrap());
+        story.until_all_is_paid(paid + 1);
         assert!(story.pool.log().contains(point), "it did not die at {point}");
     }
+    story.loses_a_block();
     story.was_paid_exactly_once();
     story.loses_a_signage_point();
     story.leaves();
+}
+
+#[test]
+fn a_demo_of_farming_says_what_is_missing() {
+    let empty = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new(common::ADIT)
+        .args(["demo", "--kind", "farming", "--exit"])
+        .env("ADIT_CACHE", empty.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("scripts/chia.sh"), "{said}");
 }

@@ -11,7 +11,8 @@ use std::process::Command;
 #[tokio::test(flavor = "multi_thread")]
 async fn schemathesis_finds_nothing() {
     let chain = Chain::with_hashes_per_block(256);
-    let mut pool = chain.pool_with_pages("");
+    let offered = "[web.nodes]\ncoin = [\"getblockcount\", \"getblock\"]\n";
+    let mut pool = chain.pool_with_pages(offered);
     let miner = pool.miner(&somebody(1).0, Algorithm::Sha256d, 40.0);
     pool.wait_for_rewards(2);
     miner.stop().await;
@@ -26,8 +27,11 @@ async fn schemathesis_finds_nothing() {
         &["schemathesis", "--per-minute", "1000000", "--per-day", "1000000"],
     );
     let folder = tempfile::tempdir().unwrap();
-    // Nobody guesses an address.
-    let known = format!("[parameters]\n\"path.address\" = \"{}\"\n", somebody(1).0);
+    // Nobody guesses an address, or an asset.
+    let known = format!(
+        "[parameters]\n\"path.address\" = \"{}\"\n\"path.asset\" = \"coin\"\n",
+        somebody(1).0
+    );
     std::fs::write(folder.path().join("schemathesis.toml"), known).unwrap();
     let output = Command::new(testkit::prepared("schemathesis.sh"))
         .current_dir(folder.path())

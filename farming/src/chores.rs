@@ -9,7 +9,9 @@ use crate::hash::Bytes32;
 use crate::node::Standing;
 use crate::node::rpc::RpcError;
 use crate::reject::Reject;
-use crate::rows::{self, Fate, Income, Pending};
+use crate::rows;
+use crate::rows::income::Income;
+use crate::rows::partials::{Fate, Pending};
 use crate::tables::TablesError;
 use crate::verify::Signage;
 use crate::wire::partial::Point;
@@ -86,7 +88,7 @@ pub async fn record_all(door: &Door) -> Result<(), TablesError> {
 }
 
 async fn record_older(door: &Door, before: UnixMs) -> Result<(), TablesError> {
-    let rows = door.tables.read(move |db| rows::unrecorded(db, before, ROWS_MAX)).await?;
+    let rows = door.tables.read(move |db| rows::partials::unrecorded(db, before, ROWS_MAX)).await?;
     for pending in rows {
         let Ok(farmer) = door.farmers.get(&pending.launcher_id) else { continue };
         if door.log(&pending, &farmer).await.is_err() {
@@ -100,7 +102,7 @@ async fn record_older(door: &Door, before: UnixMs) -> Result<(), TablesError> {
 async fn look_again(door: &Door) -> Result<(), TablesError> {
     let now = door.clock.now();
     let Some(standing) = door.nodes.standing() else { return Ok(()) };
-    let due = door.tables.read(move |db| rows::due(db, now, ROWS_MAX)).await?;
+    let due = door.tables.read(move |db| rows::partials::due(db, now, ROWS_MAX)).await?;
     let mut points: HashMap<Point, Result<Option<Signage>, RpcError>> = HashMap::new();
     for pending in due {
         let asked = match points.get(&pending.point) {
@@ -151,25 +153,27 @@ async fn settle(
     let key = pending.key;
     match judged {
         Some(Ok(())) => {
-            door.tables.later(move |db| rows::fated(db, &key, Fate::Stands, None)).await
+            door.tables.later(move |db| rows::partials::fated(db, &key, Fate::Stands, None)).await
         }
         Some(Err(reject)) => {
             tracing::info!(launcher = %pending.launcher_id, reason = reject.label(), "a partial does not stand");
             let reason = reject.label();
-            door.tables.write(move |db| rows::fated(db, &key, Fate::ToRevoke, Some(reason))).await
+            door.tables
+                .write(move |db| rows::partials::fated(db, &key, Fate::ToRevoke, Some(reason)))
+                .await
         }
         None => {
             door.stats.not_known();
             tracing::warn!(point = %pending.point.hash(), "no node knows a signage point whose partials are to be looked at again");
             let due_at = UnixMs(now.0.saturating_add(AGAIN_MS));
-            door.tables.write(move |db| rows::postponed(db, &key, due_at)).await
+            door.tables.write(move |db| rows::partials::postponed(db, &key, due_at)).await
         }
     }
 }
 
 /// Tells the pool of partials that do not stand.
 async fn revoke(door: &Door) -> Result<(), TablesError> {
-    let rows = door.tables.read(move |db| rows::to_revoke(db, ROWS_MAX)).await?;
+    let rows = door.tables.read(move |db| rows::partials::to_revoke(db, ROWS_MAX)).await?;
     for (pending, reason) in rows {
         let Some(seq) = pending.seq else { continue };
         if let Err(error) = door.pool.revoke(seq, reason.clone()).await {
@@ -178,7 +182,9 @@ async fn revoke(door: &Door) -> Result<(), TablesError> {
         }
         door.stats.revoke();
         let key = pending.key;
-        door.tables.write(move |db| rows::fated(db, &key, Fate::Revoked, Some(&reason))).await?;
+        door.tables
+            .write(move |db| rows::partials::fated(db, &key, Fate::Revoked, Some(&reason)))
+            .await?;
     }
     Ok(())
 }
@@ -187,14 +193,14 @@ async fn revoke(door: &Door) -> Result<(), TablesError> {
 async fn report(door: &Door) -> Result<(), TablesError> {
     let Some(standing) = door.nodes.standing() else { return Ok(()) };
     let deep = standing.height.saturating_sub(door.settings.report_depth);
-    let due = door.tables.read(move |db| rows::income_to_report(db, deep)).await?;
+    let due = door.tables.read(move |db| rows::income::to_report(db, deep)).await?;
     for income in due {
         let coin = income.coin;
         match door.nodes.ask(|node| node.coin(&coin)).await {
             Ok(Some(record)) if record.coin.amount == income.amount => {}
             Ok(_) => {
                 tracing::warn!(%coin, "the chain took a reward back before the pool was told");
-                door.tables.write(move |db| rows::forget_income(db, &coin)).await?;
+                door.tables.write(move |db| rows::income::forget(db, &coin)).await?;
                 continue;
             }
             Err(error) => {
@@ -206,7 +212,7 @@ async fn report(door: &Door) -> Result<(), TablesError> {
             tracing::warn!(%error, "a reward waits to be reported");
             return Ok(());
         }
-        door.tables.write(move |db| rows::reported(db, &coin)).await?;
+        door.tables.write(move |db| rows::income::reported(db, &coin)).await?;
     }
     Ok(())
 }
@@ -246,7 +252,8 @@ pub fn points_of_a_block(pool_sub_slot_iters: u64, standing: &Standing) -> u128 
 
 /// Payout instructions that the books were not told, because the writer was away.
 async fn tell_where(door: &Door) -> Result<(), TablesError> {
-    let untold: Vec<Bytes32> = door.tables.read(move |db| rows::untold(db, ROWS_MAX)).await?;
+    let untold: Vec<Bytes32> =
+        door.tables.read(move |db| rows::farmers::untold(db, ROWS_MAX)).await?;
     for launcher_id in untold {
         if let Ok(farmer) = door.farmers.get(&launcher_id) {
             door.pay_to(&farmer).await;
@@ -258,8 +265,9 @@ async fn tell_where(door: &Door) -> Result<(), TablesError> {
 async fn clean(door: &Door) -> Result<(), TablesError> {
     let now = door.clock.now();
     let before = UnixMs(now.0.saturating_sub(KEPT_MS));
-    let gone =
-        door.tables.write(move |db| Ok(rows::prune(db, before)? + rows::forget_told(db, before)?));
+    let gone = door
+        .tables
+        .write(move |db| Ok(rows::prune(db, before)? + rows::farmers::forget_told(db, before)?));
     let gone = gone.await?;
     tracing::debug!(rows = gone, "settled partials are forgotten");
     Ok(())

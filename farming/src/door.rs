@@ -2,6 +2,7 @@
 //!
 //! Invariant: an answer that accepts something is given after it is on disk; a refusal changes nothing that matters.
 
+mod harvesters;
 mod partial;
 mod registration;
 
@@ -22,6 +23,7 @@ use crate::wire::answer::{FarmerInfo, PoolInfo};
 use crate::wire::farmer::{Asked, Get};
 use accounting::{AssetId, BasisPoints, Identity, IdentityKind, PoolId, Scheme, UnixMs};
 use arc_swap::ArcSwap;
+use harvesters::Harvesters;
 use pool::bans::Bans;
 use pool::{Clock, Pool};
 use std::collections::HashMap;
@@ -168,6 +170,7 @@ pub struct Door {
     verifiers: Arc<Semaphore>,
     waiting: Semaphore,
     registering: Semaphore,
+    harvesters: Harvesters,
     refusals: Mutex<HashMap<(Bytes32, Reject), u64>>,
 }
 
@@ -216,7 +219,7 @@ impl Door {
             opening;
         let Numbers { asset, pool: pool_id, refunds } = numbers;
         let (network, now) = (nodes.network().clone(), clock.now());
-        let known = tables.read(move |db| rows::farmers(db, &network, now)).await?;
+        let known = tables.read(move |db| rows::farmers::all(db, &network, now)).await?;
         let farmers = Farmers::default();
         for farmer in known {
             farmers.insert(farmer);
@@ -241,6 +244,7 @@ impl Door {
             verifiers: Arc::new(Semaphore::new(cores)),
             waiting: Semaphore::new(VERIFYING_MAX),
             registering: Semaphore::new(REGISTERING_MAX),
+            harvesters: Harvesters::default(),
             refusals: Mutex::default(),
         })
     }
@@ -322,7 +326,7 @@ impl Door {
         news: Option<u64>,
     ) -> Result<(), Reject> {
         let Some(difficulty) = news else { return Ok(()) };
-        self.written(move |db| rows::insert_told(db, &launcher_id, at, difficulty)).await
+        self.written(move |db| rows::farmers::insert_told(db, &launcher_id, at, difficulty)).await
     }
 
     /// Slow arithmetic, on as many threads as there are cores.

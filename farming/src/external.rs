@@ -2,7 +2,7 @@
 //! is told by files.
 //!
 //! For each confirmed payout with such parts a file `payout-N.json` says what is due to whom; once that is paid, `payout-N.done` is put
-//! beside it, and nobody asks again.
+//! beside it, by whoever paid or on their word, and nobody asks again.
 //!
 //! Invariant: a payout is told after it is confirmed on the chain, whole and once: a file that is there is never written again.
 
@@ -88,6 +88,23 @@ impl Exchange {
         Ok(true)
     }
 
+    /// What was told of a payout, as it was told.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn told(&self, payout: u64) -> io::Result<String> {
+        std::fs::read_to_string(self.folder.join(format!("payout-{payout}.json")))
+    }
+
+    /// Whoever pays them said that a payout is paid.
+    ///
+    /// # Errors
+    /// When it cannot be written: then it waits as before.
+    pub fn acknowledge(&self, payout: u64) -> io::Result<()> {
+        File::create(self.folder.join(format!("payout-{payout}.done")))?.sync_all()?;
+        File::open(&self.folder)?.sync_all()
+    }
+
     /// The payouts of which nobody said yet that they are paid.
     ///
     /// # Errors
@@ -133,7 +150,9 @@ mod tests {
         assert_eq!(read["due"][0], json!({ "to": "bc1qann", "mojo": "7" }));
         assert!(!exchange.tell(&told).unwrap(), "once");
         assert_eq!(exchange.waiting().unwrap(), BTreeSet::from([7]));
-        std::fs::write(file.with_extension("done"), "").unwrap();
+        assert_eq!(exchange.told(7).unwrap(), written);
+        exchange.acknowledge(7).unwrap();
+        assert!(file.with_extension("done").exists());
         assert!(exchange.waiting().unwrap().is_empty());
         assert!(!exchange.tell(&told).unwrap());
     }

@@ -15,6 +15,7 @@ pub mod clvm;
 pub mod coin;
 pub mod difficulty;
 pub mod door;
+pub mod estimate;
 pub mod external;
 pub mod farm;
 pub mod farmer;

@@ -24,6 +24,7 @@ use hyper::header::{
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use limit::Budgets;
+use page::markup::STYLE;
 use pool::host::host_of;
 use serde::Serialize;
 use session::Sessions;
@@ -168,6 +169,9 @@ impl Port {
             (&Method::GET, "/farmer") => self.farmer(&query).await,
             (&Method::GET, "/login") => self.login(&query).await,
             (&Method::GET, "/me") => self.page(request.headers()).await,
+            (&Method::GET, "/me.css") => {
+                with_type(Bytes::from_static(STYLE.as_bytes()), "text/css; charset=utf-8")
+            }
             (&Method::POST | &Method::PUT, "/farmer") | (&Method::POST, "/partial") => {
                 let Some(body) = body_of(request).await else {
                     return refusal(&self.door, None, Reject::Malformed);
@@ -311,7 +315,7 @@ fn json(answer: &impl Serialize) -> Answer {
 fn html(text: String) -> Answer {
     let mut answer = with_type(Bytes::from(text), "text/html; charset=utf-8");
     let headers = answer.headers_mut();
-    let policy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'";
+    let policy = "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'";
     headers.insert("content-security-policy", HeaderValue::from_static(policy));
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));

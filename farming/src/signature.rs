@@ -19,15 +19,19 @@ pub fn is_signed(key: &PublicKey, message: &Bytes32, signature: &SignatureBytes)
         .is_ok_and(|signature| chia_bls::verify(&signature, key, message.0))
 }
 
-/// Is this message signed with both keys, in one signature?
+/// Is this message signed with a key that is known and with another, in one signature?
 #[must_use]
 pub fn is_signed_by_both(
-    keys: [&PublicKey; 2],
+    known: &PublicKey,
+    other: &KeyBytes,
     message: &Bytes32,
     signature: &SignatureBytes,
 ) -> bool {
-    let Ok(signature) = Signature::from_bytes(&signature.0) else { return false };
-    chia_bls::aggregate_verify(&signature, keys.map(|key| (key, message.0.as_slice())))
+    // Whether these points are of their groups is asked below, and it costs too much to be asked twice.
+    let other = PublicKey::from_bytes_unchecked(&other.0).ok().filter(|key| !key.is_inf());
+    let signature = Signature::from_bytes_unchecked(&signature.0).ok();
+    let (Some(other), Some(signature)) = (other, signature) else { return false };
+    chia_bls::aggregate_verify(&signature, [&other, known].map(|key| (key, &message.0[..])))
 }
 
 #[cfg(test)]
@@ -36,6 +40,7 @@ mod tests {
     use crate::vectors::{bytes, vectors};
     use crate::wire::farmer::{Asked, Get, Post, Put};
     use crate::wire::partial::Submission;
+    use hex_literal::hex;
 
     fn owner() -> PublicKey {
         key(&KeyBytes(bytes(&vectors()["keys"]["owner_pk"]))).unwrap()
@@ -81,12 +86,62 @@ mod tests {
 
     fn partial_is_signed(body: &[u8]) -> bool {
         let submission = Submission::parse(body).unwrap();
-        let plot = key(&submission.proof.plot_key).unwrap();
+        let plot = submission.proof.plot_key;
         let message = submission.message();
         let other = Bytes32([1; 32]);
-        assert!(!is_signed_by_both([&plot, &authentication()], &other, &submission.signature));
-        assert!(!is_signed_by_both([&plot, &owner()], &message, &submission.signature));
-        is_signed_by_both([&plot, &authentication()], &message, &submission.signature)
+        assert!(!is_signed_by_both(&authentication(), &plot, &other, &submission.signature));
+        assert!(!is_signed_by_both(&owner(), &plot, &message, &submission.signature));
+        is_signed_by_both(&authentication(), &plot, &message, &submission.signature)
+    }
+
+    /// How many points the groups have.
+    const ORDER: [u8; 32] =
+        hex!("73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001");
+
+    /// So many of a point, by nothing but adding.
+    fn times_order<T: Clone>(zero: T, point: &T, add: impl Fn(&mut T, &T)) -> T {
+        let bits = ORDER.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1));
+        bits.fold(zero, |mut sum, bit| {
+            let before = sum.clone();
+            add(&mut sum, &before);
+            if bit == 1 {
+                add(&mut sum, point);
+            }
+            sum
+        })
+    }
+
+    #[test]
+    fn points_beside_their_groups_sign_nothing() {
+        let body = vectors()["partials_with_context"][0]["body"].as_str().unwrap().as_bytes();
+        let good = Submission::parse(body).unwrap();
+        let is_signed = |plot: &KeyBytes, signature: &SignatureBytes| {
+            is_signed_by_both(&authentication(), plot, &good.message(), signature)
+        };
+        assert!(is_signed(&good.proof.plot_key, &good.signature));
+        // A point of the curve, times the group's order, is one of the rest of the curve.
+        let beside = (0..=255).find_map(|last| {
+            let mut bytes = [0; 96];
+            (bytes[0], bytes[95]) = (0x80, last);
+            let point = Signature::from_bytes_unchecked(&bytes).ok()?;
+            let rest = times_order(Signature::default(), &point, Signature::aggregate);
+            (!rest.is_valid()).then_some(rest)
+        });
+        let mut moved = Signature::from_bytes(&good.signature.0).unwrap();
+        moved.aggregate(&beside.unwrap());
+        assert!(!is_signed(&good.proof.plot_key, &SignatureBytes(moved.to_bytes())));
+        let beside = (0..=255).find_map(|last| {
+            let mut bytes = [0; 48];
+            (bytes[0], bytes[47]) = (0x80, last);
+            let point = PublicKey::from_bytes_unchecked(&bytes).ok()?;
+            let rest = times_order(PublicKey::default(), &point, |sum, own| *sum += own);
+            (!rest.is_valid()).then_some(rest)
+        });
+        let moved = key(&good.proof.plot_key).unwrap() + &beside.unwrap();
+        assert!(!is_signed(&KeyBytes(moved.to_bytes()), &good.signature));
+        let mut infinite = [0; 48];
+        infinite[0] = 0xc0;
+        assert!(!is_signed(&KeyBytes(infinite), &good.signature));
     }
 
     #[test]

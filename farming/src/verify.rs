@@ -113,9 +113,8 @@ pub fn weigh(
 /// # Errors
 /// [`Reject::InvalidSignature`].
 pub fn signed(submission: &Submission, authentication: &PublicKey) -> Result<(), Reject> {
-    let plot = signature::key(&submission.proof.plot_key).ok_or(Reject::InvalidSignature)?;
-    let keys = [&plot, authentication];
-    match signature::is_signed_by_both(keys, &submission.message(), &submission.signature) {
+    let (plot, message) = (&submission.proof.plot_key, submission.message());
+    match signature::is_signed_by_both(authentication, plot, &message, &submission.signature) {
         true => Ok(()),
         false => Err(Reject::InvalidSignature),
     }

@@ -1,43 +1,30 @@
-//! The pool's own addresses: keys, the standard puzzle they open, and payments signed with them.
+//! The pool's own addresses, and payments signed with their keys.
+//!
+//! Reading order: [`key`] (the file), [`standard`] (a key and its puzzle), [`conditions`] (what a spend asks for), then this file.
 //!
 //! Invariant: what goes in comes out: outputs, fee and change are the coins spent, to the mojo, checked before anything is
 //! signed; all spends of a payment happen together or not at all.
 
+pub mod conditions;
 pub mod key;
+pub mod standard;
 
-use crate::clvm::{Node, Tree, atom_hash, curried_hash};
-use crate::coin::{Coin, CoinSpend, Program, SpendBundle};
+use crate::clvm::Tree;
+use crate::coin::{Coin, CoinSpend, SpendBundle};
 use crate::hash::{Bytes32, sha256};
 use crate::network::Network;
-use chia_bls::{PublicKey, SecretKey, Signature, master_to_wallet_unhardened};
-use chia_puzzles::{
-    P2_DELEGATED_PUZZLE_OR_HIDDEN_PUZZLE, P2_DELEGATED_PUZZLE_OR_HIDDEN_PUZZLE_HASH,
-};
-use hex_literal::hex;
-use ruint::aliases::U256;
+use chia_bls::{SecretKey, Signature};
+use conditions::{asserting, creating, delegated, paying, reserving};
+use standard::WalletKey;
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// What a payment costs the chain, for its fee: measured with the node, rounded up.
 const COST_OF_INPUT: u64 = 8_000_000;
+
 const COST_OF_OUTPUT: u64 = 2_800_000;
+
 /// What a bundle may cost: half of what a block may.
 pub const COST_MAX: u64 = 5_500_000_000;
-
-/// Conditions that a puzzle asks of the chain.
-const CREATE_COIN: u64 = 51;
-const RESERVE_FEE: u64 = 52;
-const CREATE_COIN_ANNOUNCEMENT: u64 = 60;
-const ASSERT_COIN_ANNOUNCEMENT: u64 = 61;
-/// Conditions of one spend that are read at most.
-const CONDITIONS_MAX: usize = 5000;
-
-/// The puzzle that standard keys hide, which nobody can open.
-const HIDDEN_PUZZLE_HASH: [u8; 32] =
-    hex!("711d6c4e32c92e53179b199484cf8c897542bc57f2b22582799f9d657eec4699");
-/// How many keys there are.
-const GROUP_ORDER: U256 =
-    U256::from_be_bytes(hex!("73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001"));
 
 /// Why no payment is made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,19 +47,6 @@ pub enum Unpayable {
     NotOurs(Bytes32),
 }
 
-/// A key and the address that it opens.
-pub struct WalletKey {
-    secret: SecretKey,
-    public: PublicKey,
-    puzzle_hash: Bytes32,
-}
-
-impl fmt::Debug for WalletKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "WalletKey({})", self.puzzle_hash)
-    }
-}
-
 /// A payment, built and signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payment {
@@ -87,60 +61,6 @@ pub struct Payment {
 pub struct Wallet {
     keys: Vec<WalletKey>,
     purse: WalletKey,
-}
-
-impl WalletKey {
-    /// The `index`th address of a master key, as Chia's own wallet derives them.
-    #[must_use]
-    pub fn of_master(master: &SecretKey, index: u32) -> Self {
-        let secret = synthetic(&master_to_wallet_unhardened(master, index));
-        let public = secret.public_key();
-        let arguments = [atom_hash(&public.to_bytes())];
-        let puzzle_hash =
-            curried_hash(&Bytes32(P2_DELEGATED_PUZZLE_OR_HIDDEN_PUZZLE_HASH), &arguments);
-        WalletKey { secret, public, puzzle_hash }
-    }
-
-    /// Where money for it is sent.
-    #[must_use]
-    pub fn puzzle_hash(&self) -> Bytes32 {
-        self.puzzle_hash
-    }
-
-    /// The spend of a coin under these conditions, and what signs it.
-    fn spend(
-        &self,
-        coin: &Coin,
-        tree: &mut Tree,
-        conditions: Node,
-        network: &Network,
-    ) -> (CoinSpend, Signature) {
-        let delegated = tree.quoted(conditions);
-        let signature = self.signature(coin, &tree.hash(delegated), network);
-        let nil = tree.atom(&[]);
-        let solution = tree.list(&[nil, delegated, nil]);
-        let spend = CoinSpend {
-            coin: *coin,
-            puzzle_reveal: Program(self.program()),
-            solution: Program(tree.write(solution)),
-        };
-        (spend, signature)
-    }
-
-    fn signature(&self, coin: &Coin, delegated: &Bytes32, network: &Network) -> Signature {
-        let signed = [&delegated.0[..], &coin.id().0, &network.signature_domain.0];
-        chia_bls::sign(&self.secret, signed.concat())
-    }
-
-    fn program(&self) -> Vec<u8> {
-        let mut tree = Tree::new();
-        let Ok(program) = tree.read(&P2_DELEGATED_PUZZLE_OR_HIDDEN_PUZZLE) else {
-            panic!("a published puzzle cannot be read");
-        };
-        let key = tree.atom(&self.public.to_bytes());
-        let curried = tree.curry(program, &[key]);
-        tree.write(curried)
-    }
 }
 
 impl Wallet {
@@ -217,7 +137,7 @@ impl Wallet {
         announced: &Bytes32,
         network: &Network,
     ) -> Result<SpendBundle, Unpayable> {
-        if coin.puzzle_hash != self.purse.puzzle_hash {
+        if coin.puzzle_hash != self.purse.puzzle_hash() {
             return Err(Unpayable::NotOurs(coin.id()));
         }
         let short = Unpayable::Short { has: coin.amount.into(), needs: fee.into() };
@@ -225,7 +145,7 @@ impl Wallet {
         let mut tree = Tree::new();
         let mut conditions = Vec::new();
         if change > 0 {
-            conditions.push(creating(&mut tree, &self.purse.puzzle_hash, change));
+            conditions.push(creating(&mut tree, &self.purse.puzzle_hash(), change));
         }
         conditions.push(reserving(&mut tree, fee));
         conditions.push(asserting(&mut tree, announced));
@@ -254,7 +174,7 @@ impl Wallet {
     }
 
     fn key_of(&self, coin: &Coin) -> Result<&WalletKey, Unpayable> {
-        let own = self.keys.iter().find(|key| key.puzzle_hash == coin.puzzle_hash);
+        let own = self.keys.iter().find(|key| key.puzzle_hash() == coin.puzzle_hash);
         own.ok_or_else(|| Unpayable::NotOurs(coin.id()))
     }
 
@@ -304,41 +224,6 @@ pub fn payment_name(first: &Bytes32, created: impl IntoIterator<Item = (Bytes32,
     sha256(std::iter::once(first.as_ref()).chain(created.iter().map(Vec::as_slice)))
 }
 
-/// Does the spend of a coin hang on that of another, as the payments made here do?
-#[must_use]
-pub fn hangs_on(spend: &CoinSpend, first: &CoinSpend) -> bool {
-    let announced: Vec<Bytes32> = conditions(first, CREATE_COIN_ANNOUNCEMENT)
-        .iter()
-        .map(|message| sha256([first.coin.id().as_ref(), message.as_slice()]))
-        .collect();
-    let asserted = conditions(spend, ASSERT_COIN_ANNOUNCEMENT);
-    asserted.iter().any(|own| announced.iter().any(|known| known.as_ref() == own.as_slice()))
-}
-
-/// The first arguments of all conditions of one kind that a standard spend asks for.
-fn conditions(spend: &CoinSpend, kind: u64) -> Vec<Vec<u8>> {
-    let read = || {
-        let (tree, delegated) = delegated(spend)?;
-        let (quote, conditions) = tree.as_pair(delegated)?;
-        let conditions = tree.as_list(conditions, CONDITIONS_MAX)?;
-        let of_kind = conditions.into_iter().filter_map(|condition| {
-            let parts = tree.as_list(condition, 4)?;
-            let (found, argument) = (tree.as_number(*parts.first()?)?, *parts.get(1)?);
-            (found == kind).then(|| tree.as_atom(argument).map(<[u8]>::to_vec))?
-        });
-        (tree.as_number(quote) == Some(1)).then(|| of_kind.collect())
-    };
-    read().unwrap_or_default()
-}
-
-/// The program that a standard spend was signed for.
-fn delegated(spend: &CoinSpend) -> Option<(Tree, Node)> {
-    let mut tree = Tree::new();
-    let root = tree.read(&spend.solution.0).ok()?;
-    let parts = tree.as_list(root, 3)?;
-    Some((tree, *parts.get(1)?))
-}
-
 /// What a payment of so many coins to so many places costs at most.
 #[must_use]
 pub fn cost_of_payment(inputs: usize, outputs: usize) -> u64 {
@@ -346,23 +231,6 @@ pub fn cost_of_payment(inputs: usize, outputs: usize) -> u64 {
     count(inputs)
         .saturating_mul(COST_OF_INPUT)
         .saturating_add(count(outputs).saturating_mul(COST_OF_OUTPUT))
-}
-
-/// The key that opens the standard puzzle: the wallet's own, moved by the hash of itself and the hidden puzzle.
-fn synthetic(key: &SecretKey) -> SecretKey {
-    let digest = sha256([&key.public_key().to_bytes()[..], &HIDDEN_PUZZLE_HASH]);
-    let value = U256::from_be_bytes(digest.0);
-    // The hash is read as a signed number: with its highest bit, it stands for itself less 2^256.
-    let wrap = (U256::MAX % GROUP_ORDER).add_mod(U256::from(1), GROUP_ORDER);
-    let offset = match value.bit(255) {
-        true => (value % GROUP_ORDER).add_mod(GROUP_ORDER - wrap, GROUP_ORDER),
-        false => value % GROUP_ORDER,
-    };
-    let sum = U256::from_be_bytes(key.to_bytes()).add_mod(offset, GROUP_ORDER);
-    match SecretKey::from_bytes(&sum.to_be_bytes()) {
-        Ok(key) => key,
-        Err(error) => panic!("a number below the group's order is a key: {error}"),
-    }
 }
 
 /// What all spends of a payment have in common.
@@ -375,46 +243,9 @@ fn payment_message(coins: &[Coin], created: &BTreeMap<Bytes32, u64>) -> Bytes32 
     sha256(ids.iter().map(|id| &id[..]).chain(places.iter().map(Vec::as_slice)))
 }
 
-/// The conditions of the first coin: all outputs, the fee, and word of it for the others.
-fn paying(
-    tree: &mut Tree,
-    created: &BTreeMap<Bytes32, u64>,
-    fee: u64,
-    message: Option<&Bytes32>,
-) -> Node {
-    let mut conditions = Vec::with_capacity(created.len() + 2);
-    for (place, amount) in created {
-        conditions.push(creating(tree, place, *amount));
-    }
-    if fee > 0 {
-        conditions.push(reserving(tree, fee));
-    }
-    if let Some(message) = message {
-        let (announce, message) = (tree.number(CREATE_COIN_ANNOUNCEMENT), tree.atom(&message.0));
-        conditions.push(tree.list(&[announce, message]));
-    }
-    tree.list(&conditions)
-}
-
-fn creating(tree: &mut Tree, place: &Bytes32, amount: u64) -> Node {
-    let (create, place, amount) =
-        (tree.number(CREATE_COIN), tree.atom(&place.0), tree.number(amount));
-    tree.list(&[create, place, amount])
-}
-
-fn reserving(tree: &mut Tree, fee: u64) -> Node {
-    let (reserve, fee) = (tree.number(RESERVE_FEE), tree.number(fee));
-    tree.list(&[reserve, fee])
-}
-
-/// Only together with who announces this.
-fn asserting(tree: &mut Tree, announced: &Bytes32) -> Node {
-    let (assert, announced) = (tree.number(ASSERT_COIN_ANNOUNCEMENT), tree.atom(&announced.0));
-    tree.list(&[assert, announced])
-}
-
 #[cfg(test)]
 mod tests {
+    use super::conditions::hangs_on;
     use super::*;
     use crate::address::decode;
     use crate::vectors::{answers, bytes, vectors};

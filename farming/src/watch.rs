@@ -129,7 +129,7 @@ async fn refollow(door: &Door, farmer: &Mutex<Farmer>, buried_at: u32) -> Result
             tracing::warn!(%launcher, %error, "a plot NFT cannot be followed; its partials do not count");
             held(farmer).latest = None;
             let row = held(farmer).clone();
-            Ok(door.tables.write(move |db| rows::update_tips(db, &row)).await?)
+            Ok(door.tables.write(move |db| rows::farmers::update_tips(db, &row)).await?)
         }
     }
 }
@@ -184,7 +184,7 @@ async fn moved(
     let (targets, income) = (door.settings.terms.targets.clone(), walk.income);
     let write = move |db: &rusqlite::Connection| {
         arrived(db, &row, &targets, income)?;
-        rows::update_tips(db, &row)
+        rows::farmers::update_tips(db, &row)
     };
     Ok(door.tables.write(write).await?)
 }
@@ -199,7 +199,7 @@ pub(crate) fn arrived(
     let ours = |(absorbed, _): &(Absorbed, u32)| targets.contains(&absorbed.coin.puzzle_hash);
     for (absorbed, height) in income.into_iter().filter(ours) {
         let is_own = absorbed.reward_height < farmer.member_since;
-        rows::insert_income(db, &farmer.contract.launcher_id, &absorbed, height, is_own)?;
+        rows::income::insert(db, &farmer.contract.launcher_id, &absorbed, height, is_own)?;
     }
     Ok(())
 }
@@ -262,7 +262,9 @@ async fn absorb_for(
     let bundle = purse.with_fee(door, standing, rewards, bundle).await;
     let (id, now) = (bundle.id(), door.clock.now());
     let body = serde_json::to_string(&bundle).unwrap_or_default();
-    door.tables.write(move |db| rows::insert_bundle(db, &id, &launcher, &body, now)).await?;
+    door.tables
+        .write(move |db| rows::income::insert_bundle(db, &id, &launcher, &body, now))
+        .await?;
     match door.nodes.push(&bundle).await {
         Ok(Pushed::Taken) => {
             tracing::info!(%launcher, rewards = rewards.len(), bundle = %id, "rewards are being absorbed");

@@ -147,8 +147,17 @@ async fn a_login_link_leads_to_the_farmers_page_without_its_signature() {
     let cookie = entered.cookie.unwrap();
     let cookie = cookie.split(';').next().unwrap();
     let page = port.ask_with(Method::GET, "/me", "", Some(cookie)).await;
-    assert!(page.text.contains("Points in 24 hours<dd>1000"), "{}", page.text);
-    assert!(page.text.contains("To be paid out<dd>0"), "{}", page.text);
+    for said in [
+        "<dt>Points in 24 hours</dt><dd>1000</dd>",
+        "<dt>Plot NFT</dt><dd>farms to a pool</dd>",
+        "<dt>To be paid out</dt><dd>0",
+        "<td>1000</td><td>counts, to be confirmed</td>",
+        "None whose reward was absorbed yet.",
+    ] {
+        assert!(page.text.contains(said), "{said}: {}", page.text);
+    }
+    let style = port.ask(Method::GET, "/me.css", "").await;
+    assert!(style.status == 200 && page.text.contains("href=\"me.css\""));
     assert!(!page.text.contains("signature"));
     assert_eq!(port.ask(Method::GET, "/me", "").await.status, 403);
     let forged = link.replace("signature=a", "signature=b");

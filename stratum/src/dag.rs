@@ -4,6 +4,7 @@
 //! Invariant: work of an epoch is handed out only once it can be verified; a connection never waits for a cache.
 
 use crate::source::Offer;
+use crate::template::Template;
 use arc_swap::ArcSwap;
 use pow::ethash::{Cache, Dataset, Epoch, Page, Pages};
 use std::fs::File;
@@ -138,11 +139,28 @@ impl Dags {
         cancel: CancellationToken,
     ) {
         let mut told = String::new();
+        let mut published: Option<(Arc<Template>, Arc<Dag>)> = None;
         loop {
             let offer = offers.borrow_and_update().clone();
             let kept = self.made.borrow_and_update().clone();
+            let asked =
+                if let Offer::Template(template) = &offer { Some(template.clone()) } else { None };
             let ready = self.ready(offer, &kept);
+            let dag = match &ready {
+                Offer::Template(template) => template.ethash.as_ref().map(|kept| kept.dag.clone()),
+                Offer::Waiting | Offer::Later(_) | Offer::None(_) => None,
+            };
+            let made_of = asked.zip(dag);
+            // What was made for another epoch is no reason for new work.
+            let is_same = match (&made_of, &published) {
+                (Some((template, dag)), Some((old, by))) => {
+                    Arc::ptr_eq(template, old) && Arc::ptr_eq(dag, by)
+                }
+                _ => false,
+            };
+            published = made_of;
             match &ready {
+                _ if is_same => {}
                 Offer::Later(reason) | Offer::None(reason) if *reason == told => {}
                 _ => {
                     told = match &ready {

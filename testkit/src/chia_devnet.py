@@ -20,6 +20,8 @@ os.environ["CHIA_ROOT"] = str(CACHE / "root")  # Its sibling "test-plots" is whe
 os.environ["CHIA_KEYS_ROOT"] = str(WORK / "keys")
 
 import yaml  # noqa: E402
+import chia.farmer.farmer  # noqa: E402
+import chia.farmer.farmer_api  # noqa: E402
 from chia.consensus.pot_iterations import is_overflow_block  # noqa: E402
 from chia.full_node.full_node_rpc_api import FullNodeRpcApi  # noqa: E402
 from chia.pools.pool_config import PoolingShareState  # noqa: E402
@@ -37,6 +39,7 @@ from chia.wallet.wallet_request_types import (  # noqa: E402
     CreateNewWalletType,
     GetWallets,
     NewPoolWalletInitialTargetState,
+    PWJoinPool,
     PWSelfPool,
     PWStatus,
     WalletCreationMode,
@@ -60,7 +63,6 @@ class Devnet:
     def __init__(self, stack):
         self.stack = stack
         self.p2 = None
-        self.made = []
         self.announced = {}  # The last signage point's index on top of each block.
 
     async def start(self):
@@ -95,8 +97,10 @@ class Devnet:
             "key": f"{full_node}.key",
         }
 
-    async def join(self, url, target, lock):
-        """The wallet makes a plot NFT in the pool, plots are made for it, and the farmer starts."""
+    async def join(self, url, authority, target, lock):
+        """The wallet makes a plot NFT of its own and wins a block with it; then it joins the pool, plots are made for it, and the
+        farmer starts. The farmer trusts this authority's certificates, as it otherwise trusts Mozilla's."""
+        chia.farmer.farmer.get_mozilla_ca_crt = chia.farmer.farmer_api.get_mozilla_ca_crt = lambda: authority
         enter = self.stack.enter_async_context
         full_node = self.api.full_node
         self.wallet = await enter(setup_wallet_node(HOST, CONSTANTS, self.bt, key_seed=SEED))
@@ -114,12 +118,7 @@ class Devnet:
         await self.client.create_new_wallet(
             CreateNewWallet(
                 wallet_type=CreateNewWalletType.POOL_WALLET,
-                initial_target_state=NewPoolWalletInitialTargetState(
-                    target_puzzle_hash=bytes32.from_hexstr(target),
-                    state="FARMING_TO_POOL",
-                    pool_url=url,
-                    relative_lock_height=uint32(lock),
-                ),
+                initial_target_state=NewPoolWalletInitialTargetState(state="SELF_POOLING"),
                 mode=WalletCreationMode.NEW,
                 fee=uint64(0),
                 push=True,
@@ -127,15 +126,31 @@ class Devnet:
             ),
             DEFAULT_TX_CONFIG,
         )
-        for _ in range(30):
+        wallets = []
+        while not wallets:
             await self.farm(1, NOWHERE)
             await self.api.wait_for_wallet_synced(wallet_node=node, timeout=60)
             wallets = (await self.client.get_wallets(GetWallets(type=uint16(9)))).wallets
-            if wallets:
-                break
         self.wallet_id = wallets[-1].id
+        alone = await self.plot_nft()
+        await self.farm(1, alone.p2_singleton_puzzle_hash)
+        await self.api.wait_for_wallet_synced(wallet_node=node, timeout=60)
+        await self.client.pw_join_pool(
+            PWJoinPool(
+                wallet_id=uint32(self.wallet_id),
+                pool_url=url,
+                target_puzzlehash=bytes32.from_hexstr(target),
+                relative_lock_height=uint32(lock),
+                push=True,
+            ),
+            DEFAULT_TX_CONFIG,
+        )
+        status = alone
+        while status.current.target_puzzle_hash.hex() != target.removeprefix("0x"):
+            await self.farm(1, NOWHERE)
+            await self.api.wait_for_wallet_synced(wallet_node=node, timeout=60)
+            status = await self.plot_nft()
         self.joined_at = self.height()
-        status = (await self.client.pw_status(PWStatus(wallet_id=uint32(self.wallet_id)))).state
         self.p2 = status.p2_singleton_puzzle_hash
         # A folder for each contract: the plotter's own books want to know every plot that it finds.
         plots = CACHE / "plots" / self.p2.hex()
@@ -151,6 +166,9 @@ class Devnet:
             "payout": payout.hex(),
             "plots": len(list(plots.glob("*.plot"))),
         }
+
+    async def plot_nft(self):
+        return (await self.client.pw_status(PWStatus(wallet_id=uint32(self.wallet_id)))).state
 
     async def farm_with(self, plots, url, target, status):
         enter = self.stack.enter_async_context
@@ -229,7 +247,6 @@ class Devnet:
                 await asyncio.sleep(0.3)
             if len(made) < count:
                 await self.farm(1, NOWHERE)
-        self.made += made
         return {"points": made}
 
     async def end_of_sub_slot(self):
@@ -242,31 +259,34 @@ class Devnet:
             done.append(bundle.challenge_chain.get_hash().hex())
         return {"ends": done}
 
-    async def reorg(self, depth):
-        """Other chains from ever earlier blocks, each longer, until the node says that the newest signage point was taken back: a
+    async def reorg(self, point):
+        """Other chains from ever earlier blocks, each longer, until the node says that this signage point was taken back: a
         signage point does not depend on the blocks of its own sub-slot, so a short reorganisation leaves it standing. (The
         simulator's own command wants overflow blocks, which few plots give.)"""
-        point = self.made[-1]
         rpc = FullNodeRpcApi(self.api.full_node)
         newest = self.height()
-        for earlier in range(depth, newest - self.joined_at):
-            old = newest - earlier
-            blocks = await self.api.get_all_full_blocks()
-            more = self.bt.get_consecutive_blocks(
-                self.height() - old + 3,
-                farmer_reward_puzzle_hash=NOWHERE,
-                pool_reward_puzzle_hash=NOWHERE,
-                block_list_input=blocks[: old + 1],
-                guarantee_transaction_block=True,
-                seed=bytes32.secret(),
-                skip_slots=2,
-            )
-            await add_blocks_in_batches(more[old + 1 :], self.api.full_node)
+        for earlier in range(2, newest - self.joined_at):
+            await self.fork(newest - earlier)
             answer = await rpc.get_recent_signage_point_or_eos({"sp_hash": point})
-            logging.info("after a reorganisation from %d to %d: reverted %s", old, self.height(), answer["reverted"])
             if answer["reverted"]:
-                return {"height": self.height(), "reverted": point}
-        return {"error": "no signage point was taken back"}
+                return {"height": self.height()}
+        return {"error": "the signage point was not taken back"}
+
+    async def fork(self, old):
+        """Another chain from this height, of nobody's blocks, and longer."""
+        blocks = await self.api.get_all_full_blocks()
+        more = self.bt.get_consecutive_blocks(
+            self.height() - old + 3,
+            farmer_reward_puzzle_hash=NOWHERE,
+            pool_reward_puzzle_hash=NOWHERE,
+            block_list_input=blocks[: old + 1],
+            guarantee_transaction_block=True,
+            seed=bytes32.secret(),
+            skip_slots=2,
+        )
+        await add_blocks_in_batches(more[old + 1 :], self.api.full_node)
+        logging.info("another chain from %d to %d", old, self.height())
+        return {"height": self.height()}
 
     async def leave(self):
         await self.client.pw_self_pool(
@@ -284,7 +304,7 @@ class Devnet:
     async def do(self, command):
         match command["do"]:
             case "join":
-                return await self.join(command["url"], command["target"], command["lock"])
+                return await self.join(command["url"], command["authority"], command["target"], command["lock"])
             case "points":
                 return await self.points(command["count"])
             case "end":
@@ -293,7 +313,13 @@ class Devnet:
                 await self.farm(command["count"], self.p2 if command.get("to_pool") else NOWHERE)
                 return {"height": self.height()}
             case "reorg":
-                return await self.reorg(command["depth"])
+                return await self.reorg(command["point"])
+            case "fork":
+                return await self.fork(command["height"])
+            case "mempool":
+                return {"count": self.api.full_node.mempool_manager.mempool.size()}
+            case "height":
+                return {"height": self.height()}
             case "leave":
                 return await self.leave()
             case "coins":

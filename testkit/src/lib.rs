@@ -1,9 +1,10 @@
-//! Dev-only: real nodes for tests, started on free loopback ports, and a proxy that lies between them and the pool.
+//! Dev-only: real nodes for tests, started on free loopback ports, and what lies between them and the pool.
 //!
 //! Everything here is blocking, plain and ends with the test: a process dies with the thread that started it, even when
 //! the test is killed. A test that cannot have its node fails and says which command makes it; it is never skipped.
 //!
-//! Reading order: [`port`], [`process`], [`rpc`], then the nodes [`bitcoind`], [`litecoind`], [`bcoin`], [`chia`], and [`proxy`]. Beside them: [`mod@block`], made by hand, [`disk`], whose power fails,
+//! Reading order: [`port`], [`process`], [`rpc`], then the nodes [`bitcoind`], [`litecoind`], [`bcoin`], [`chia`], and what lies before
+//! them: [`proxy`] and [`gate`]. Beside them: [`mod@block`], made by hand, [`disk`], whose power fails,
 //! and [`fuzz`].
 
 pub mod bcoin;
@@ -12,6 +13,7 @@ pub mod block;
 pub mod chia;
 pub mod disk;
 pub mod fuzz;
+pub mod gate;
 pub mod litecoind;
 pub mod peer;
 pub mod port;
@@ -23,6 +25,7 @@ pub use bcoin::Bcoin;
 pub use bitcoind::Bitcoind;
 pub use chia::Chia;
 pub use disk::Disk;
+pub use gate::Gate;
 pub use litecoind::Litecoind;
 pub use port::Port;
 pub use process::Process;

@@ -4,6 +4,7 @@
 
 use crate::format;
 use crate::history::{Point, Range};
+use crate::measure::Measure;
 
 /// A drawing's size, and the room of its axes.
 #[derive(Debug, Clone, Copy)]
@@ -25,31 +26,39 @@ const FRAMES: [Frame; 2] = [
     Frame { name: "narrow", width: 400.0, height: 220.0, left: 76.0, is_narrow: true },
 ];
 
-/// A hashrate over time, and below it in words, where a script says the value under the pointer.
+/// A rate over time, and below it in words, where a script says the value under the pointer.
 #[must_use]
-pub fn hashrate(points: &[Point], range: Range, label: &str) -> String {
+pub fn rate(measure: Measure, points: &[Point], range: Range, label: &str) -> String {
     let drawn: String =
-        FRAMES.iter().map(|frame| line_chart(frame, points, range, label)).collect();
+        FRAMES.iter().map(|frame| line_chart(frame, measure, points, range, label)).collect();
     let most = points.iter().map(|point| point.hashrate).fold(0.0, f64::max);
     let latest = points.last().map_or(0.0, |point| point.hashrate);
-    let (most, latest) = (format::hashrate(most), format::hashrate(latest));
+    let (most, latest) = (measure.show(most), measure.show(latest));
     format!(r#"{drawn}<p class="said" aria-live="polite">Highest {most}, latest {latest}</p>"#)
 }
 
-fn line_chart(frame: &Frame, points: &[Point], range: Range, label: &str) -> String {
+fn line_chart(
+    frame: &Frame,
+    measure: Measure,
+    points: &[Point],
+    range: Range,
+    label: &str,
+) -> String {
     let most = points.iter().map(|point| point.hashrate).fold(0.0, f64::max);
-    let (top, step) = ceiling(most);
+    let unit = measure.unit(most);
+    let (top, step) = ceiling(most / unit);
+    let (top, step) = (top * unit, step * unit);
     let label = escape(label);
     let Frame { name, width, height, .. } = frame;
     let mut svg = String::with_capacity(8192);
     svg.push_str(&format!(
         r#"<svg class="chart {name}" viewBox="0 0 {width} {height}" role="img" aria-label="{label}" data-width="{width}">"#
     ));
-    frame.rules(&mut svg, top, step);
+    frame.rules(&mut svg, measure, top, step);
     frame.times(&mut svg, points, range);
     frame.curve(&mut svg, points, top);
     let tip = |p: &Point| {
-        let (at, rate) = (moment(p.at_s, range), format::hashrate(p.hashrate));
+        let (at, rate) = (moment(p.at_s, range), measure.show(p.hashrate));
         format!("{at} UTC · {rate} · {} worker{}", p.workers, if p.workers == 1 { "" } else { "s" })
     };
     // For the script that shows values under the pointer.
@@ -121,7 +130,7 @@ impl Frame {
         self.height - BOTTOM - (self.height - TOP - BOTTOM) * part
     }
 
-    fn rules(&self, svg: &mut String, top: f64, step: f64) {
+    fn rules(&self, svg: &mut String, measure: Measure, top: f64, step: f64) {
         let count = (top / step).round() as u32;
         for line in 0..=count {
             let value = step * f64::from(line);
@@ -132,7 +141,7 @@ impl Frame {
                 self.width - RIGHT,
                 self.left - 8.0,
                 y + 4.0,
-                escape(&format::on_axis(value, step, top)),
+                escape(&measure.on_axis(value, step, top)),
             ));
         }
     }
@@ -228,7 +237,7 @@ mod tests {
                 ..Point::default()
             })
             .collect();
-        let svg = hashrate(&points, Range::Hour, "Hashrate <1 h>");
+        let svg = rate(Measure::Hashes, &points, Range::Hour, "Hashrate <1 h>");
         assert!(
             svg.contains("40 TH/s")
                 && svg.contains(">22:20<")
@@ -236,7 +245,7 @@ mod tests {
         );
         assert!(svg.contains("Highest 59.0 TH/s"), "{svg}");
         assert!(!svg.contains("style=") && !svg.contains("<script"));
-        assert!(hashrate(&[], Range::Day, "none").contains("0 H/s"));
+        assert!(rate(Measure::Hashes, &[], Range::Day, "none").contains("0 H/s"));
         assert_eq!(ceiling(59e12), (60e12, 20e12));
         assert_eq!(moment(1_700_000_000, Range::Week), "14 Nov 22:13");
         assert_eq!(mark(1_700_000_000, Range::Week), "14 Nov");

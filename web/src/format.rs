@@ -38,13 +38,51 @@ pub fn on_axis(value: f64, step: f64, top: f64) -> String {
     while top / scale >= 1000.0 && prefix + 1 < PREFIXES.len() {
         (scale, prefix) = (scale * 1000.0, prefix + 1);
     }
-    let is_whole = |digits: &usize| {
-        let steps = step / scale * 10f64.powi(*digits as i32);
-        (steps - steps.round()).abs() < 1e-6 * steps
-    };
-    let digits = (0..3).find(is_whole).unwrap_or(3);
+    let digits = (0..3).find(|digits| is_whole(step / scale, *digits)).unwrap_or(3);
     let prefix = PREFIXES.get(prefix).unwrap_or(&"");
     format!("{:.digits$} {prefix}H/s", value / scale)
+}
+
+/// Units of space, each 1024 of the one before.
+const BYTES: [&str; 9] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"];
+
+/// `1.23 TiB`.
+#[must_use]
+pub fn space(bytes: f64) -> String {
+    if !bytes.is_finite() || bytes < 0.0 {
+        return "–".into();
+    }
+    let (value, unit) = in_unit(bytes + 0.0, bytes);
+    let digits = match value {
+        _ if value == 0.0 || unit == 0 => 0,
+        v if v < 10.0 => 2,
+        v if v < 100.0 => 1,
+        _ => 0,
+    };
+    format!("{value:.digits$} {}", BYTES.get(unit).unwrap_or(&""))
+}
+
+/// Space on an axis, as [`on_axis`].
+#[must_use]
+pub fn space_on_axis(value: f64, step: f64, top: f64) -> String {
+    let ((value, unit), (step, _)) = (in_unit(value, top), in_unit(step, top));
+    let digits = (0..2).find(|digits| is_whole(step, *digits)).unwrap_or(2);
+    format!("{value:.digits$} {}", BYTES.get(unit).unwrap_or(&""))
+}
+
+/// Bytes in the unit that suits the largest of them, and which that is.
+fn in_unit(bytes: f64, most: f64) -> (f64, usize) {
+    let (mut scale, mut unit) = (1.0, 0);
+    while most / scale >= 1023.95 && unit + 1 < BYTES.len() {
+        (scale, unit) = (scale * 1024.0, unit + 1);
+    }
+    (bytes / scale, unit)
+}
+
+/// Is it a whole number with so many decimals?
+fn is_whole(step: f64, digits: usize) -> bool {
+    let steps = step * 10f64.powi(digits as i32);
+    (steps - steps.round()).abs() < 1e-6 * steps
 }
 
 /// A bare quantity: `12.3 k`.

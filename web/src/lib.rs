@@ -17,6 +17,7 @@ pub mod history;
 pub mod http;
 pub mod keys;
 pub mod live;
+pub mod measure;
 pub mod metrics;
 pub mod model;
 pub mod news;

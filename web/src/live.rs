@@ -42,7 +42,8 @@ pub fn pool_values(pool: &Pool, network: &Network, now: UnixMs) -> Values {
     let until = pool.next_payout_run.0.0.saturating_sub(now.0) as f64 / 1000.0;
     let known = |value: Option<f64>, show: fn(f64) -> String| value.map_or("–".into(), show);
     BTreeMap::from([
-        ("hashrate", format::hashrate(pool.hashrate)),
+        ("hashrate", pool.measure.show(pool.hashrate)),
+        ("plots", known(pool.measure.plots(pool.hashrate), plots)),
         ("workers", format::grouped(pool.workers.into())),
         ("miners", format::grouped(pool.miners.into())),
         ("effort", format::percent(pool.effort)),
@@ -51,12 +52,20 @@ pub fn pool_values(pool: &Pool, network: &Network, now: UnixMs) -> Values {
         ("time_to_block", known(pool.seconds_per_block, format::span)),
         ("difficulty", known(network.difficulty, format::quantity)),
         ("height", network.height.map_or("–".into(), |height| format::grouped(height.into()))),
-        ("network_hashrate", known(network.hashrate, format::hashrate)),
+        (
+            "network_hashrate",
+            network.hashrate.map_or("–".into(), |rate| network.measure.show(rate)),
+        ),
         (
             "next_payout",
             if until > 0.0 { format!("in {}", format::span(until)) } else { "now".into() },
         ),
     ])
+}
+
+/// A number of plots.
+fn plots(count: f64) -> String {
+    format::grouped(count as i128)
 }
 
 /// An account's.
@@ -69,7 +78,8 @@ pub fn account_values(account: &Account) -> Values {
     let active = account.workers.iter().filter(|worker| worker.connections > 0).count();
     let next: f64 = account.pools.iter().filter_map(|pool| pool.next_block_fraction).sum();
     BTreeMap::from([
-        ("hashrate", format::hashrate(hashrate)),
+        ("hashrate", account.measure.show(hashrate)),
+        ("plots", account.measure.plots(hashrate).map_or("–".into(), plots)),
         ("shares", format::grouped(shares.into())),
         ("rejected", format::grouped(rejected.into())),
         ("best", format::quantity(best)),

@@ -23,6 +23,7 @@ pub use channel::{Channel, ChannelError, Security, Way};
 pub use outbox::{NoticeError, Outbox};
 pub use secret::Secret;
 pub use smtp::is_address;
+pub use webhook::Webhook;
 
 use serde::{Deserialize, Serialize};
 

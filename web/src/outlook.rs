@@ -2,6 +2,7 @@
 //!
 //! Invariant: plain values; whoever holds one holds up nobody.
 
+use crate::measure::Measure;
 use accounting::fee::FeeRule;
 use accounting::{Amount, AssetId, Identity, PoolId, Scheme, UnixMs};
 use pool::observe::Times;
@@ -65,6 +66,8 @@ pub struct AssetOutlook {
     pub algorithms: Vec<String>,
     /// Expected hashes of difficulty 1.
     pub difficulty_one: f64,
+    /// What its work is told to people as.
+    pub measure: Measure,
     /// Seconds between blocks, by the chain's rule.
     pub block_interval_s: f64,
     /// Where its coinbases pay.

@@ -233,8 +233,9 @@ async fn pool_page(
     let range = query.range(site);
     let points = site.history.chart(pool.id, None, range, site.now()).await;
     let points = points.unwrap_or_default();
-    let label = format!("Hashrate of {} over {}", pool.name, range.name());
-    let chart = crate::chart::hashrate(&points, range, &label);
+    let measure = asset.measure;
+    let label = format!("{} of {} over {}", measure.word(), pool.name, range.name());
+    let chart = crate::chart::rate(measure, &points, range, &label);
     let (filter, own) = (RewardFilter::Pool(pool.id), outlook.clone());
     let (blocks, payouts) = read(site, move |reader| {
         let blocks = crate::model::blocks::list(reader, &own, filter, Cut::first(10))?;

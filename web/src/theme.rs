@@ -3,6 +3,7 @@
 //! Invariant: what the folder does not replace is built in; a broken replacement is an error at start, not on a page.
 
 use crate::format;
+use crate::measure::Measure;
 use minijinja::value::{Kwargs, Value};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -148,6 +149,8 @@ fn read(path: &Path) -> Result<String, BadTheme> {
 
 fn add_filters(templates: &mut Environment<'static>) {
     templates.add_filter("hashrate", format::hashrate);
+    templates.add_filter("rate", |rate: f64, of: &Value| measure(of).show(rate));
+    templates.add_filter("word", |of: &Value| measure(of).word());
     templates.add_filter("quantity", format::quantity);
     templates.add_filter("percent", format::percent);
     templates.add_filter("span", format::span);
@@ -157,6 +160,15 @@ fn add_filters(templates: &mut Environment<'static>) {
     templates.add_filter("minute", |iso: &str| iso.get(..16).unwrap_or(iso).replace('T', " "));
     templates.add_filter("coins", coins);
     templates.add_filter("difficulty", |value: f64| format::quantity(value));
+}
+
+/// What a rate is the rate of: `{{ pool.hashrate|rate(pool.measure) }}`.
+fn measure(of: &Value) -> Measure {
+    let part = |name| of.get_attr(name).ok().and_then(|part| f64::try_from(part).ok());
+    match (part("bytes_per_rate"), part("plot_bytes")) {
+        (Some(bytes_per_rate), Some(plot_bytes)) => Measure::Space { bytes_per_rate, plot_bytes },
+        _ => Measure::Hashes,
+    }
 }
 
 /// An amount: `{{ money|coins }}`.

@@ -82,7 +82,7 @@ async fn asked(
 }
 
 /// What a state should be when this stands at the block's height.
-fn judged(state: RewardState, sighting: Sighting, depths: Depths) -> Chain {
+pub(super) fn judged(state: RewardState, sighting: Sighting, depths: Depths) -> Chain {
     let (mature, orphan) = (depths.mature.min(MATURE_MAX), depths.orphan.min(ORPHAN_MAX));
     let after = |limit: u32, depth: u32| depth >= limit.saturating_add(BEHIND);
     match (state, sighting) {

@@ -3,6 +3,7 @@
 //! Invariant: uses what is on disk and what the chain says, and nothing the running pool believes.
 
 use super::chain::{self, Chain, Depths};
+use super::chia::ChiaChain;
 use super::{Finding, say};
 use crate::cli::AuditArgs;
 use crate::config::{self, AssetKind, AssetSettings, Settings};
@@ -11,6 +12,7 @@ use accounting::audit::{
     check_slice_fees,
 };
 use accounting::ledger::TransferSet;
+use accounting::payout::PayoutState;
 use accounting::reward::Reward;
 use accounting::rule::RuleSince;
 use accounting::split::purchase;
@@ -23,9 +25,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use store::Reader;
 use store::book::{Book, StoredPool};
-use store::sqlite::{Cut, RewardFilter};
+use store::sqlite::{Cut, PayoutSummary, RewardFilter};
 use stratum::rpc::Endpoint;
 use tokio::runtime::Runtime;
+
+/// Payouts that are looked at in one go.
+const PAYOUTS_AT_ONCE: u64 = 500;
 
 /// Runs the command; gives whether everything passed.
 ///
@@ -50,6 +55,14 @@ pub fn run(args: &AuditArgs, runtime: &Runtime) -> anyhow::Result<bool> {
             .map(|text| text.parse().map_err(|_| anyhow::anyhow!("\"{text}\" is no block hash")))
             .collect::<Result<_, _>>()?,
     };
+    let mut chia: BTreeMap<&str, ChiaChain> = BTreeMap::new();
+    let asked = settings.iter().filter(|_| !args.offline).flat_map(|settings| &settings.assets);
+    for asset in asked {
+        if let AssetKind::Chia(own) = &asset.kind {
+            let chain = runtime.block_on(ChiaChain::of(own));
+            chia.extend(chain.map(|chain| (asset.config.name.as_str(), chain)));
+        }
+    }
     let mut all_pass = true;
     for block in &blocks {
         let Some((reward, state)) = reader.reward(*block)? else {
@@ -65,11 +78,14 @@ pub fn run(args: &AuditArgs, runtime: &Runtime) -> anyhow::Result<bool> {
         let asset = asset.map(|settings| asset_of(settings, &auditor.book, &reward));
         let chain = asset.map(|asset| {
             let Some(asset) = asset else { return Chain::Silent };
+            let depths = asset.config.depths;
+            let depths = Depths { mature: depths.mature, orphan: depths.orphan };
+            if let Some(chain) = chia.get(asset.config.name.as_str()) {
+                return runtime.block_on(chain.reward(&reward, state, depths));
+            }
             let AssetKind::Coin(own) = &asset.kind else { return Chain::Silent };
             let nodes: Vec<Endpoint> =
                 own.source.nodes.iter().map(|node| node.endpoint.clone()).collect();
-            let depths = asset.config.depths;
-            let depths = Depths { mature: depths.mature, orphan: depths.orphan };
             runtime.block_on(chain::compare(&nodes, &reward, state, depths))
         });
         // A store whose pool does not run has not looked at the chain since.
@@ -81,6 +97,9 @@ pub fn run(args: &AuditArgs, runtime: &Runtime) -> anyhow::Result<bool> {
     }
     if args.blocks.is_empty() {
         all_pass &= purchases(&mut auditor)?;
+        for (name, chain) in &chia {
+            all_pass &= payouts(&auditor, runtime, name, chain)?;
+        }
     }
     let differences = reader.fold_differences()?;
     for difference in &differences {
@@ -116,6 +135,45 @@ fn asset_of<'s>(settings: &'s Settings, book: &Book, reward: &Reward) -> Option<
     let mut named = book.assets.iter().filter(|(_, (asset, _))| *asset == reward.asset);
     let (name, _) = named.next()?;
     settings.assets.iter().find(|asset| asset.config.name == *name)
+}
+
+/// Asks the chain for every confirmed payout of an asset, and says which it has.
+fn payouts(
+    auditor: &Auditor<'_>,
+    runtime: &Runtime,
+    asset: &str,
+    chain: &ChiaChain,
+) -> anyhow::Result<bool> {
+    let Some((id, _)) = auditor.book.assets.get(asset) else { return Ok(true) };
+    let (mut all_pass, mut seen, mut unseen) = (true, 0_u64, 0_u64);
+    let mut cut = Cut::first(PAYOUTS_AT_ONCE);
+    loop {
+        let some = auditor.reader.payout_summaries(cut)?;
+        let Some(last) = some.last() else { break };
+        cut = Cut { from: Some(last.id.0), ..cut };
+        let confirmed =
+            |payout: &&PayoutSummary| payout.asset == *id && payout.state == PayoutState::Confirmed;
+        for payout in some.iter().filter(confirmed) {
+            let parts = auditor.reader.payout_parts(payout.id, Cut::first(u64::MAX))?;
+            let first = payout.txid.map(|txid| auditor.reader.first_input(txid.0));
+            let said = match first.transpose()?.flatten() {
+                Some(first) => runtime.block_on(chain.payout(first, &parts)),
+                None => Chain::Differs("it is confirmed without a payment".to_owned()),
+            };
+            match said {
+                Chain::Agrees => seen += 1,
+                Chain::Silent => unseen += 1,
+                Chain::Differs(text) | Chain::Overdue(text) => {
+                    println!("payout {}  FAIL  {text}", payout.id);
+                    all_pass = false;
+                }
+            }
+        }
+    }
+    println!(
+        "payouts of {asset}: {seen} confirmed ones are on the chain, {unseen} could not be looked for"
+    );
+    Ok(all_pass)
 }
 
 /// Recomputes what each pool paid for shares at once, and says it.

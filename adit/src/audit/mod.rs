@@ -2,12 +2,13 @@
 //!
 //! From a store ([`local`]), or from outside through the pool's API ([`remote`], which reads slices by [`served`], recomputes what
 //! was bought by [`bought`], an account by [`own`], and remembers what it saw by [`memory`]); both compare with the chain
-//! ([`chain`]).
+//! ([`chain`], [`chia`]).
 //!
 //! Invariant: uses what was written down and what the chain says, and nothing the running pool believes.
 
 mod bought;
 mod chain;
+mod chia;
 mod local;
 mod memory;
 mod own;

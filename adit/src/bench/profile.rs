@@ -61,6 +61,11 @@ pub fn run(profile: BenchProfile, args: &BenchArgs, span: Duration) -> anyhow::R
 
     connection::pace(&mut light, others, WARM_UP)?;
     let (_, alone) = connection::pace(&mut light, others, span)?;
+    // A host that the pool does not know yet has room for one share at a time.
+    let mut known = 0;
+    while known == 0 {
+        known = connection::pump(&mut heavy[..1], 1, WARM_UP)?.0;
+    }
     connection::pump(&mut heavy, depth, WARM_UP)?;
     let (cpu, began) = (bench.served.count_cpu()?, Instant::now());
     let (accepted, _) = connection::pump(&mut heavy, depth, span)?;

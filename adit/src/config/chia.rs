@@ -1,7 +1,7 @@
 //! Chia: its networks, its nodes and its wallet.
 
 use super::asset::Customs;
-use super::{ChiaSettings, Reader, Wrong, file, wrong};
+use super::{ChiaSettings, ExchangeSettings, Reader, Wrong, file, wrong};
 use ::pool::config::FeePayer;
 use farming::address;
 use farming::door::ledger_network;
@@ -10,6 +10,7 @@ use farming::network::Network;
 use farming::node::rpc::Endpoint;
 use farming::treasury::TreasuryConfig;
 use toml::Spanned;
+use web::notices::Webhook;
 
 /// Blocks after which nobody expects the chain to go back.
 const DEEP: u32 = 32;
@@ -94,6 +95,11 @@ impl Reader<'_> {
                 wrong(external, text)
             })
         });
+        let exchange = external.transpose()?;
+        let external = asset.external.map(|spanned| {
+            let span = Spanned::new(spanned.span(), ());
+            self.exchange(spanned.into_inner(), name, &span)
+        });
         let wallet = asset.wallet.ok_or_else(|| {
             wrong(
                 span,
@@ -112,11 +118,25 @@ impl Reader<'_> {
                 mature,
                 birthday,
                 max_rate: fees.max_per_cost.unwrap_or(MAX_RATE),
-                exchange: external.transpose()?,
+                exchange,
             },
-            external: asset.external.map(|external| self.path(external.into_inner().folder)),
+            external: external.transpose()?,
             network,
         })
+    }
+
+    fn exchange(
+        &self,
+        external: file::External,
+        asset: &str,
+        span: &Spanned<()>,
+    ) -> Result<ExchangeSettings, Wrong> {
+        let webhook = external.webhook.map(|told| {
+            let opened = Webhook::open(&told.url, told.secret.clone());
+            let fail = |why| wrong(span, format!("assets.{asset}.external.webhook.{why}"));
+            opened.map_err(fail).map(|_| (told.url, told.secret))
+        });
+        Ok(ExchangeSettings { folder: self.path(external.folder), webhook: webhook.transpose()? })
     }
 
     fn chia_node(

@@ -221,7 +221,15 @@ min_difficulty = 7
         let asset = &settings.assets[0];
         let AssetKind::Chia(own) = &asset.kind else { panic!("no chia") };
         assert_eq!(own.treasury.exchange, Some(place));
-        assert_eq!(own.external.as_deref(), Some(Path::new("/etc/out")));
+        let exchange = own.external.as_ref().unwrap();
+        assert_eq!((exchange.folder.as_path(), &exchange.webhook), (Path::new("/etc/out"), &None));
+        let hook = |url: &str| {
+            let told = format!("folder = \"out\"\nwebhook = {{ url = \"{url}\", secret = \"s\" }}");
+            with(&address).replace("folder = \"out\"", &told)
+        };
+        let said = refused(&hook("nowhere"));
+        assert!(said.contains("external.webhook.url"), "{said}");
+        assert!(read(&hook("http://127.0.0.1:1/paid"), Path::new("/etc/adit.toml")).is_ok());
         assert!(asset.destination_of("bc1qsomebody").is_ok());
         assert!(asset.identity_of("bc1qsomebody").is_err());
         assert!(asset.identity_of(&"ab".repeat(32)).is_ok());

@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use toml::Spanned;
+use web::notices::Secret;
 
 /// No coin has more decimals.
 const DECIMALS_MOST: u8 = 18;
@@ -286,6 +287,18 @@ pub struct External {
     pub address: String,
     /// Where that one is told what to pay to whom, and says what is done.
     pub folder: PathBuf,
+    /// A program of that one's that is told too, and may say what is done.
+    pub webhook: Option<ExternalWebhook>,
+}
+
+/// A program that is told of payouts in other coins.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExternalWebhook {
+    /// Where it listens; `http` or `https`.
+    pub url: Secret,
+    /// The key of the signature.
+    pub secret: Secret,
 }
 
 /// The wallet's keys and place.

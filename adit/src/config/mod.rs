@@ -31,6 +31,7 @@ use stratum::source::SourceConfig;
 use stratum::source::gxc::GxcSource;
 use stratum::treasury::TreasuryConfig;
 use toml::Spanned;
+use web::notices::Secret;
 
 /// Backups more often than this would never end.
 const BACKUP_EVERY_MIN: Duration = Duration::from_secs(60);
@@ -114,8 +115,17 @@ pub struct ChiaSettings {
     pub key_file: PathBuf,
     /// How coins are held and paid.
     pub treasury: farming::treasury::TreasuryConfig,
-    /// Where those who want another coin are told of, to be paid by somebody else.
-    pub external: Option<PathBuf>,
+    /// How those are paid who want another coin.
+    pub external: Option<ExchangeSettings>,
+}
+
+/// Whoever pays in other coins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExchangeSettings {
+    /// Where they are told what to pay to whom.
+    pub folder: PathBuf,
+    /// A program of theirs that is asked too: its address, and the key of what is sent.
+    pub webhook: Option<(Secret, Secret)>,
 }
 
 /// A coin of the bitcoind family.

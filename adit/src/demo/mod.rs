@@ -5,11 +5,12 @@
 //!
 //! Invariant: the exit status is 0 only if the books balance, every split recomputes and every due payout is confirmed.
 
-pub mod compute;
+mod compute;
+mod farming;
 mod outcome;
 mod screen;
 
-use crate::cli::{DemoArgs, DemoScheme};
+use crate::cli::{DemoArgs, DemoKind, DemoScheme};
 use crate::config;
 use crate::run::{self, Running};
 use accounting::reward::RewardState;
@@ -40,6 +41,14 @@ const FILLER_EVERY: Duration = Duration::from_millis(60);
 /// # Errors
 /// When something cannot start.
 pub async fn run(args: DemoArgs) -> anyhow::Result<bool> {
+    match args.kind {
+        DemoKind::Mining => mining(args).await,
+        DemoKind::Compute => compute::run(args).await,
+        DemoKind::Farming => farming::run(args).await,
+    }
+}
+
+async fn mining(args: DemoArgs) -> anyhow::Result<bool> {
     let temporary;
     let folder: &Path = match &args.data {
         Some(folder) => folder,
@@ -103,12 +112,7 @@ fn configuration(args: &DemoArgs, chain: &Devnet, folder: &Path) -> anyhow::Resu
         stratum::treasury::key::create(&key_file, coin)?;
     }
     let genesis = chain.look(|chain| chain.hash_at(0)).context("a chain has a first block")?;
-    let scheme = match args.scheme {
-        DemoScheme::Solo => "solo\"\ncustodial = true\n#",
-        DemoScheme::Prop => "prop",
-        DemoScheme::Pplns => "pplns",
-        DemoScheme::Tides => "tides",
-    };
+    let scheme = scheme(args.scheme);
     let (node, listen, pages) = (chain.address(), args.listen, args.pages);
     Ok(format!(
         r#"
@@ -141,6 +145,16 @@ listen = "{pages}"
 title = "Adit demo"
 "#
     ))
+}
+
+/// A scheme as the configuration names it.
+fn scheme(of: DemoScheme) -> &'static str {
+    match of {
+        DemoScheme::Solo => "solo\"\ncustodial = true\n#",
+        DemoScheme::Prop => "prop",
+        DemoScheme::Pplns => "pplns",
+        DemoScheme::Tides => "tides",
+    }
 }
 
 struct Demo {
@@ -209,7 +223,7 @@ impl Demo {
                 break;
             }
         }
-        Outcome::of(self).await
+        Outcome::of(&self.running, self.args.blocks, self.fillers)
     }
 
     fn blocks_found(&self) -> u64 {
@@ -225,22 +239,25 @@ impl Demo {
         tokio::time::sleep(calm).await;
     }
 
-    /// Every reward has come to rest, nobody is due, and no payout is under way.
     fn all_is_paid(&self) -> bool {
-        let view = self.running.pool.view();
-        let rested = view.rewards.iter().all(|reward| reward.state != RewardState::Immature);
-        let minimum =
-            self.running.settings.assets.first().map(|asset| asset.config.payouts.minimum);
-        let nobody_due = view
-            .balances
-            .iter()
-            .all(|balance| minimum.is_none_or(|minimum| balance.balance.available() < minimum));
-        let under_way = view
-            .payouts
-            .iter()
-            .any(|payout| payout.state != accounting::payout::PayoutState::Confirmed);
-        view.rewards.len() as u64 >= self.args.blocks && rested && nobody_due && !under_way
+        all_is_paid(&self.running, self.args.blocks)
     }
+}
+
+/// There are as many rewards as there should be, each has come to rest, nobody is due, and no payout is under way.
+fn all_is_paid(running: &Running, least: u64) -> bool {
+    let view = running.pool.view();
+    let rested = view.rewards.iter().all(|reward| reward.state != RewardState::Immature);
+    let minimum = running.settings.assets.first().map(|asset| asset.config.payouts.minimum);
+    let nobody_due = view
+        .balances
+        .iter()
+        .all(|balance| minimum.is_none_or(|minimum| balance.balance.available() < minimum));
+    let under_way = view
+        .payouts
+        .iter()
+        .any(|payout| payout.state != accounting::payout::PayoutState::Confirmed);
+    view.rewards.len() as u64 >= least && rested && nobody_due && !under_way
 }
 
 /// The regtest address of a purse.

@@ -1,7 +1,8 @@
 //! What the demo came to: counted from the store, as a stranger would.
 
-use super::Demo;
+use super::all_is_paid;
 use crate::audit::{Auditor, Finding};
+use crate::run::Running;
 use accounting::Amount;
 use accounting::payout::PayoutState;
 use accounting::reward::RewardState;
@@ -23,6 +24,7 @@ pub struct Outcome {
     splits_recomputed: u64,
     all_due_is_paid: bool,
     filler_blocks: u64,
+    decimals: u8,
 }
 
 impl Outcome {
@@ -30,9 +32,9 @@ impl Outcome {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn of(demo: &Demo) -> anyhow::Result<Self> {
-        let (stats, view) = (demo.running.live.doors(), demo.running.pool.view());
-        let reader = Reader::open(&demo.running.settings.data_dir)?;
+    pub fn of(running: &Running, least: u64, fillers: u64) -> anyhow::Result<Self> {
+        let (stats, view) = (running.live.doors(), running.pool.view());
+        let reader = Reader::open(&running.settings.data_dir)?;
         let rewards = reader.rewards(u64::from(u32::MAX))?;
         let payouts = reader.payouts(u64::from(u32::MAX))?;
         let mut auditor = Auditor::of(&reader)?;
@@ -65,8 +67,9 @@ impl Outcome {
                 && reader.fold_differences()?.is_empty(),
             splits: rewards.len() as u64,
             splits_recomputed,
-            all_due_is_paid: demo.all_is_paid(),
-            filler_blocks: demo.fillers,
+            all_due_is_paid: all_is_paid(running, least),
+            filler_blocks: fillers,
+            decimals: running.settings.assets.first().map_or(8, |asset| asset.config.decimals),
         })
     }
 
@@ -86,8 +89,8 @@ impl Outcome {
             "blocks_matured": self.blocks_matured,
             "payouts_made": self.payouts_made,
             "payouts_confirmed": self.payouts_confirmed,
-            "paid": self.paid.to_decimal(8),
-            "owed": self.owed.to_decimal(8),
+            "paid": self.paid.to_decimal(self.decimals),
+            "owed": self.owed.to_decimal(self.decimals),
             "books_balance": self.books_balance,
             "splits_recomputed": self.splits_recomputed,
             "all_due_is_paid": self.all_due_is_paid,

@@ -2,16 +2,15 @@
 
 use super::counter::{self, About, Counter};
 use super::door::OpenDoor;
+use super::exchange;
 use super::port::{self, OpenPort};
 use super::{Start, pool_number};
 use crate::config::{ChiaSettings, FarmingSettings, PoolKind, PoolSettings};
 use crate::control;
-use accounting::payout::PayoutState;
 use accounting::{AssetId, UnixMs};
 use anyhow::Context;
 use farming::chores::points_of_a_block;
 use farming::door::{Door, Numbers, Opening, Settings};
-use farming::external::{Exchange, Told};
 use farming::network::Network;
 use farming::node::rpc::Rpc;
 use farming::node::{Node, Nodes};
@@ -19,23 +18,22 @@ use farming::singleton::Terms;
 use farming::tables::{self, Tables};
 use farming::treasury::XchTreasury;
 use farming::wallet::{Wallet, key};
-use farming::{address, farm};
+use farming::{address, estimate, farm};
 use pool::{Clock, SystemClock};
 use pow::Difficulty;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
-use store::Reader;
 use stratum::difficulty::Policy;
 use stratum::server;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use web::measure::Measure;
 use web::outlook::{Addresses, NextBlock, NodeOutlook, Parsed};
 
-/// Payouts that are looked at for what is due in other coins: the newest.
-const PAYOUTS_MAX: u64 = 1000;
 /// Seconds between blocks: 32 in ten minutes.
 const BLOCK_INTERVAL_S: f64 = 18.75;
+/// What comes to a day at one a second.
+const SECONDS_A_DAY: u64 = 86_400;
 /// How often it is looked whether the chain moved.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -60,12 +58,8 @@ pub(super) async fn start(start: Start, own: ChiaSettings) -> anyhow::Result<()>
     live.spawn(format!("the news of {name}"), looking);
     let asset = counter.id;
     live.counters.write().unwrap_or_else(PoisonError::into_inner).push(counter);
-    if let Some(folder) = &own.external {
-        let told = Exchange::open(folder)
-            .with_context(|| format!("assets.{name}.external.folder: {}", folder.display()))?;
-        let (every, cancel) = (start.asset.look_every, live.floor.cancel.clone());
-        let telling = tell_the_exchange(told, start.folder.clone(), asset, every, cancel);
-        live.spawn(format!("the exchange of {name}"), telling);
+    if let Some(exchange) = &own.external {
+        exchange::start(&start, asset, exchange)?;
     }
     for (settings, _) in &start.pools {
         if let PoolKind::Farming(door) = &settings.kind {
@@ -176,54 +170,10 @@ async fn look_at_new_tips(
     }
 }
 
-/// Tells whoever pays in other coins of each confirmed payout, for as long as the pool runs.
-async fn tell_the_exchange(
-    exchange: Exchange,
-    folder: PathBuf,
-    asset: AssetId,
-    every: Duration,
-    cancel: CancellationToken,
-) {
-    let mut waited = 0;
-    loop {
-        let (own, folder) = (exchange.clone(), folder.clone());
-        let told = tokio::task::spawn_blocking(move || tell(&own, &folder, asset)).await;
-        match told.context("the thread that tells of payouts ended").flatten() {
-            Ok(waiting) if waiting != waited => {
-                tracing::info!(waiting, "payouts in other coins wait to be acknowledged");
-                waited = waiting;
-            }
-            Ok(_) => {}
-            Err(error) => tracing::warn!("payouts in other coins are told later: {error:#}"),
-        }
-        tokio::select! {
-            () = cancel.cancelled() => return,
-            () = tokio::time::sleep(every) => {}
-        }
-    }
-}
-
-/// Tells of what is confirmed and was not told; gives how many payouts wait to be acknowledged.
-fn tell(exchange: &Exchange, folder: &Path, asset: AssetId) -> anyhow::Result<usize> {
-    let payouts = Reader::open(folder)?.payouts(PAYOUTS_MAX)?;
-    let confirmed = payouts
-        .iter()
-        .filter(|payout| payout.asset == asset && payout.state == PayoutState::Confirmed);
-    for payout in confirmed {
-        let parts = payout.parts.iter().map(|part| (part.destination.as_slice(), part.sent));
-        let Some(txid) = payout.txid else { continue };
-        if let Some(told) = Told::of(payout.id, txid.0, parts)
-            && exchange.tell(&told)?
-        {
-            tracing::info!(payout = payout.id.0, "a payout is to be made in other coins");
-        }
-    }
-    Ok(exchange.waiting()?.len())
-}
-
 /// What there is to say of the network.
 fn about(network: &Network, nodes: &Arc<Nodes>) -> About {
     let (shown, asked, own) = (nodes.clone(), nodes.clone(), network.clone());
+    let (measured, filter) = (nodes.clone(), network.clone());
     let node = |(address, said): (String, Result<farming::node::Standing, String>)| {
         let height = said.as_ref().ok().map(|standing| u64::from(standing.height));
         let trouble = match said {
@@ -249,10 +199,18 @@ fn about(network: &Network, nodes: &Arc<Nodes>) -> About {
         symbol: if network.address_prefix == "xch" { "XCH" } else { "TXCH" },
         block_interval_s: BLOCK_INTERVAL_S,
         difficulty_one: 1.0,
+        measure: Box::new(move || measure(&filter, &measured)),
         addresses: addresses(network),
         nodes: Box::new(move || shown.standings().into_iter().map(node).collect()),
         next: Box::new(next),
     }
+}
+
+/// Points are told as the space that earns them where the filter is as it is now.
+fn measure(network: &Network, nodes: &Nodes) -> Measure {
+    let height = nodes.standing().map_or(0, |standing| standing.height);
+    let bytes = estimate::space_of(SECONDS_A_DAY, network.filter_bits(height));
+    Measure::Space { bytes_per_rate: bytes as f64, plot_bytes: estimate::PLOT_BYTES as f64 }
 }
 
 fn addresses(network: &Network) -> Addresses {

@@ -22,6 +22,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use web::measure::Measure;
 use web::outlook::{Addresses, Parsed};
 
 /// Millionths of a reputation: what a share's weight counts.
@@ -180,6 +181,7 @@ fn about(own: &ExternalSettings) -> About {
         symbol: own.symbol,
         block_interval_s: BLOCK_S,
         difficulty_one: ONE,
+        measure: Box::new(Measure::default),
         addresses: addresses(own.clone()),
         nodes: Box::new(Vec::new),
         next: Box::new(|| None),

@@ -13,6 +13,7 @@ use std::time::Duration;
 use store::Reader;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
+use web::measure::Measure;
 use web::outlook::{Addresses, NextBlock, NodeOutlook};
 
 /// What there is to say of an asset's network.
@@ -25,6 +26,8 @@ pub struct About {
     pub block_interval_s: f64,
     /// Expected hashes of difficulty 1.
     pub difficulty_one: f64,
+    /// What its work is told to people as, now.
+    pub measure: Box<dyn Fn() -> Measure + Send + Sync>,
     /// Its addresses.
     pub addresses: Addresses,
     /// Its nodes, now.

@@ -28,6 +28,7 @@ use stratum::verifier::{self, Verifier};
 use stratum::work;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use web::measure::Measure;
 use web::outlook::{Addresses, NextBlock, NodeOutlook, Parsed};
 
 /// A chain, ready to be mined.
@@ -226,6 +227,7 @@ fn about(coin: Coin, source: &Source) -> About {
         symbol: coin.symbol(),
         block_interval_s: coin.block_interval_s().into(),
         difficulty_one: f64::from(one.work().value()),
+        measure: Box::new(Measure::default),
         addresses: addresses(coin),
         nodes: Box::new(move || nodes.iter().map(node).collect()),
         next: Box::new(next),

@@ -8,6 +8,7 @@ mod coin;
 mod compute;
 mod counter;
 mod door;
+mod exchange;
 mod gxc;
 mod mining;
 mod nodes;

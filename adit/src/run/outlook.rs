@@ -62,6 +62,7 @@ fn asset_outlook(asset: &AssetSettings, counter: &Counter, pools: &[PoolOutlook]
         decimals: asset.config.decimals,
         algorithms,
         difficulty_one: about.difficulty_one,
+        measure: (about.measure)(),
         block_interval_s: about.block_interval_s,
         address: counter.address.clone(),
         next: (about.next)(),

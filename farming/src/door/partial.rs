@@ -4,9 +4,11 @@
 //! again; the answer comes after both.
 
 use super::Door;
+use super::harvesters::{Harvester, Landed};
 use crate::farmer::{Farmer, held};
 use crate::reject::Reject;
-use crate::rows::{self, Pending};
+use crate::rows;
+use crate::rows::partials::Pending;
 use crate::verify::{self, Given, Weighed};
 use crate::wire::answer::Accepted;
 use crate::wire::partial::Submission;
@@ -24,6 +26,16 @@ impl Door {
         submission: Submission,
         received: UnixMs,
     ) -> Result<Accepted, Reject> {
+        let harvester =
+            Harvester { launcher_id: submission.launcher_id, id: submission.harvester_id };
+        let judged = self.judged(submission, received).await;
+        if let Err(reject) = judged {
+            self.harvesters.refused(harvester, reject);
+        }
+        judged
+    }
+
+    async fn judged(&self, submission: Submission, received: UnixMs) -> Result<Accepted, Reject> {
         let farmer = self.farmers.get(&submission.launcher_id)?;
         self.wanted(&submission.launcher_id)?;
         if self.paused.borrow().is_some() {
@@ -61,7 +73,7 @@ impl Door {
             tracing::info!(launcher = %submission.launcher_id, point = %submission.point.hash(), "a partial should have won a block");
         }
         self.stats.accepted.fetch_add(1, Ordering::Relaxed);
-        self.landed(&submission, difficulty, &farmer, received).await
+        self.landed(&submission, &weighed, &farmer, received).await
     }
 
     async fn record(
@@ -81,7 +93,7 @@ impl Door {
         };
         let (row, harvester) = (pending.clone(), submission.harvester_id);
         let due_at = UnixMs(received.0.saturating_add(self.settings.confirm_after_ms));
-        let is_new = self.written(move |db| rows::insert_partial(db, &row, &harvester, due_at));
+        let is_new = self.written(move |db| rows::partials::insert(db, &row, &harvester, due_at));
         if !is_new.await? {
             return Err(Reject::Duplicate);
         }
@@ -111,7 +123,7 @@ impl Door {
         })?;
         let (key, seq) = (pending.key, recorded.seq);
         // Not waited for: what is not noted is recorded again, which changes nothing.
-        let noted = self.tables.later(move |db| rows::recorded(db, &key, seq)).await;
+        let noted = self.tables.later(move |db| rows::partials::recorded(db, &key, seq)).await;
         noted.map_err(|_| Reject::NotRecorded)
     }
 
@@ -140,11 +152,12 @@ impl Door {
     async fn landed(
         &self,
         submission: &Submission,
-        difficulty: u64,
+        weighed: &Weighed,
         farmer: &Mutex<Farmer>,
         received: UnixMs,
     ) -> Result<Accepted, Reject> {
-        let now = self.clock.now();
+        let (now, difficulty) = (self.clock.now(), weighed.weight.get());
+        self.seen(submission, weighed, held(farmer).account, received);
         let (new_difficulty, is_news) = {
             let mut farmer = held(farmer);
             farmer.points.add(difficulty, received);
@@ -155,5 +168,22 @@ impl Door {
         let news = is_news.then_some(new_difficulty);
         self.write_told(submission.launcher_id, now, news).await?;
         Ok(Accepted { new_difficulty })
+    }
+
+    /// Counts an accepted partial on its harvester's meter.
+    fn seen(
+        &self,
+        submission: &Submission,
+        weighed: &Weighed,
+        ids: Option<(AccountId, WorkerId)>,
+        at: UnixMs,
+    ) {
+        let Some(ids) = ids else { return };
+        let (launcher_id, id) = (submission.launcher_id, submission.harvester_id);
+        let difficulty = weighed.weight.get();
+        let spare = self.nodes.network().iters_limit() as f64 / weighed.iters as f64;
+        let landed = Landed { difficulty, reached: difficulty as f64 * spare, at, ids };
+        let of = (self.pool_id, self.identity(&launcher_id));
+        self.harvesters.landed(self.pool.noise(), of, Harvester { launcher_id, id }, landed);
     }
 }

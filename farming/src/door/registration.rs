@@ -73,7 +73,7 @@ impl Door {
         // Somebody whose row was lost is found again with all that arrived through its plot NFT; the books know what they know.
         let income = walk.income;
         let write = move |db: &rusqlite::Connection| {
-            rows::insert_farmer(db, &row)?;
+            rows::farmers::insert(db, &row)?;
             watch::arrived(db, &row, &targets, income)
         };
         self.written(write).await?;
@@ -120,7 +120,7 @@ impl Door {
             changed.wished_at = now;
         }
         let row = changed.clone();
-        self.written(move |db| rows::update_farmer(db, &row)).await?;
+        self.written(move |db| rows::farmers::update(db, &row)).await?;
         {
             let mut farmer = held(&farmer);
             farmer.key = changed.key;
@@ -199,6 +199,6 @@ impl Door {
             tracing::warn!(%error, "the books do not take payout instructions");
             Reject::NotRecorded
         })?;
-        self.written(move |db| rows::paid_to(db, &launcher_id, &instructions)).await
+        self.written(move |db| rows::farmers::paid_to(db, &launcher_id, &instructions)).await
     }
 }

@@ -5,6 +5,7 @@ use super::network::{Expectation, expectation};
 use super::payouts::{Payout, payout};
 use super::{Iso, Money, Rows, one_more};
 use crate::history::{AccountTrack, History, Track};
+use crate::measure::Measure;
 use crate::outlook::{AssetOutlook, Outlook, Parsed, PoolOutlook};
 use ::pool::View;
 use ::pool::observe::Machine;
@@ -29,6 +30,8 @@ pub struct Account {
     pub asset: String,
     /// Its money's unit.
     pub symbol: String,
+    /// What its rates count.
+    pub measure: Measure,
     /// When its first share was accepted.
     pub since: Option<Iso>,
     /// Its money.
@@ -76,7 +79,7 @@ pub struct InPool {
     pub pool: String,
     /// Its number.
     pub id: u32,
-    /// Hashes a second, over the last quarter of an hour.
+    /// Hashes a second over the last quarter of an hour, or points a second over the last day.
     pub hashrate: f64,
     /// Over spans from one minute to seven days.
     pub hashrates: BTreeMap<String, f64>,
@@ -103,7 +106,7 @@ pub struct Worker {
     pub pool: String,
     /// What it says it is.
     pub agent: String,
-    /// Hashes a second, over the last quarter of an hour.
+    /// Hashes a second over the last quarter of an hour, or points a second over the last day.
     pub hashrate: f64,
     /// Over spans from one minute to seven days.
     pub hashrates: BTreeMap<String, f64>,
@@ -274,6 +277,7 @@ pub fn account(from: &Sources<'_>, named: &Named) -> Result<Option<Account>, Sto
         account: id.map(|id| id.0),
         asset: asset.name.clone(),
         symbol: asset.symbol.clone(),
+        measure: asset.measure,
         since: row.as_ref().map(|row| Iso(row.since)),
         balance: Balance {
             immature: money(balance.credits_pending),
@@ -329,7 +333,7 @@ fn in_pool(
         let units = next.value as f64 * fraction * (1.0 - fee_percent / 100.0);
         Money::new(Amount::from_units(units as i128), asset.decimals)
     });
-    let hashrate = track.rates.shown();
+    let hashrate = asset.measure.of(&track.rates);
     Some(InPool {
         pool: pool.name.clone(),
         id: pool.id.0,
@@ -373,7 +377,7 @@ fn worker(
         name: machine.worker.to_string(),
         pool: pool.name.clone(),
         agent: total.agent.to_string(),
-        hashrate: rates.shown(),
+        hashrate: asset.measure.of(rates),
         hashrates: named_rates(rates.all()),
         shares: total.shares,
         acceptance: (judged > 0).then(|| total.shares as f64 / judged as f64),

@@ -1,6 +1,7 @@
 //! The networks that the pool works on.
 
 use super::{Iso, Money};
+use crate::measure::Measure;
 use crate::outlook::{AssetOutlook, Outlook};
 use accounting::{Amount, UnixMs};
 use serde::{Deserialize, Serialize};
@@ -23,7 +24,9 @@ pub struct Network {
     pub height: Option<u64>,
     /// The network's difficulty.
     pub difficulty: Option<f64>,
-    /// Hashes a second that would find blocks at the pace of the chain's rule.
+    /// What its rates count.
+    pub measure: Measure,
+    /// Hashes, or points, a second that would find blocks at the pace of the chain's rule.
     pub hashrate: Option<f64>,
     /// Seconds between blocks, by the chain's rule.
     pub block_interval_s: f64,
@@ -57,6 +60,7 @@ pub fn network(asset: &AssetOutlook) -> Network {
         algorithm: asset.algorithms.join(", "),
         height: asset.next.map(|next| next.height.saturating_sub(1)),
         difficulty: asset.difficulty(),
+        measure: asset.measure,
         hashrate: asset.network_hashrate(),
         block_interval_s: asset.block_interval_s,
         block_value: asset.next.map(|next| value(next.value)),

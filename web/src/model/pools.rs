@@ -2,6 +2,7 @@
 
 use super::{Iso, Money, blocks, masked};
 use crate::history::{History, PoolTrack};
+use crate::measure::Measure;
 use crate::outlook::{AssetOutlook, Outlook, PoolOutlook, PortOutlook};
 use crate::rates::SPAN_NAMES;
 use accounting::fee::Standing;
@@ -41,9 +42,11 @@ pub struct Pool {
     pub volume_discounts: Vec<VolumeDiscount>,
     /// All of that in words.
     pub fee_in_words: String,
-    /// Hashes a second, over the last quarter of an hour.
+    /// What its rates count.
+    pub measure: Measure,
+    /// Hashes a second over the last quarter of an hour, or points a second over the last day; see `measure`.
     pub hashrate: f64,
-    /// Hashes a second over spans from one minute to seven days.
+    /// The same over spans from one minute to seven days.
     pub hashrates: BTreeMap<String, f64>,
     /// Accepted shares a second.
     pub shares_per_second: f64,
@@ -125,7 +128,7 @@ pub struct Leader {
     pub name: Option<String>,
     /// Is the address shown whole?
     pub is_public: bool,
-    /// Hashes a second.
+    /// Hashes a second, or points a second.
     pub hashrate: f64,
     /// Accepted shares.
     pub shares: u64,
@@ -168,7 +171,7 @@ pub fn one(outlook: &Outlook, view: &View, history: &History, pool: &PoolOutlook
     let accounts = seen.accounts;
     let rejected: u64 = track.rejected.values().sum();
     let judged = track.shares + rejected;
-    let hashrate = track.rates.shown();
+    let hashrate = asset.measure.of(&track.rates);
     Some(Pool {
         id: pool.id.0,
         name: pool.name.clone(),
@@ -183,6 +186,7 @@ pub fn one(outlook: &Outlook, view: &View, history: &History, pool: &PoolOutlook
         member_discount_percent: percent(pool.fee.member_discount),
         volume_discounts: volume_discounts(pool),
         fee_in_words: pool.fee.in_words(),
+        measure: asset.measure,
         hashrate,
         hashrates: hashrates(&track),
         shares_per_second: track.share_rates.over(0),
@@ -294,7 +298,7 @@ pub fn leaders(
     let blocks = |id: AccountId| found.get(&id).copied().unwrap_or(0);
     let shown = history.shown();
     let accounts = shown.first_accounts(pool, places, |(a, left), (b, right)| match order {
-        Order::Hashrate => right.rates.shown().total_cmp(&left.rates.shown()),
+        Order::Hashrate => asset.measure.of(&right.rates).total_cmp(&asset.measure.of(&left.rates)),
         Order::Shares => right.shares.cmp(&left.shares),
         Order::Blocks => blocks(b).cmp(&blocks(a)),
         Order::Best => right.best.total_cmp(&left.best),
@@ -310,7 +314,7 @@ pub fn leaders(
             },
             is_public: public.is_some(),
             name: public.flatten(),
-            hashrate: track.rates.shown(),
+            hashrate: asset.measure.of(&track.rates),
             shares: track.shares,
             blocks: blocks(id),
             best: track.best / asset.difficulty_one,

@@ -4,6 +4,7 @@ use super::{ChartQuery, Page, Trouble, explorer, read, render};
 use crate::history::Range;
 use crate::http::encoded;
 use crate::live;
+use crate::measure::Measure;
 use crate::model::account::{Named, Source, Sources, account, credits, payouts};
 use crate::site::Site;
 use axum::extract::{Path, Query, State};
@@ -81,16 +82,17 @@ async fn charts(site: &Arc<Site>, named: &Named, range: Range) -> Vec<Value> {
     let Some(id) = named.account else { return Vec::new() };
     let outlook = site.outlook.load_full();
     let mut charts = Vec::new();
+    let measure = outlook.asset(named.asset).map_or_else(Measure::default, |asset| asset.measure);
     for pool in outlook.pools_of(named.asset) {
         if site.history.shown().account(pool.id, id).is_none() {
             continue;
         }
         let points =
             site.history.chart(pool.id, Some(id), range, site.now()).await.unwrap_or_default();
-        let label = format!("Hashrate in {} over {}", pool.name, range.name());
+        let label = format!("{} in {} over {}", measure.word(), pool.name, range.name());
         charts.push(context! {
             pool => pool.name,
-            svg => Value::from_safe_string(crate::chart::hashrate(&points, range, &label)),
+            svg => Value::from_safe_string(crate::chart::rate(measure, &points, range, &label)),
         });
     }
     charts

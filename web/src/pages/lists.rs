@@ -161,6 +161,7 @@ pub async fn leaderboard(State(site): State<Arc<Site>>, Query(query): Query<Lead
         "leaderboard.html",
         context! {
             title => "Leaderboard",
+            measure => asset.measure,
             leaders,
             by => query.by,
             pool => pool.name,

@@ -5,6 +5,7 @@ use crate::chart;
 use crate::format;
 use crate::history::Range;
 use crate::http::encoded;
+use crate::measure::Measure;
 use crate::model::network::{self, expectation};
 use crate::model::{blocks, pools};
 use crate::site::Site;
@@ -39,7 +40,8 @@ pub async fn statistics(State(site): State<Arc<Site>>, Query(query): Query<PoolQ
     };
     let points =
         site.history.chart(pool.id, None, query.range, site.now()).await.unwrap_or_default();
-    let label = format!("Hashrate of {} over {}", pool.name, query.range.name());
+    let measure = shown.measure;
+    let label = format!("{} of {} over {}", measure.word(), pool.name, query.range.name());
     let (own, id) = (outlook.clone(), pool.id);
     let latest = read(&site, move |reader| {
         blocks::list(reader, &own, RewardFilter::Pool(id), Cut::first(LUCK_BLOCKS))
@@ -60,8 +62,8 @@ pub async fn statistics(State(site): State<Arc<Site>>, Query(query): Query<PoolQ
             title => "Statistics",
             pool => shown,
             range => query.range.name(),
-            chart => Value::from_safe_string(chart::hashrate(&points, query.range, &label)),
-            distribution => Value::from_safe_string(distribution(&site, pool.id)),
+            chart => Value::from_safe_string(chart::rate(measure, &points, query.range, &label)),
+            distribution => Value::from_safe_string(distribution(&site, pool.id, measure)),
             reasons => Value::from_safe_string(chart::bars(&reasons, "Refused shares by reason")),
             has_reasons => !reasons.is_empty(),
             luck,
@@ -87,28 +89,29 @@ async fn total(site: &Arc<Site>, pool: accounting::PoolId, range: Range) -> Valu
     context! { shares, rejected }
 }
 
-/// How many accounts mine how much: a bar for each power of ten.
-fn distribution(site: &Arc<Site>, pool: accounting::PoolId) -> String {
-    let mut classes: std::collections::BTreeMap<i32, (u32, f64)> =
+/// How many accounts mine how much: a bar for each class of rates.
+fn distribution(site: &Arc<Site>, pool: accounting::PoolId, measure: Measure) -> String {
+    // By the bits of where a class begins, which order positive numbers as they are.
+    let mut classes: std::collections::BTreeMap<u64, (u32, f64)> =
         std::collections::BTreeMap::new();
     for (_, track) in site.history.shown().accounts(pool) {
-        let rate = track.rates.shown();
+        let rate = measure.of(&track.rates);
         if rate > 0.0 {
-            let class = classes.entry(rate.log10().floor() as i32).or_default();
+            let class = classes.entry(measure.class(rate).to_bits()).or_default();
             *class = (class.0 + 1, class.1 + rate);
         }
     }
     let rows: Vec<(String, f64, String)> = classes
         .iter()
         .map(|(class, (count, sum))| {
-            let from = 10f64.powi(*class);
-            let from = format::on_axis(from, from, from);
+            let from = f64::from_bits(*class);
+            let from = measure.on_axis(from, from, from);
             let accounts = if *count == 1 { "account" } else { "accounts" };
-            let shown = format!("{count} {accounts} · {}", format::hashrate(*sum));
+            let shown = format!("{count} {accounts} · {}", measure.show(*sum));
             (format!("from {from}"), f64::from(*count), shown)
         })
         .collect();
-    chart::bars(&rows, "Accounts by hashrate")
+    chart::bars(&rows, "Accounts by what they have")
 }
 
 /// The networks and how the pool's nodes see them.
@@ -202,17 +205,6 @@ pub struct CalculatorQuery {
     coin_price: Option<String>,
 }
 
-/// Units of hashrate that the form offers.
-const UNITS: [(&str, f64); 7] = [
-    ("H/s", 1.0),
-    ("kH/s", 1e3),
-    ("MH/s", 1e6),
-    ("GH/s", 1e9),
-    ("TH/s", 1e12),
-    ("PH/s", 1e15),
-    ("EH/s", 1e18),
-];
-
 /// What a hashrate brings, by the network's numbers of this moment.
 pub async fn calculator(
     State(site): State<Arc<Site>>,
@@ -227,9 +219,15 @@ pub async fn calculator(
     let number = |text: &Option<String>| {
         text.as_deref().and_then(|text| text.trim().replace(',', ".").parse::<f64>().ok())
     };
-    let usual = if asset.difficulty_one > 1e6 { "TH/s" } else { "MH/s" };
-    let unit = query.unit.as_deref().unwrap_or(usual);
-    let factor = UNITS.iter().find(|(name, _)| *name == unit).map_or(1.0, |(_, factor)| *factor);
+    let usual = match asset.measure {
+        Measure::Space { .. } => "TiB",
+        Measure::Hashes if asset.difficulty_one > 1e6 => "TH/s",
+        Measure::Hashes => "MH/s",
+    };
+    let units = asset.measure.units();
+    let known = |unit: &str| units.iter().find(|(name, _)| *name == unit).copied();
+    let chosen = query.unit.as_deref().and_then(known).or_else(|| known(usual));
+    let (unit, factor) = chosen.unwrap_or(("", 1.0));
     let typed = number(&query.hashrate);
     let is_wrong = query.hashrate.as_deref().is_some_and(|text| !text.trim().is_empty())
         && !typed.is_some_and(|value| value.is_finite() && value > 0.0);
@@ -249,7 +247,7 @@ pub async fn calculator(
             title => "Calculator",
             pool => pool.name,
             network => network::network(asset),
-            units => UNITS.map(|(name, _)| name),
+            units => units.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
             unit,
             hashrate => query.hashrate,
             power_w => query.power_w,

@@ -260,6 +260,7 @@ fn outlook(now: UnixMs) -> Outlook {
             decimals: 8,
             algorithms: vec!["sha256d".into()],
             difficulty_one: 1.0,
+            measure: web::measure::Measure::Hashes,
             block_interval_s: 600.0,
             address: "the pool's own".into(),
             next: Some(NextBlock {

@@ -1,4 +1,5 @@
-//! Who asks: connections that send partials, or questions about farmers, as fast as they are answered.
+//! Who asks: askers that send partials, or questions about farmers, as fast as they are answered. Each request comes over a new
+//! connection with a whole handshake, because the released farmer makes one for each.
 
 use super::farm::Farm;
 use super::node::roots;
@@ -15,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
 
@@ -32,37 +34,44 @@ impl Outcome {
     }
 }
 
+#[derive(Clone)]
 struct Asker {
-    sender: SendRequest<Full<Bytes>>,
+    port: u16,
+    connector: TlsConnector,
 }
 
 impl Asker {
-    async fn connect(port: u16) -> anyhow::Result<Self> {
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    fn new(port: u16) -> anyhow::Result<Self> {
+        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots()?)
             .with_no_client_auth();
-        let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        config.resumption = Resumption::disabled();
+        Ok(Asker { port, connector: TlsConnector::from(Arc::new(config)) })
+    }
+
+    async fn connect(&self) -> anyhow::Result<SendRequest<Full<Bytes>>> {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
         stream.set_nodelay(true)?;
-        let name = ServerName::try_from("chia.net")?;
-        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+        let name = ServerName::try_from("localhost")?;
+        let stream = self.connector.connect(name, stream).await?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection of the bench ended");
             }
         });
-        Ok(Asker { sender })
+        Ok(sender)
     }
 
-    async fn ask(&mut self, method: Method, path: &str, body: String) -> anyhow::Result<Bytes> {
+    async fn ask(&self, method: Method, path: &str, body: String) -> anyhow::Result<Bytes> {
+        let mut sender = self.connect().await?;
         let request = Request::builder()
             .method(method)
             .uri(path)
-            .header("host", "chia.net")
+            .header("host", "localhost")
             .body(Full::new(Bytes::from(body)))?;
-        self.sender.ready().await?;
-        let answer = self.sender.send_request(request).await?;
+        let answer = sender.send_request(request).await?;
         let status = answer.status();
         let body = answer.into_body().collect().await?.to_bytes();
         ensure!(status.is_success(), "{path}: HTTP {status}");
@@ -72,12 +81,12 @@ impl Asker {
 
 /// Does the pool answer?
 pub async fn is_up(port: u16) -> anyhow::Result<()> {
-    Asker::connect(port).await?.ask(Method::GET, "/pool_info", String::new()).await.map(drop)
+    Asker::new(port)?.ask(Method::GET, "/pool_info", String::new()).await.map(drop)
 }
 
 /// Has every farmer join.
 pub async fn register(farm: &Farm, port: u16) -> anyhow::Result<()> {
-    let mut asker = Asker::connect(port).await?;
+    let asker = Asker::new(port)?;
     for farmer in &farm.farmers {
         let answer = asker.ask(Method::POST, "/farmer", farmer.introduction()).await?;
         expect(&answer, "welcome_message")?;
@@ -92,9 +101,9 @@ fn expect(answer: &[u8], key: &str) -> anyhow::Result<()> {
 }
 
 /// Sends every partial once.
-pub async fn partials(farm: &Arc<Farm>, port: u16, connections: usize) -> anyhow::Result<Outcome> {
+pub async fn partials(farm: &Arc<Farm>, port: u16, askers: usize) -> anyhow::Result<Outcome> {
     let next = Arc::new(AtomicUsize::new(0));
-    asked(port, connections, move |_| {
+    asked(port, askers, move |_| {
         let (farm, next) = (farm.clone(), next.clone());
         move || {
             let body = farm.partials.get(next.fetch_add(1, Ordering::Relaxed)).cloned();
@@ -108,11 +117,11 @@ pub async fn partials(farm: &Arc<Farm>, port: u16, connections: usize) -> anyhow
 pub async fn polls(
     farm: &Arc<Farm>,
     port: u16,
-    connections: usize,
+    askers: usize,
     span: Duration,
 ) -> anyhow::Result<Outcome> {
     let until = Instant::now() + span;
-    asked(port, connections, |number| {
+    asked(port, askers, |number| {
         let asking = &farm.farmers[number % farm.farmers.len()];
         let question = asking.question();
         move || {
@@ -127,20 +136,17 @@ type Question = (Method, String, String, &'static str);
 
 async fn asked<F>(
     port: u16,
-    connections: usize,
+    askers: usize,
     questions: impl Fn(usize) -> F,
 ) -> anyhow::Result<Outcome>
 where
     F: FnMut() -> Option<Question> + Send + 'static,
 {
-    let mut askers = Vec::new();
-    for _ in 0..connections {
-        askers.push(Asker::connect(port).await?);
-    }
+    let asker = Asker::new(port)?;
     let began = Instant::now();
     let mut running = JoinSet::new();
-    for (number, mut asker) in askers.into_iter().enumerate() {
-        let mut question = questions(number);
+    for number in 0..askers {
+        let (asker, mut question) = (asker.clone(), questions(number));
         running.spawn(async move {
             let mut waits = Vec::new();
             while let Some((method, path, body, key)) = question() {

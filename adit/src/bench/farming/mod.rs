@@ -25,8 +25,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
-/// Connections that ask.
-const CONNECTIONS: usize = 32;
+/// Requests at once.
+const ASKERS: usize = 32;
 /// How long the pool's process may take to listen.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
@@ -46,9 +46,9 @@ pub fn run(args: &FarmingBenchArgs) -> anyhow::Result<()> {
     let pool = MeasuredPool::start(&node, &runtime)?;
     runtime.block_on(load::register(&farm, pool.port))?;
 
-    let partials = pool.measured(&runtime, load::partials(&farm, pool.port, CONNECTIONS))?;
+    let partials = pool.measured(&runtime, load::partials(&farm, pool.port, ASKERS))?;
     let span = Duration::from_secs(args.seconds.max(1));
-    let polls = pool.measured(&runtime, load::polls(&farm, pool.port, CONNECTIONS, span))?;
+    let polls = pool.measured(&runtime, load::polls(&farm, pool.port, ASKERS, span))?;
     println!(
         "{}",
         json!({

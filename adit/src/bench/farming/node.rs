@@ -26,6 +26,10 @@ pub const CERTIFICATE: &[u8] = include_bytes!("../../../../farming/tests/fixture
 /// Its key.
 pub const KEY: &[u8] = include_bytes!("../../../../farming/tests/fixtures/node/node.key");
 
+/// The pool's own certificate: P-256, as those are that cost least, and are what most authorities give today.
+const POOL_CERTIFICATE: &[u8] = include_bytes!("../../../tests/fixtures/pool.crt.pem");
+const POOL_KEY: &[u8] = include_bytes!("../../../tests/fixtures/pool.key.pem");
+
 /// The height that it stays at.
 const HEIGHT: u32 = 100;
 
@@ -34,20 +38,24 @@ pub struct FakeNode {
     address: String,
 }
 
-/// The authority as a root.
+/// The pool's certificate as a root.
 pub fn roots() -> anyhow::Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(AUTHORITY)?)?;
+    roots.add(CertificateDer::from_pem_slice(POOL_CERTIFICATE)?)?;
     Ok(roots)
 }
 
-/// Takes TLS connections with that certificate.
+/// Takes farmers' connections.
 pub fn acceptor() -> anyhow::Result<TlsAcceptor> {
-    let chain = vec![CertificateDer::from_pem_slice(CERTIFICATE)?];
+    accepting(POOL_CERTIFICATE, POOL_KEY)
+}
+
+fn accepting(certificate: &[u8], key: &[u8]) -> anyhow::Result<TlsAcceptor> {
+    let chain = vec![CertificateDer::from_pem_slice(certificate)?];
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_single_cert(chain, PrivateKeyDer::from_pem_slice(KEY)?)?;
+        .with_single_cert(chain, PrivateKeyDer::from_pem_slice(key)?)?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
@@ -55,7 +63,8 @@ impl FakeNode {
     /// Starts on a free port.
     pub async fn start(farm: Arc<Farm>) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let (address, acceptor) = (listener.local_addr()?.to_string(), acceptor()?);
+        let (address, acceptor) =
+            (listener.local_addr()?.to_string(), accepting(CERTIFICATE, KEY)?);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (farm, acceptor) = (farm.clone(), acceptor.clone());

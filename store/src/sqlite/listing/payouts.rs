@@ -3,7 +3,7 @@
 use super::Cut;
 use crate::StoreError;
 use crate::sqlite::reader::Reader;
-use crate::sqlite::value::{Money, Text, int, uint};
+use crate::sqlite::value::{Json, Money, Text, int, uint};
 use accounting::payout::PayoutState;
 use accounting::{AccountId, Amount, AssetId, PayoutId, RewardId, UnixMs};
 use rusqlite::{OptionalExtension, Row};
@@ -121,6 +121,18 @@ impl Reader {
             .prepare_cached(sql)?
             .query_row([txid.as_slice()], |row| uint(row, 0).map(PayoutId));
         Ok(found.optional()?)
+    }
+
+    /// The first coin that a transaction of a payout spends: its transaction's id, or its own name.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn first_input(&self, txid: [u8; 32]) -> Result<Option<[u8; 32]>, StoreError> {
+        let sql = "SELECT inputs FROM payout_versions WHERE txid = ?";
+        let mut statement = self.connection().prepare_cached(sql)?;
+        let inputs = |row: &Row<'_>| row.get::<_, Json<Vec<([u8; 32], u32)>>>(0);
+        let found = statement.query_row([txid.as_slice()], inputs).optional()?;
+        Ok(found.and_then(|inputs| inputs.0.first().map(|(coin, _)| *coin)))
     }
 
     /// Payouts with their recipients, newest first.
