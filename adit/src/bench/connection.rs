@@ -280,10 +280,11 @@ pub fn pump(
         for at in ready(&watcher, Duration::from_millis(20))? {
             let connection = &mut connections[at];
             accepted += connection.receive(&mut latencies)?;
-            if connection.sent == connection.ends.len() {
+            connection.send(depth.saturating_sub(connection.in_flight.len()))?;
+            let is_out = connection.sent == connection.ends.len();
+            if is_out && connections.iter().all(|one| one.sent == one.ends.len()) {
                 bail!("the pool is faster than was expected: there are no shares left to send");
             }
-            connection.send(depth.saturating_sub(connection.in_flight.len()))?;
         }
     }
     Ok((accepted, latencies))

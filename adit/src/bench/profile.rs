@@ -40,7 +40,7 @@ const HEAVY: (usize, usize) = (8, 4);
 /// More light shares a second than this no port ever took.
 const LIGHT_MAX: f64 = 400_000.0;
 /// Shares mined for every one that the bare hash could make.
-const SPARE: f64 = 1.3;
+const SPARE: f64 = 1.5;
 /// How long Ethash's data set may take to be read by the pool.
 const READ_LIMIT: Duration = Duration::from_secs(600);
 

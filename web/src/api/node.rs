@@ -30,8 +30,7 @@ pub struct Question {
     method: String,
     /// As the node wants them.
     #[serde(default)]
-    #[schema(value_type = Vec<Value>)]
-    params: Option<Value>,
+    params: Vec<Value>,
 }
 
 fn keyed(key: Option<Extension<Keyed>>, way: Way) -> Answer<Keyed> {
@@ -75,7 +74,6 @@ pub async fn node(
     let question: Question = serde_json::from_slice(&body)
         .map_err(|error| Problem::bad(format!("This is no JSON-RPC question: {error}.")))?;
     let Question { id, method, params } = question;
-    let params = params.unwrap_or_else(|| json!([]));
     let error = |code: i64, message: String| json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } });
     if !offered.contains(&method) {
         let known: Vec<&str> = offered.iter().map(String::as_str).collect();
@@ -83,7 +81,7 @@ pub async fn node(
         return Ok(Json(error(NO_METHOD, text)));
     }
     site.keys.count_call(key.0, &asset, &method, site.now()).await?;
-    Ok(Json(match site.nodes.ask(&asset, &method, params).await {
+    Ok(Json(match site.nodes.ask(&asset, &method, Value::from(params)).await {
         Some(Ok(result)) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
         Some(Err(NodeTrouble::Refused { code, message })) => error(code, message),
         Some(Err(NodeTrouble::Silent(text))) => {
