@@ -1,7 +1,7 @@
 //! `adit`: a mining-pool server. This crate is wiring: the command line, the configuration, and who is told what. Of it only
 //! [`OwnPool`] is for other programs.
 //!
-//! Reading order: [`cli`], [`config`], [`run`] (the pool put together), [`control`] (how commands reach it), then one file a
+//! Reading order: `cli`, `config`, `run` (the pool put together), `control` (how commands reach it), then one file a
 //! command.
 
 mod audit;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 /// Questions that nodes are asked at a time, of all keys.
-const AT_ONCE: usize = 4;
+pub const AT_ONCE: usize = 4;
 
 /// Why a node gave nothing.
 #[derive(Debug, Clone, PartialEq)]

@@ -408,7 +408,7 @@ pub struct Pool {
     /// GXC: how its work is hashed.
     pub algorithm: Option<Spanned<HashName>>,
     /// GXC: the program whose idea of that hash it is; the documented one without.
-    pub profile: Option<Spanned<ProfileName>>,
+    pub profile: Option<Spanned<stratum::gxc::legacy::Profile>>,
     /// Ethash: blocks of an epoch (30 000, or 60 000 as Ethereum Classic has).
     pub ethash_epoch: Option<Spanned<u64>>,
     /// Ethash: keep whole data sets (1 GiB and more) in memory and in this folder, which verifies faster.
@@ -534,24 +534,6 @@ pub enum HashName {
     Gxhash,
     /// Ethash.
     Ethash,
-}
-
-/// The programs that have their own idea of GXC's hashes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ProfileName {
-    /// `gxc-miner-standalone`.
-    Standalone,
-    /// `gxc-miner-suite`.
-    Suite,
-    /// `gxc-miner-pro`.
-    Pro,
-    /// The guide's own pool.
-    Guide,
-    /// The node.
-    Node,
-    /// JxPoolMiner's way of submitting.
-    Jx,
 }
 
 /// A discount for who does so much of the work.

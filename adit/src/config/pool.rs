@@ -246,14 +246,7 @@ fn hashing(pool: &file::Pool, coin: Coin) -> Result<Hashing, Wrong> {
         file::HashName::Gxhash => Function::GxHash,
         file::HashName::Ethash => Function::Ethash,
     };
-    let whose = match profile.get_ref() {
-        file::ProfileName::Standalone => Profile::Standalone,
-        file::ProfileName::Suite => Profile::Suite,
-        file::ProfileName::Pro => Profile::Pro,
-        file::ProfileName::Guide => Profile::Guide,
-        file::ProfileName::Node => Profile::Node,
-        file::ProfileName::Jx => Profile::Jx,
-    };
+    let whose = *profile.get_ref();
     Legacy::new(whose, function).map(Hashing::Legacy).ok_or_else(|| {
         let text = match whose {
             Profile::Guide => "profile: the guide's pool has one hash; say algorithm = \"sha256\"",

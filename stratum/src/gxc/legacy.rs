@@ -8,7 +8,8 @@ use super::block::Consensus;
 use pow::{Difficulty, Scale, Target};
 
 /// Whose idea of work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Profile {
     /// `gxc-miner-standalone`.
     Standalone,
@@ -57,21 +58,6 @@ const STANDALONE_LEAST: f64 = 1e-4;
 const GUIDE_ZEROS: u32 = 4;
 /// Zeros that no share is asked for: 63 bits of work are the most that is counted.
 const GUIDE_ZEROS_MAX: u32 = 15;
-
-impl Profile {
-    /// The name used in configuration.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Profile::Standalone => "standalone",
-            Profile::Suite => "suite",
-            Profile::Pro => "pro",
-            Profile::Guide => "guide",
-            Profile::Node => "node",
-            Profile::Jx => "jx",
-        }
-    }
-}
 
 impl Legacy {
     /// The dialect, where the program has such a hash that can be verified.
