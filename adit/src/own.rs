@@ -72,7 +72,8 @@ impl OwnPool {
         self
     }
 
-    /// Runs the pool until a signal or its token stops it: connections end, everything accepted is on disk.
+    /// Runs the pool until a signal or its token stops it: connections end, everything accepted is on disk. It has threads of its own:
+    /// call it from a thread that runs nothing async.
     ///
     /// # Errors
     /// Which word of the description cannot be used, or what of the store or the ports; the text says what to do.
