@@ -108,7 +108,9 @@ impl<'a> Talk<'a> {
         let (_, first) = lines.next().unwrap();
         let port = first.strip_prefix("port ").unwrap_or_else(|| panic!("{name}: no port first"));
         let port = ports.get(port).unwrap_or_else(|| panic!("{name}: no port {port}"));
-        let writer = TcpStream::connect(port.address()).unwrap();
+        // The ports of a pool open one after the other.
+        let open = || TcpStream::connect(port.address()).ok();
+        let writer = testkit::wait_for("the port", open);
         writer.set_read_timeout(Some(PATIENCE)).unwrap();
         let reader = BufReader::new(writer.try_clone().unwrap());
         let mut talk = Talk { name, reader, writer, known: BTreeMap::new(), work: Value::Null };

@@ -91,7 +91,8 @@ struct Line {
 
 impl Line {
     fn open(address: SocketAddr, dialect: Dialect, user: String, accepted: Arc<AtomicU64>) -> Self {
-        let writer = TcpStream::connect(address).unwrap();
+        // The ports of a pool open one after the other.
+        let writer = testkit::wait_for("the port", || TcpStream::connect(address).ok());
         writer.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
         let reader = BufReader::new(writer.try_clone().unwrap());
         let mut line = Line {
