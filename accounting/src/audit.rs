@@ -7,7 +7,7 @@ use crate::id::{AccountId, PoolId, RateId, ShareSeq, SliceNo};
 use crate::ledger::SetKey;
 use crate::rate::Rate;
 use crate::ratio::mul_div_floor;
-use crate::reward::Reward;
+use crate::reward::{End, Reward};
 use crate::rule::{self, Rule, RuleSince};
 use crate::scheme::{Scheme, WindowLength};
 use crate::share::{Share, WeightSum};
@@ -151,21 +151,47 @@ pub fn check_link(recorded: &Slice, previous: Option<&Slice>) -> Result<(), Diff
     }
 }
 
-/// Does a window reach up to its block, the last share before which is `end`: is no slice of its shares left out at the young
-/// end, and none put in?
+/// Does a window reach up to its end: is no slice of its shares left out at the young end, and none put in?
 ///
 /// # Errors
 /// The outer error is the source's, the inner one the difference.
 pub fn check_reach<S: SliceSource>(
     window: &WindowTable,
-    end: ShareSeq,
+    end: End,
     source: &mut S,
 ) -> Result<Result<(), Difference>, S::Error> {
-    let next = source.slice(window.through.next())?;
-    let left_out = next.is_some_and(|next| next.slice.first <= end);
+    let (end, left_out) = match end {
+        End::Before(end) => (end, false),
+        End::With(end) => {
+            let next = source.slice(window.through.next())?;
+            (end, next.is_some_and(|next| next.slice.first <= end))
+        }
+    };
     let last = source.slice(window.through)?;
     let put_in = last.is_some_and(|last| last.slice.last > end);
     Ok(if left_out || put_in { Err(Difference::Reach(window.through)) } else { Ok(()) })
+}
+
+/// What was closed between the work that a block was found on and the block, and is left to the blocks after it: slices, and their
+/// work.
+///
+/// # Errors
+/// The source's.
+pub fn left_to_later<S: SliceSource>(
+    reward: &Reward,
+    source: &mut S,
+) -> Result<(u64, WeightSum), S::Error> {
+    let (mut slices, mut work) = (0_u64, 0);
+    let Some(window) = reward.window.as_ref().filter(|_| reward.by_block.is_some()) else {
+        return Ok((slices, work));
+    };
+    let mut no = window.through.next();
+    while let Some(found) = source.slice(no)?.filter(|found| found.slice.first <= reward.window_end)
+    {
+        (slices, work) = (slices.saturating_add(1), found.slice.total.weight.saturating_add(work));
+        no = no.next();
+    }
+    Ok((slices, work))
 }
 
 /// Recomputes the window of a pool beside the one that found a block, from its own slices.
@@ -247,8 +273,11 @@ pub fn check_reward<S: SliceSource>(
     cut: SliceNo,
     source: &mut S,
 ) -> Result<Result<(), Difference>, S::Error> {
-    if reward.to_pool < Amount::ZERO || reward.to_finder < Amount::ZERO {
+    if reward.to_pool < Amount::ZERO || reward.to_miners < Amount::ZERO {
         return Ok(Err(Difference::Negative));
+    }
+    if let Err(difference) = check_by_block(reward) {
+        return Ok(Err(difference));
     }
     let Some(length) = reward.scheme.window_length(reward.network_work) else {
         return Ok(check_without_window(reward));
@@ -263,6 +292,19 @@ pub fn check_reward<S: SliceSource>(
     Ok(compare_windows(recorded, &recomputed).and_then(|()| {
         compare_splits(recorded_split, &split_of(reward, &recomputed, recorded_split))
     }))
+}
+
+/// Does what the block is said to pay miners itself follow from the split?
+fn check_by_block(reward: &Reward) -> Result<(), Difference> {
+    let Some(by_block) = &reward.by_block else { return Ok(()) };
+    let (Some(split), None, None) = (&reward.split, &reward.shared, &reward.budget) else {
+        return Err(Difference::Shape);
+    };
+    if reward.as_of > reward.window_end || reward.window.is_none() || !by_block.is_sound(split) {
+        return Err(Difference::Shape);
+    }
+    let paid: Amount = by_block.payments(split).map(|(_, row)| row.net).sum();
+    if paid == reward.to_miners { Ok(()) } else { Err(Difference::Sum) }
 }
 
 /// How a split follows from what the pool had published.
@@ -315,9 +357,14 @@ fn check_fees(reward: &Reward, rule: &Rule, earlier: Option<&Rule>) -> Result<()
     let windows: Vec<_> = windows.map(|window| window.rows.as_slice()).collect();
     let accounts = windows.iter().fold(0, |sum: u64, rows| sum.saturating_add(count(rows)));
     let volumes = Volumes::of(windows);
-    let is_allowed = |account, fee| match reward.to_finder.is_positive() {
-        true => std::iter::once(rule).chain(earlier).any(|rule| rule.allows_in_some_window(fee)),
-        false => rule.allows(accounts.max(1), volumes.part(account), fee),
+    let is_allowed = |account, fee| {
+        let mut rules = std::iter::once(rule).chain(earlier);
+        let in_window = |rule: &Rule| rule.allows(accounts.max(1), volumes.part(account), fee);
+        match (reward.pays_finder(), &reward.by_block) {
+            (true, _) => rules.any(|rule| rule.allows_in_some_window(fee)),
+            (false, Some(_)) => rules.any(in_window),
+            (false, None) => in_window(rule),
+        }
     };
     let mut rows = reward.split.iter().flat_map(|split| &split.rows);
     match rows.find(|row| !is_allowed(row.account, row.fee_bps)) {
@@ -351,7 +398,7 @@ fn check_parts(
     own: Option<Part>,
     place: ShareSeq,
 ) -> Result<(), Difference> {
-    let own = own.filter(|_| !reward.to_finder.is_positive());
+    let own = own.filter(|_| !reward.pays_finder());
     let recorded = reward.shared.as_ref();
     if recorded.is_some_and(|shared| Some(shared.part) != own) {
         return Err(Difference::Parts(reward.pool));
@@ -434,9 +481,11 @@ pub fn split_of(reward: &Reward, window: &WindowTable, fees: &Split) -> Split {
     if let (Scheme::Budget { cap }, Some(budget)) = (reward.scheme, &reward.budget) {
         return budget.split(cap, &window.rows).0;
     }
+    // What a block pays the finder alone is no part of a window's.
+    let divided = if reward.by_block.is_some() { reward.amount() } else { reward.to_pool };
     match &reward.shared {
         Some(shared) => shared.split(reward.to_pool, reward.finder, &window.rows, fee),
-        None => split(reward.to_pool, work, fee),
+        None => split(divided, work, fee),
     }
 }
 
@@ -446,9 +495,7 @@ fn check_without_window(reward: &Reward) -> Result<(), Difference> {
         (Some(split), false) if split.rows.iter().any(|row| row.account != reward.finder) => {
             Err(Difference::Shape)
         }
-        (Some(split), false)
-            if !split.is_exact() || split.amount != reward.to_pool.add(reward.to_finder) =>
-        {
+        (Some(split), false) if !split.is_exact() || split.amount != reward.amount() => {
             Err(Difference::Sum)
         }
         (Some(split), false) => match split.rows.as_slice() {

@@ -21,6 +21,7 @@ pub mod amount;
 pub mod audit;
 pub mod budget;
 pub mod capped;
+pub mod commitment;
 pub mod fee;
 pub mod id;
 pub mod identity;

@@ -5,6 +5,7 @@
 
 use crate::Amount;
 use crate::budget::Budget;
+use crate::commitment::{ByBlock, PaidBy};
 use crate::id::{AccountId, AssetId, PoolId, RewardId, ShareSeq};
 use crate::ledger::{Kind, SetKey, Transfer, TransferSet};
 use crate::scheme::Scheme;
@@ -30,9 +31,9 @@ pub struct Reward {
     pub finder: AccountId,
     /// What the coinbase pays to the pool's scripts.
     pub to_pool: Amount,
-    /// What it pays the finder itself (non-custodial solo).
-    pub to_finder: Amount,
-    /// The log position of its BlockFound: the last share that counts.
+    /// What it pays miners itself: the finder (non-custodial solo), or those in [`Reward::by_block`].
+    pub to_miners: Amount,
+    /// The log position of its BlockFound: the last share that counts, or could have where its coinbase committed to the split.
     pub window_end: ShareSeq,
     /// The log position up to which revocations count.
     pub as_of: ShareSeq,
@@ -44,6 +45,8 @@ pub struct Reward {
     pub window: Option<WindowTable>,
     /// The other pools that it pays, where pools share their blocks.
     pub shared: Option<Shared>,
+    /// Whose parts the block pays itself, where its coinbase committed to the split; the others are credited.
+    pub by_block: Option<ByBlock>,
     /// What was divided, where it is an epoch's budget: [`Reward::to_pool`] is what of it was granted.
     pub budget: Option<Budget>,
     /// Who gets what; `None` under PPS and FPPS, where the bankroll gets it.
@@ -143,7 +146,57 @@ pub fn next_step(state: RewardState, sighting: Sighting, depths: &Depths) -> Opt
     }
 }
 
+/// Up to where a window counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// Every share up to here.
+    With(ShareSeq),
+    /// The slices that were closed when the block's work was handed out, and no share after here: what was closed since is left to
+    /// the blocks after it.
+    Before(ShareSeq),
+}
+
 impl Reward {
+    /// Where its window ends.
+    #[must_use]
+    pub fn end(&self) -> End {
+        match self.by_block {
+            Some(_) => End::Before(self.as_of),
+            None => End::With(self.window_end),
+        }
+    }
+
+    /// All that it brought: what the block pays to the pool, and to miners itself.
+    #[must_use]
+    pub fn amount(&self) -> Amount {
+        self.to_pool.add(self.to_miners)
+    }
+
+    /// By whom this account gets its part, where it has one.
+    #[must_use]
+    pub fn paid_by(&self, account: AccountId) -> PaidBy {
+        match &self.by_block {
+            Some(by_block) if !by_block.pays(account) => PaidBy::Pool,
+            Some(by_block) if by_block.tree.is_some() => PaidBy::Tree,
+            Some(_) => PaidBy::Output,
+            None if self.pays_finder() && account == self.finder => PaidBy::Output,
+            None => PaidBy::Pool,
+        }
+    }
+
+    /// Does its coinbase pay the finder all but the fee?
+    #[must_use]
+    pub fn pays_finder(&self) -> bool {
+        self.by_block.is_none() && self.to_miners.is_positive()
+    }
+
+    /// What its coinbase pays altogether.
+    #[must_use]
+    pub fn on_chain(&self) -> Amount {
+        let tree = self.by_block.as_ref().and_then(|by_block| by_block.tree.as_ref());
+        tree.map_or(self.amount(), |tree| self.amount().add(tree.cost))
+    }
+
     /// The credits of this reward, for its first appearance in the chain.
     #[must_use]
     pub fn credits(&self) -> TransferSet {
@@ -155,13 +208,15 @@ impl Reward {
         };
         match &self.split {
             None => push(Kind::Wallet, Kind::Bankroll, self.to_pool),
-            Some(split) if self.to_finder.is_positive() => {
-                push(Kind::PaidByBlock(self.finder), Kind::BlockIncome, self.to_finder);
-                push(Kind::Wallet, Kind::Fees, split.fees);
-            }
             Some(split) => {
                 for row in &split.rows {
-                    push(Kind::Wallet, Kind::Account(row.account), row.net);
+                    let (debit, credit) = match self.paid_by(row.account) {
+                        PaidBy::Pool => (Kind::Wallet, Kind::Account(row.account)),
+                        PaidBy::Output | PaidBy::Tree => {
+                            (Kind::PaidByBlock(row.account), Kind::BlockIncome)
+                        }
+                    };
+                    push(debit, credit, row.net);
                 }
                 push(Kind::Wallet, Kind::Fees, split.fees);
             }

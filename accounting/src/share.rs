@@ -3,6 +3,7 @@
 //! Invariant: a share's weight was fixed when its job was handed out, and only a verifier makes one.
 
 use crate::budget::Budget;
+use crate::commitment::Commitment;
 use crate::id::{AccountId, PoolId, RateId, RewardId, ShareSeq, UnixMs, WorkerId};
 use crate::union::Terms;
 use crate::{Amount, BasisPoints, Scheme};
@@ -75,8 +76,8 @@ pub struct BlockFound {
     pub height: u64,
     /// What its coinbase pays to the pool's own scripts.
     pub to_pool: Amount,
-    /// What its coinbase pays the finder's own address, in a non-custodial solo pool.
-    pub to_finder: Amount,
+    /// What its coinbase pays miners itself: the finder in a non-custodial solo pool, or those it was committed to.
+    pub to_miners: Amount,
     /// The fee that its coinbase withheld from the finder it pays: the one in force when the job was made.
     pub coinbase_fee: BasisPoints,
     /// Expected hashes of the network target it met: the unit of PPLNS windows.
@@ -85,6 +86,8 @@ pub struct BlockFound {
     pub scheme: Scheme,
     /// The terms on which other pools share it.
     pub shared: Option<Terms>,
+    /// The split that its coinbase committed to when its work was handed out.
+    pub commitment: Option<Commitment>,
     /// What it divides, where it is no block but an epoch's budget.
     pub budget: Option<Budget>,
     /// When.

@@ -7,6 +7,7 @@ use crate::id::{AccountId, ShareSeq, SliceNo};
 use crate::scheme::WindowLength;
 use crate::share::WeightSum;
 use crate::slice::{Slice, Tally};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -51,7 +52,7 @@ pub struct SourcedSlice {
 }
 
 /// The frozen contents of a window: what a reward is split by.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct WindowTable {
     /// Newest slice counted.
     pub through: SliceNo,

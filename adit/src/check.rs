@@ -221,7 +221,7 @@ async fn nodes(asset: &AssetSettings, own: &CoinSettings, report: &mut Report) {
             continue;
         }
         fit = true;
-        match node::template(&mut rpc, own.coin, None).await {
+        match node::template(&mut rpc, own.coin, own.source.trees, None).await {
             Ok(template) => {
                 let news = match (&config.zmq, &template.long_poll_id) {
                     (Some(_), Some(_)) => "ZMQ and long poll",
@@ -235,6 +235,11 @@ async fn nodes(asset: &AssetSettings, own: &CoinSettings, report: &mut Report) {
                     template.height
                 ));
                 clock(&name, template.cur_time, report);
+                match template.enforced {
+                    _ if !own.source.trees => {}
+                    Ok(_) => report.ok(format!("{name}: its chain enforces BIP-119")),
+                    Err(error) => report.fail(format!("{name}: {error}")),
+                }
             }
             Err(error) => report.warn(format!("{name} gives no template: {error}")),
         }
@@ -345,7 +350,7 @@ fn bankroll(
 async fn block_value(own: &CoinSettings) -> Option<Amount> {
     for config in &own.source.nodes {
         let mut rpc = Rpc::new(config.endpoint.clone());
-        if let Ok(template) = node::template(&mut rpc, own.coin, None).await {
+        if let Ok(template) = node::template(&mut rpc, own.coin, own.source.trees, None).await {
             return Some(Amount::from_units(template.coinbase_value.into()));
         }
     }

@@ -4,6 +4,7 @@
 
 mod common;
 
+use accounting::reward::RewardState;
 use common::heavy::{Dialect, Heavy, flood};
 use common::{Pool, Setup, all_rest};
 use devnet::gxc::{GxcNode, Ledger, Net};
@@ -115,10 +116,19 @@ fn mined_by(algorithm: &str, miners: &[(&str, Dialect)]) {
         let accepted = || (heavy.accepted() > 0).then_some(());
         testkit::wait_for(&format!("a share by {dialect:?}"), accepted);
     }
-    // A block that lasts, in whose window all of them are.
+    // A block that lasts, in whose window all of them are. Others bury it: the hash is dear.
     testkit::wait_for("a mature block for all", || {
         let rewards = pool.reader().rewards(1000).unwrap();
-        rewards.iter().any(|row| is_mature_for(&pool, row.id, miners.len())).then_some(())
+        let states = rewards.iter().filter_map(|row| state_for(&pool, row.id, miners.len()));
+        let states: Vec<RewardState> = states.collect();
+        if states.contains(&RewardState::Matured) {
+            return Some(());
+        }
+        if states.contains(&RewardState::Immature) {
+            node.mine_to(NOBODY, 1);
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
+        None
     });
     running.into_iter().for_each(Heavy::stop);
     let who: Vec<&str> = miners.iter().map(|(user, _)| *user).collect();
@@ -129,11 +139,10 @@ fn mined_by(algorithm: &str, miners: &[(&str, Dialect)]) {
     pool.stop();
 }
 
-/// Whether a reward has matured whose split has a row for each of so many.
-fn is_mature_for(pool: &Pool, reward: accounting::RewardId, count: usize) -> bool {
-    let Some((reward, state)) = pool.reader().reward(reward).unwrap() else { return false };
-    let split = reward.split.filter(|split| split.rows.len() == count);
-    split.is_some() && state.as_str() == "matured"
+/// Where a reward stands whose split has a row for each of so many.
+fn state_for(pool: &Pool, reward: accounting::RewardId, count: usize) -> Option<RewardState> {
+    let (reward, state) = pool.reader().reward(reward).unwrap()?;
+    reward.split.filter(|split| split.rows.len() == count).map(|_| state)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,8 +4,7 @@
 //! in which blocks were found, or payees numbered, changes nothing. Money is divided by [`accounting::split`] and nowhere else.
 
 use crate::rule::{Rule, Small};
-use crate::shape::Shape;
-use crate::tree::{PAYEES_MAX, Payee, RELAYED_MAX, Tree, output_size};
+use crate::tree::{PAYEES_MAX, Payee, Tree, output_size};
 use crate::window::Slot;
 use accounting::split::{divide, part_of};
 use bitcoin::Script;
@@ -100,7 +99,7 @@ fn above_floor<'a>(
         let payable = payable(lightest.len() + more, bytes + more_bytes);
         let of_all = if rule.small == Small::Finder { whole } else { total };
         let fits = lightest.len() + more <= PAYEES_MAX
-            && is_relayed(rule, lightest.len() + more, bytes + more_bytes);
+            && rule.tree.is_relayed(lightest.len() + more, bytes + more_bytes);
         if fits && part_of(payable, last.weight, of_all) >= floor {
             break;
         }
@@ -131,15 +130,9 @@ fn all_reach_it(rule: &Rule, value: u64, claims: &[Claim<'_>]) -> bool {
     let payable = value.saturating_sub(rule.tree.cost(count, bytes).total());
     // Where the finder takes over what is small, the cost of one more output decides; that is left to the long way.
     claims.len() < PAYEES_MAX
-        && is_relayed(rule, claims.len(), bytes)
+        && rule.tree.is_relayed(claims.len(), bytes)
         && rule.small == Small::Others
         && part_of(payable.into(), least, sum(claims)) >= u128::from(rule.floor)
-}
-
-/// Would nodes relay its largest transaction? Only a flat one can be too large.
-fn is_relayed(rule: &Rule, payees: usize, bytes: u64) -> bool {
-    let count = u32::try_from(payees).unwrap_or(u32::MAX);
-    rule.tree.shape != Shape::Flat || rule.tree.cost(count, bytes).vsize <= RELAYED_MAX
 }
 
 fn sum(claims: &[Claim<'_>]) -> u128 {

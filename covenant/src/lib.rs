@@ -21,6 +21,7 @@
 pub mod chain;
 pub mod claims;
 pub mod coinbase;
+pub mod committed;
 pub mod enforcement;
 pub mod marker;
 pub mod rule;

@@ -152,6 +152,13 @@ impl TreeRule {
         }
     }
 
+    /// Would nodes relay its largest transaction? Only a flat one can be too large.
+    #[must_use]
+    pub fn is_relayed(&self, payees: usize, output_bytes: u64) -> bool {
+        let count = u32::try_from(payees).unwrap_or(u32::MAX);
+        self.shape != Shape::Flat || self.cost(count, output_bytes).vsize <= RELAYED_MAX
+    }
+
     /// The tree that pays these, in this order.
     ///
     /// # Errors

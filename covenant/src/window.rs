@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(of(LookBack::Last { blocks: 100 }).len(), 10);
         assert_eq!(of(LookBack::Age { seconds: 1200 }), [9, 10]);
         assert_eq!(of(LookBack::Between { from_seconds: 1200, to_seconds: 2400 }), [7, 8, 9]);
-        assert_eq!(of(LookBack::Between { from_seconds: 9000, to_seconds: 9001 }), []);
+        assert_eq!(of(LookBack::Between { from_seconds: 9000, to_seconds: 9001 }), [0_u32; 0]);
     }
 
     #[test]

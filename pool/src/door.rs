@@ -7,6 +7,7 @@ use crate::guests::Guests;
 use crate::observe::Observatory;
 use crate::view::View;
 use accounting::budget::Budget;
+use accounting::commitment::Commitment;
 use accounting::rate::Rate;
 use accounting::union::Terms;
 use accounting::{
@@ -61,8 +62,8 @@ pub struct BlockReport {
     pub height: u64,
     /// What its coinbase pays to the pool's own scripts.
     pub to_pool: Amount,
-    /// What it pays the finder itself.
-    pub to_finder: Amount,
+    /// What it pays miners itself: the finder, or those its coinbase committed to.
+    pub to_miners: Amount,
     /// The fee that the coinbase withheld from the finder it pays.
     pub coinbase_fee: BasisPoints,
     /// Expected hashes of the network's target.
@@ -71,6 +72,8 @@ pub struct BlockReport {
     pub scheme: Scheme,
     /// The share it is as well, unless that was refused.
     pub share: Option<(Weight, Option<Rate>)>,
+    /// The split that its coinbase committed to when its work was handed out.
+    pub commitment: Option<Box<Commitment>>,
     /// What it divides, where it is an epoch's budget: then [`BlockReport::to_pool`] is all of it, and what is granted of it follows.
     pub budget: Option<Budget>,
     /// When.
@@ -326,11 +329,12 @@ impl BlockReport {
             block: self.block,
             height: self.height,
             to_pool: self.to_pool,
-            to_finder: self.to_finder,
+            to_miners: self.to_miners,
             coinbase_fee: self.coinbase_fee,
             network_work: self.network_work,
             scheme: self.scheme,
             shared,
+            commitment: self.commitment.as_deref().cloned(),
             budget: self.budget.clone(),
             found_at: self.found_at,
         }));

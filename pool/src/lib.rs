@@ -19,6 +19,7 @@
 )]
 
 pub mod bans;
+pub mod basis;
 pub mod books;
 pub mod cashier;
 pub mod clock;
@@ -38,6 +39,7 @@ pub mod treasury;
 pub mod view;
 pub mod writer;
 
+pub use basis::Basis;
 pub use clock::{Clock, SystemClock};
 pub use config::{AssetConfig, PayoutRules, PoolConfig};
 pub use door::{BlockReport, Pool, Refused};

@@ -34,7 +34,10 @@ impl Books {
         if self.rewards.contains_key(&found.block) {
             return Ok(());
         }
-        let window = self.freeze_window(store, seq, found)?;
+        let window = match &found.commitment {
+            Some(commitment) => Some(commitment.window.clone()),
+            None => self.freeze_window(store, seq, found)?,
+        };
         let shared = self.freeze_beside(store, seq, found, now)?;
         let Some(pool) = self.pools.get(&found.pool) else { return Ok(()) };
         let asset = pool.asset;
@@ -48,13 +51,14 @@ impl Books {
             height: found.height,
             finder: found.finder,
             to_pool: granted.unwrap_or(found.to_pool),
-            to_finder: found.to_finder,
+            to_miners: found.to_miners,
             window_end: seq,
-            as_of: seq,
+            as_of: found.commitment.as_ref().map_or(seq, |commitment| commitment.as_of),
             scheme: found.scheme,
             network_work: found.network_work,
             window,
             shared,
+            by_block: found.commitment.as_ref().map(|commitment| commitment.by_block.clone()),
             budget: found.budget.clone(),
             split,
         };
@@ -64,7 +68,7 @@ impl Books {
             pool: found.pool,
             asset,
             height: found.height,
-            amount: reward.to_pool.add(reward.to_finder),
+            amount: reward.amount(),
             state: RewardState::Immature,
             generation: 0,
             force,
@@ -73,6 +77,10 @@ impl Books {
             through: reward.window.as_ref().map(|window| window.through),
         };
         self.rewards.insert(found.block, stored);
+        if found.commitment.is_some() {
+            // The round ends where the work's window did: what came since is the next one's.
+            self.cut_round(found.pool);
+        }
         let round_work =
             self.pools.get_mut(&found.pool).map_or(0, |pool| std::mem::take(&mut pool.round_work));
         self.push(Change::Reward { reward: Box::new(reward), round_work, at: now });
@@ -101,7 +109,7 @@ impl Books {
     /// On which terms the pools of a union share what is reported: those of this moment.
     pub(crate) fn terms_of(&self, report: &BlockReport) -> Option<Terms> {
         let own = self.pools.get(&report.pool)?;
-        let part = own.config.part.filter(|_| !report.to_finder.is_positive())?;
+        let part = own.config.part.filter(|_| !report.to_miners.is_positive())?;
         let others =
             self.pools.iter().filter(|(id, pool)| **id != report.pool && pool.asset == own.asset);
         let terms = |(id, pool): (&PoolId, &PoolBook)| {
@@ -145,6 +153,9 @@ impl Books {
         window: Option<&WindowTable>,
         shared: Option<&Shared>,
     ) -> Option<Split> {
+        if let Some(commitment) = &found.commitment {
+            return Some(commitment.split.clone());
+        }
         let rule =
             self.pools.get(&found.pool).map(|pool| pool.config.fee.clone()).unwrap_or_default();
         match (found.scheme, window) {
@@ -152,10 +163,10 @@ impl Books {
                 found.budget.as_ref().map(|budget| budget.split(cap, &window.rows).0)
             }
             (Scheme::Pps | Scheme::Fpps, _) => None,
-            (Scheme::Solo { custodial: false }, _) if found.to_finder.is_positive() => {
+            (Scheme::Solo { custodial: false }, _) if found.to_miners.is_positive() => {
                 Some(Split::of_solo_coinbase(
                     found.finder,
-                    found.to_finder,
+                    found.to_miners,
                     found.to_pool,
                     found.coinbase_fee,
                 ))
@@ -183,7 +194,7 @@ impl Books {
         }
     }
 
-    fn fee_of(
+    pub(crate) fn fee_of(
         &self,
         rule: &FeeRule,
         accounts: u64,

@@ -611,10 +611,10 @@ async fn a_solo_block_is_booked_at_the_fee_its_job_was_made_with() {
     let solo = Scheme::Solo { custodial: false };
     let writer = start(folder.path(), asset(), pool_of(solo, 300), &clock);
     let (whole, fee) = (50 * COIN, BasisPoints::new(100).unwrap());
-    let (to_pool, to_finder) = (whole / 100, whole - whole / 100);
+    let (to_pool, to_miners) = (whole / 100, whole - whole / 100);
     let report = pool::BlockReport {
         to_pool: Amount::from_units(to_pool),
-        to_finder: Amount::from_units(to_finder),
+        to_miners: Amount::from_units(to_miners),
         coinbase_fee: fee,
         ..block(9, 1, 100, solo)
     };

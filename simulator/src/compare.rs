@@ -63,6 +63,18 @@ pub struct Question {
 /// # Errors
 /// When there is no such miner in such a pool.
 pub fn compare(question: &Question, progress: Progress<'_>) -> Result<Report, BadScenario> {
+    compare_policies(question, OFFERS.iter().map(named).collect(), progress)
+}
+
+/// As [`compare`], with these ways of dividing.
+///
+/// # Errors
+/// When there is no such miner in such a pool.
+pub fn compare_policies(
+    question: &Question,
+    policies: Vec<Named>,
+    progress: Progress<'_>,
+) -> Result<Report, BadScenario> {
     let others = question.pool - question.hashrate;
     let scenario = Scenario {
         seed: question.seed,
@@ -77,14 +89,16 @@ pub fn compare(question: &Question, progress: Progress<'_>) -> Result<Report, Ba
             hashrates: Hashrates::List { hashrates: vec![question.hashrate, others] },
         },
         rewards: Rewards { subsidy: 3.125, fees: 0.1, fees_cv: 0.5, halving: 0 },
-        policies: OFFERS.iter().map(named).collect(),
+        policies,
         adversaries: Vec::new(),
     };
     scenario.check()?;
     Ok(run(&scenario, Some(0), progress))
 }
 
-fn named(offer: &Offer) -> Named {
+/// An offer as a policy.
+#[must_use]
+pub fn named(offer: &Offer) -> Named {
     let ctv = |blocks| Dividing::Ctv { rule: validate::rule(LookBack::Last { blocks }) };
     let policy = match offer.name {
         "solo" => Dividing::Solo,

@@ -6,6 +6,7 @@
 use crate::gxc;
 use crate::rpc::{Endpoint, Rpc, RpcError};
 use crate::template::{push_hex, to_hex};
+use accounting::commitment::Commitment;
 use accounting::rate::Rate;
 use accounting::{
     Amount, BasisPoints, Identity, IdentityKind, PoolId, RewardId, Scheme, UnixMs, Weight,
@@ -335,7 +336,10 @@ struct BlockFile {
     address: String,
     worker: String,
     to_pool: Amount,
-    to_finder: Amount,
+    #[serde(alias = "to_finder")]
+    to_miners: Amount,
+    #[serde(default)]
+    commitment: Option<Box<Commitment>>,
     #[serde(default)]
     coinbase_fee: BasisPoints,
     network_work: u128,
@@ -356,7 +360,8 @@ impl BlockFile {
             address: report.display.clone(),
             worker: report.worker.clone(),
             to_pool: report.to_pool,
-            to_finder: report.to_finder,
+            to_miners: report.to_miners,
+            commitment: report.commitment.clone(),
             coinbase_fee: report.coinbase_fee,
             network_work: report.network_work,
             scheme: report.scheme,
@@ -385,7 +390,8 @@ impl BlockFile {
                 .map_err(|error: accounting::id::BadRewardId| error.to_string())?,
             height: self.height,
             to_pool: self.to_pool,
-            to_finder: self.to_finder,
+            to_miners: self.to_miners,
+            commitment: self.commitment,
             coinbase_fee: self.coinbase_fee,
             network_work: self.network_work,
             scheme: self.scheme,
@@ -481,7 +487,8 @@ mod tests {
             block: RewardId(pow::sha256d::header_hash(header)),
             height: 9,
             to_pool: Amount::from_units(5),
-            to_finder: Amount::ZERO,
+            to_miners: Amount::ZERO,
+            commitment: None,
             coinbase_fee: BasisPoints::default(),
             network_work: u128::MAX,
             scheme: Scheme::Tides,
@@ -519,7 +526,8 @@ mod tests {
             block: RewardId(id),
             height: 9,
             to_pool: Amount::from_units(5),
-            to_finder: Amount::ZERO,
+            to_miners: Amount::ZERO,
+            commitment: None,
             coinbase_fee: BasisPoints::default(),
             network_work: 16,
             scheme: Scheme::Tides,

@@ -4,12 +4,14 @@
 //! alone, and a job stays long enough to rebuild any header that a miner could still send.
 
 use crate::block::Solved;
+use crate::by_block::{self, Committed};
 use crate::coinbase::{self, CoinbaseInput, Output};
 use crate::gxc;
 use crate::hashing::Hashing;
 use crate::template::{Template, push_as_hex, to_hex};
 use crate::verify::Verified;
 use crate::wire::v1::{JobRef, Submission};
+use accounting::commitment::Commitment;
 use accounting::rate::Rate;
 use accounting::split::fee_of;
 use accounting::{Amount, BasisPoints, Scheme, UnixMs};
@@ -43,6 +45,24 @@ pub enum Pays {
         /// How much it is.
         fee: BasisPoints,
     },
+    /// The window's miners, as far as a block can; the pool's wallet what is left.
+    Window {
+        /// The wallet's script.
+        script: Vec<u8>,
+        /// How far.
+        rules: by_block::Rules,
+    },
+}
+
+impl Pays {
+    /// The pool's own script.
+    #[must_use]
+    pub fn pool_script(&self) -> &[u8] {
+        match self {
+            Pays::Pool { script } | Pays::Window { script, .. } => script,
+            Pays::Finder { fee_script, .. } => fee_script,
+        }
+    }
 }
 
 /// What a pool's jobs have in common.
@@ -62,6 +82,15 @@ pub struct JobRules {
     pub scheme: Scheme,
 }
 
+/// What a job is paid by, where that was decided when it was made.
+#[derive(Debug, Clone, Default)]
+pub struct JobTerms {
+    /// The rate that its shares are bought at.
+    pub rate: Option<Rate>,
+    /// What its block pays miners itself.
+    pub committed: Option<Arc<Committed>>,
+}
+
 /// Work handed out.
 #[derive(Debug)]
 pub struct Job {
@@ -79,6 +108,8 @@ pub struct Job {
     pub version_mask: u32,
     /// The rate its shares are bought at, under PPS and FPPS.
     pub rate: Option<Rate>,
+    /// What it pays miners itself, where it pays a window.
+    pub committed: Option<Arc<Committed>>,
     /// When it was made.
     pub made_at: UnixMs,
     /// No share of it is harder than this: a block is always a share, as far as difficulties go down.
@@ -102,7 +133,7 @@ impl Job {
         tip: u64,
         template: Arc<Template>,
         rules: Arc<JobRules>,
-        rate: Option<Rate>,
+        terms: JobTerms,
         made_at: UnixMs,
     ) -> Self {
         let version_mask = VERSION_MASK & !template.required_version;
@@ -112,7 +143,8 @@ impl Job {
             tip,
             version,
             version_mask,
-            rate,
+            rate: terms.rate,
+            committed: terms.committed,
             made_at,
             hardest: Difficulty::not_harder_than(template.target, rules.hashing.scale()),
             midstate: Midstate::of(&[]).0,
@@ -128,7 +160,7 @@ impl Job {
         let (midstate, rest) = Midstate::of(&head);
         job.midstate = midstate;
         job.head_rest = rest.to_vec();
-        if let Pays::Pool { .. } = job.rules.pays {
+        if !matches!(job.rules.pays, Pays::Finder { .. }) {
             let tail: Arc<[u8]> = job.tail_for(&[]).into();
             let render = |clean| Bytes::from(job.render(0, &tail, clean));
             job.shared_lines = Some([render(false), render(true)]);
@@ -147,12 +179,17 @@ impl Job {
         coinbase::tail(&self.outputs(finder_script))
     }
 
-    /// What the coinbase pays to the pool and to the finder.
+    /// What the coinbase pays to the pool and to miners; what a tree takes is neither's.
     #[must_use]
     pub fn payments(&self) -> (Amount, Amount) {
         let value = Amount::from_units(self.template.coinbase_value.into());
         match &self.rules.pays {
-            Pays::Pool { .. } => (value, Amount::ZERO),
+            Pays::Window { .. } | Pays::Pool { .. } => match &self.committed {
+                Some(committed) => {
+                    (committed.commitment.to_pool(), committed.commitment.to_miners())
+                }
+                None => (value, Amount::ZERO),
+            },
             Pays::Finder { fee, .. } => {
                 let fee = fee_of(value, *fee);
                 (fee, value.sub(fee))
@@ -160,11 +197,21 @@ impl Job {
         }
     }
 
+    /// What this coinbase committed to.
+    #[must_use]
+    pub fn commitment(&self, coinbase: &[u8]) -> Option<Commitment> {
+        let mut commitment = self.committed.as_ref()?.commitment.clone();
+        if let Some(tree) = &mut commitment.by_block.tree {
+            tree.coinbase = pow::sha256d::sha256d(coinbase);
+        }
+        Some(commitment)
+    }
+
     /// The fee that the coinbase withholds from a finder it pays.
     #[must_use]
     pub fn coinbase_fee(&self) -> BasisPoints {
         match self.rules.pays {
-            Pays::Pool { .. } => BasisPoints::ZERO,
+            Pays::Pool { .. } | Pays::Window { .. } => BasisPoints::ZERO,
             Pays::Finder { fee, .. } => fee,
         }
     }
@@ -172,13 +219,17 @@ impl Job {
     /// The coinbase's outputs for this finder.
     #[must_use]
     pub fn outputs(&self, finder_script: &[u8]) -> Vec<Output> {
-        let (to_pool, to_finder) = self.payments();
-        let pool_script = match &self.rules.pays {
-            Pays::Pool { script } => script,
-            Pays::Finder { fee_script, .. } => fee_script,
-        };
+        let (to_pool, to_miners) = self.payments();
         let mut outputs = Vec::with_capacity(3);
-        for (amount, script) in [(to_finder, finder_script), (to_pool, pool_script.as_slice())] {
+        let to_finder = match &self.committed {
+            Some(committed) => {
+                outputs.extend(committed.outputs.iter().cloned());
+                Amount::ZERO
+            }
+            None => to_miners,
+        };
+        let pool_script = self.rules.pays.pool_script();
+        for (amount, script) in [(to_finder, finder_script), (to_pool, pool_script)] {
             if let Some(value) = amount.as_u64().filter(|value| *value > 0) {
                 outputs.push(Output { value, script: script.to_vec() });
             }
@@ -404,12 +455,7 @@ impl JobMaker {
     }
 
     /// Makes the next job. The old ones stay valid until this one has been published.
-    pub fn publish(
-        &mut self,
-        template: Arc<Template>,
-        rate: Option<Rate>,
-        now: UnixMs,
-    ) -> Arc<Job> {
+    pub fn publish(&mut self, template: Arc<Template>, terms: JobTerms, now: UnixMs) -> Arc<Job> {
         let mut jobs = Jobs::clone(&self.jobs.borrow());
         jobs.withdrawn = false;
         let same_tip =
@@ -419,7 +465,7 @@ impl JobMaker {
             jobs.tip_since = now;
         }
         let job =
-            Arc::new(Job::new(self.next_no, self.tip, template, self.rules.clone(), rate, now));
+            Arc::new(Job::new(self.next_no, self.tip, template, self.rules.clone(), terms, now));
         self.next_no = self.next_no.checked_add(1).unwrap_or(1);
         if self.next_no == 1 {
             jobs.list.clear();
@@ -475,7 +521,7 @@ pub(crate) mod tests {
     #[test]
     fn notify_is_what_miners_expect() {
         let mut maker = JobMaker::new(rules(pool_pays()), UnixMs(1_700_000_000_000));
-        let job = maker.publish(Arc::new(template()), None, UnixMs(0));
+        let job = maker.publish(Arc::new(template()), JobTerms::default(), UnixMs(0));
         let line = job.notify(0, &job.tail(&[]), true);
         let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
         let params = value["params"].as_array().unwrap();
@@ -493,8 +539,14 @@ pub(crate) mod tests {
 
     #[test]
     fn the_midstate_path_and_the_plain_path_hash_the_same_coinbase() {
-        let job =
-            Job::new(5, 1, Arc::new(template()), Arc::new(rules(pool_pays())), None, UnixMs(0));
+        let job = Job::new(
+            5,
+            1,
+            Arc::new(template()),
+            Arc::new(rules(pool_pays())),
+            JobTerms::default(),
+            UnixMs(0),
+        );
         let tail = job.tail(&[]);
         for variant in [0, 1, 255] {
             let whole = job.coinbase(variant, [1, 2, 3, 4], &[9; 8], &tail);
@@ -515,7 +567,14 @@ pub(crate) mod tests {
     fn a_solo_coinbase_pays_its_finder_and_the_fee_and_sums_to_the_template() {
         let fee = BasisPoints::new(150).unwrap();
         let pays = Pays::Finder { fee_script: vec![1], fee };
-        let job = Job::new(5, 1, Arc::new(template()), Arc::new(rules(pays)), None, UnixMs(0));
+        let job = Job::new(
+            5,
+            1,
+            Arc::new(template()),
+            Arc::new(rules(pays)),
+            JobTerms::default(),
+            UnixMs(0),
+        );
         let outputs = job.outputs(&[2, 2]);
         let summary: Vec<_> = outputs.iter().map(|o| (o.value, o.script.clone())).collect();
         assert_eq!(summary, [(4_925_000_000, vec![2, 2]), (75_000_000, vec![1])]);
@@ -525,9 +584,9 @@ pub(crate) mod tests {
     #[test]
     fn job_ids_are_unique_over_ten_million_jobs_and_restarts() {
         let mut maker = JobMaker::new(rules(pool_pays()), UnixMs(1_700_000_000_000));
-        let first = maker.publish(Arc::new(template()), None, UnixMs(0)).no;
+        let first = maker.publish(Arc::new(template()), JobTerms::default(), UnixMs(0)).no;
         maker.next_no += 9_999_999;
-        let last = maker.publish(Arc::new(template()), None, UnixMs(0)).no;
+        let last = maker.publish(Arc::new(template()), JobTerms::default(), UnixMs(0)).no;
         assert_eq!(last - first, 10_000_000, "numbers only count up");
         let later = JobMaker::new(rules(pool_pays()), UnixMs(1_700_000_060_000));
         assert!(
@@ -540,19 +599,19 @@ pub(crate) mod tests {
     fn only_a_new_parent_is_a_new_tip_and_old_jobs_stay_findable() {
         let mut maker = JobMaker::new(rules(pool_pays()), UnixMs(1_000));
         let jobs = maker.subscribe();
-        let one = maker.publish(Arc::new(template()), None, UnixMs(10));
-        let two = maker.publish(Arc::new(template()), None, UnixMs(20));
+        let one = maker.publish(Arc::new(template()), JobTerms::default(), UnixMs(10));
+        let two = maker.publish(Arc::new(template()), JobTerms::default(), UnixMs(20));
         assert_eq!((one.tip, two.tip), (1, 1));
         let mut moved = template();
         moved.prev_hash = hash_from_hex(&"11".repeat(32)).unwrap();
-        let three = maker.publish(Arc::new(moved), None, UnixMs(30));
+        let three = maker.publish(Arc::new(moved), JobTerms::default(), UnixMs(30));
         assert_eq!(three.tip, 2);
         let now = jobs.borrow().clone();
         assert!(now.find(one.no).is_some() && !now.is_current(&one) && now.is_current(&three));
         assert_eq!(now.tip_since, UnixMs(30));
         assert!(now.find(three.no + 1).is_none() && now.find(0).is_none());
         for _ in 0..JOBS_MAX {
-            maker.publish(Arc::new(template()), None, UnixMs(40));
+            maker.publish(Arc::new(template()), JobTerms::default(), UnixMs(40));
         }
         assert!(jobs.borrow().find(one.no).is_none(), "forgotten after {JOBS_MAX} more");
     }
@@ -562,7 +621,14 @@ pub(crate) mod tests {
         let mut t = template();
         t.version = 0x2080_e000;
         t.required_version = 0x0080_0000;
-        let job = Job::new(5, 1, Arc::new(t), Arc::new(rules(pool_pays())), None, UnixMs(0));
+        let job = Job::new(
+            5,
+            1,
+            Arc::new(t),
+            Arc::new(rules(pool_pays())),
+            JobTerms::default(),
+            UnixMs(0),
+        );
         assert_eq!(job.version, 0x2080_0000);
         assert_eq!(job.version_mask, VERSION_MASK & !0x0080_0000);
     }

@@ -8,6 +8,7 @@
 //! share, the store or one of the nodes.
 
 pub mod block;
+pub mod by_block;
 pub mod coin;
 pub mod coinbase;
 pub mod dag;

@@ -7,9 +7,11 @@ use crate::rpc::{Rpc, RpcError};
 use crate::template::{Template, hash_from_hex};
 use accounting::RewardId;
 use accounting::reward::Sighting;
+use covenant::Enforced;
+use covenant::enforcement::NotEnforced;
 use pow::{Target, Work};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A node may know so many headers whose blocks it has not got.
 const HEADERS_AHEAD: u64 = 6;
@@ -146,13 +148,14 @@ pub async fn header(rpc: &mut Rpc, hash: &str) -> Result<HeaderInfo, RpcError> {
     rpc.call("getblockheader", json!([hash, true])).await
 }
 
-/// The full template.
+/// The full template; with the node's word on BIP-119 where it is for `trees`.
 ///
 /// # Errors
 /// When the node gives none, or one that cannot be used.
 pub async fn template(
     rpc: &mut Rpc,
     coin: Coin,
+    trees: bool,
     long_poll: Option<&str>,
 ) -> Result<Template, Unfit> {
     let mut request = json!({ "rules": coin.template_rules(), "capabilities": ["coinbasetxn", "longpoll", "workid"] });
@@ -171,7 +174,28 @@ pub async fn template(
                 _ => Unfit::from(error),
             }
         })?;
-    Template::read(&text).map_err(|error| Unfit::Trouble(error.to_string()))
+    let mut template = Template::read(&text).map_err(|error| Unfit::Trouble(error.to_string()))?;
+    if trees {
+        template.enforced = enforced(rpc).await?;
+    }
+    Ok(template)
+}
+
+/// Does the node's chain enforce BIP-119 at its tip?
+///
+/// # Errors
+/// When the node does not say.
+pub async fn enforced(rpc: &mut Rpc) -> Result<Result<Enforced, NotEnforced>, RpcError> {
+    /// A node that does not have a method says so with this.
+    const METHOD_NOT_FOUND: i64 = -32_601;
+    let listed = match rpc.call::<Value>("getdeploymentinfo", json!([])).await {
+        Err(RpcError::Refused { code: METHOD_NOT_FOUND, .. }) => {
+            rpc.call::<Value>("getblockchaininfo", json!([])).await?["softforks"].take()
+        }
+        answer => answer?["deployments"].take(),
+    };
+    let listed = listed.as_object().into_iter().flatten();
+    Ok(Enforced::by(listed.map(|(name, deployment)| (name.as_str(), deployment["active"] == true))))
 }
 
 /// A template without transactions, from the tip's header alone: there at once, while the node still selects transactions.
@@ -209,6 +233,7 @@ pub fn coinbase_only(
         mweb: None,
         long_poll_id: None,
         gxc: None,
+        enforced: before.enforced,
         ethash: None,
         coinbase_only: true,
     })

@@ -51,6 +51,8 @@ pub struct SourceConfig {
     pub gate: ChainGate,
     /// The nodes, the preferred one first.
     pub nodes: Vec<NodeConfig>,
+    /// Are blocks to pay trees, so that each template needs its node's word on BIP-119?
+    pub trees: bool,
     /// How often the template is renewed for new transactions, and the job sent again as a sign of life.
     pub refresh: Duration,
 }
@@ -106,6 +108,7 @@ pub fn start(config: SourceConfig, clock: Arc<dyn Clock>, cancel: CancellationTo
             rpc: Rpc::new(node.endpoint.clone()),
             node,
             refresh: config.refresh,
+            trees: config.trees,
             post,
             clock: clock.clone(),
         };
@@ -145,6 +148,7 @@ struct NodeWatcher {
     gate: ChainGate,
     node: NodeConfig,
     refresh: Duration,
+    trees: bool,
     rpc: Rpc,
     post: Post,
     clock: Arc<dyn Clock>,
@@ -224,9 +228,10 @@ impl NodeWatcher {
         let mut id = self.post.last.as_ref()?.long_poll_id.clone()?;
         let (mut rpc, coin, signals) =
             (Rpc::new(self.node.endpoint.clone()), self.gate.coin, signals.clone());
+        let trees = self.trees;
         Some(AbortOnDrop(tokio::spawn(async move {
             while !signals.is_closed() {
-                match node::template(&mut rpc, coin, Some(&id)).await {
+                match node::template(&mut rpc, coin, trees, Some(&id)).await {
                     Ok(template) => {
                         if let Some(next) = &template.long_poll_id {
                             id.clone_from(next);
@@ -268,7 +273,7 @@ impl NodeWatcher {
     }
 
     async fn renew(&mut self, by: &'static str) -> Result<(), Unfit> {
-        let template = node::template(&mut self.rpc, self.gate.coin, None).await?;
+        let template = node::template(&mut self.rpc, self.gate.coin, self.trees, None).await?;
         self.hand_over(template, by).await.map(|_| ())
     }
 

@@ -5,6 +5,8 @@
 
 use crate::dag;
 use crate::gxc::offer::Offer;
+use covenant::Enforced;
+use covenant::enforcement::NotEnforced;
 use pow::{Target, sha256d};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -54,6 +56,8 @@ pub struct Template {
     pub coinbase_only: bool,
     /// What a GXC node is handed instead of bytes.
     pub gxc: Option<Arc<Offer>>,
+    /// Its node's word on whether BIP-119 is enforced there; asked for where blocks pay trees.
+    pub enforced: Result<Enforced, NotEnforced>,
     /// What its epoch of Ethash is verified by.
     pub ethash: Option<dag::Kept>,
 }
@@ -164,6 +168,7 @@ impl Template {
             long_poll_id: raw.longpollid.map(Cow::into_owned),
             coinbase_only: false,
             gxc: None,
+            enforced: Err(NotEnforced::Unknown),
             ethash: None,
         })
     }

@@ -366,7 +366,7 @@ fn short(hash: &[u8; 32]) -> u128 {
 mod tests {
     use super::*;
     use crate::job::tests::{pool_pays, rules, template};
-    use crate::job::{JobMaker, VERSION_MASK};
+    use crate::job::{JobMaker, JobTerms, VERSION_MASK};
     use crate::template::Template;
     use crate::wire::v1::{Request, parse};
     use pow::{Algorithm, Difficulty};
@@ -386,7 +386,7 @@ mod tests {
         let mut template = template();
         change(&mut template);
         let mut maker = JobMaker::new(rules(pool_pays()), NOW);
-        let job = maker.publish(Arc::new(template), None, NOW);
+        let job = maker.publish(Arc::new(template), JobTerms::default(), NOW);
         let jobs = maker.subscribe().borrow().clone();
         Bench { maker, job, jobs, seen: Seen::default() }
     }
@@ -477,7 +477,7 @@ mod tests {
         let share = bench.solve(1e-8);
         let mut next = template();
         next.prev_hash = [9; 32];
-        bench.maker.publish(Arc::new(next), None, NOW);
+        bench.maker.publish(Arc::new(next), JobTerms::default(), NOW);
         bench.jobs = bench.maker.subscribe().borrow().clone();
         let late = Given { now: UnixMs(NOW.0 + GRACE_MS + 1), ..given(&tail, 1e-8) };
         assert_eq!(bench.send(&share, &late).verdict, Err(Reject::Stale));
@@ -583,7 +583,7 @@ mod tests {
         fn the_three_version_formulas_agree(template_version: u32, rolled: u32) {
             let mut t = template();
             t.version = template_version;
-            let job = Job::new(1, 1, Arc::new(t), Arc::new(rules(pool_pays())), None, NOW);
+            let job = Job::new(1, 1, Arc::new(t), Arc::new(rules(pool_pays())), JobTerms::default(), NOW);
             let bits = rolled & VERSION_MASK;
             let masked = (job.version & !VERSION_MASK) | bits;
             proptest::prop_assert_eq!(masked, job.version ^ bits);

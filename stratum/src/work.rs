@@ -1,15 +1,19 @@
 //! From templates to jobs: one task a pool.
 //!
-//! Invariant: a rate is declared to the writer before any job that names it is handed out.
+//! Invariant: a rate is declared to the writer before any job that names it is handed out; a job that pays miners itself pays what the
+//! ledger said when it was made, every block found before it booked.
 
+use crate::block::Blocks;
+use crate::by_block::{self, Committed};
 use crate::coin::Coin;
-use crate::job::JobMaker;
+use crate::job::{JobMaker, JobTerms, Pays};
 use crate::source::Offer;
 use crate::template::Template;
 use accounting::rate::Rate;
 use accounting::{Amount, PoolId, Scheme};
 use pool::{Clock, Pool};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -21,18 +25,36 @@ const RATE_GRAIN: i128 = 200;
 /// Expected fees beyond so many subsidies are not believed: no chain has had them for long, and what is bought is paid for.
 const FEES_MOST: u64 = 4;
 
+/// When the ledger is asked again that could not say whom to pay.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// A found block is in the books within so long, or something is wrong with them.
+const BOOKED_WITHIN: Duration = Duration::from_secs(5);
+
+/// For which pool work is made.
+pub struct Workplace {
+    /// The ledger.
+    pub pool: Pool,
+    /// The pool.
+    pub pool_id: PoolId,
+    /// What it mines.
+    pub coin: Coin,
+    /// Where its blocks go.
+    pub blocks: Arc<Blocks>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
 /// Turns offers into a pool's jobs until cancelled.
 pub async fn run(
     mut maker: JobMaker,
     mut offers: watch::Receiver<Offer>,
-    pool: Pool,
-    (pool_id, coin): (PoolId, Coin),
-    clock: Arc<dyn Clock>,
+    place: Workplace,
     mut paused: watch::Receiver<Option<String>>,
     cancel: CancellationToken,
 ) {
-    let mut pricing = Pricing::of(coin);
-    let mut announced = 0;
+    let Workplace { pool, pool_id, coin, clock, .. } = &place;
+    let mut pricing = Pricing::of(*coin);
+    let (mut announced, mut trouble) = (0, None);
     loop {
         let pause = paused.borrow_and_update().clone();
         let offer = offers.borrow_and_update().clone();
@@ -45,6 +67,7 @@ pub async fn run(
                 let work = template.target.work().as_u128().unwrap_or(u128::MAX);
                 if work != announced {
                     announced = work;
+                    let pool_id = *pool_id;
                     let told = pool
                         .order(move |books, _, _| {
                             books.set_network_work(pool_id, work);
@@ -61,13 +84,25 @@ pub async fn run(
                 {
                     return;
                 }
-                let job = maker.publish(template, rate, clock.now());
-                tracing::debug!(
-                    job = job.no,
-                    height = job.template.height,
-                    coinbase_only = job.template.coinbase_only,
-                    "new job"
-                );
+                match place.committed(&maker.rules().pays, &template, work).await {
+                    Ok(committed) => {
+                        trouble = None;
+                        let terms = JobTerms { rate, committed };
+                        let job = maker.publish(template, terms, clock.now());
+                        tracing::debug!(
+                            job = job.no,
+                            height = job.template.height,
+                            coinbase_only = job.template.coinbase_only,
+                            "new job"
+                        );
+                    }
+                    Err(reason) if trouble.as_ref() == Some(&reason) => {}
+                    Err(reason) => {
+                        tracing::error!(reason, "no work is handed out");
+                        maker.withdraw(clock.now());
+                        trouble = Some(reason);
+                    }
+                }
             }
             Offer::Waiting => {}
             Offer::Later(reason) => {
@@ -83,7 +118,43 @@ pub async fn run(
             () = cancel.cancelled() => return,
             changed = offers.changed() => if changed.is_err() { return },
             changed = paused.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(ASK_AGAIN), if trouble.is_some() => {}
         }
+    }
+}
+
+impl Workplace {
+    /// What a job made from this template pays miners itself; none where its pool is paid alone. An error says why no work can be
+    /// handed out.
+    async fn committed(
+        &self,
+        pays: &Pays,
+        template: &Template,
+        network_work: u128,
+    ) -> Result<Option<Arc<Committed>>, String> {
+        let Pays::Window { rules, .. } = pays else { return Ok(None) };
+        by_block::allowed(rules, template).map_err(|error| error.to_string())?;
+        self.wait_for_the_books().await?;
+        let pool_id = self.pool_id;
+        let basis = self
+            .pool
+            .order(move |books, store, now| books.basis(store, pool_id, network_work, now))
+            .await
+            .map_err(|error| format!("the ledger does not say whom blocks pay: {error}"))?;
+        let Some(basis) = basis else { return Ok(None) };
+        let committed = by_block::commit(rules, &basis, template);
+        Ok(committed.map_err(|error| error.to_string())?.map(Arc::new))
+    }
+
+    /// A round that a block has just paid must be over before the next work commits to one.
+    async fn wait_for_the_books(&self) -> Result<(), String> {
+        let booked = async {
+            while self.blocks.unbooked() > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let booked = tokio::time::timeout(BOOKED_WITHIN, booked).await;
+        booked.map_err(|_| "a found block is not in the books yet".to_owned())
     }
 }
 

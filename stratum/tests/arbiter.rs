@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use stratum::coinbase::TAG_MAX;
 use stratum::hashing::Hashing;
-use stratum::job::{EXTRANONCE1_SIZE, Job, JobRules, Pays, VERSION_MASK};
+use stratum::job::{EXTRANONCE1_SIZE, Job, JobRules, JobTerms, Pays, VERSION_MASK};
 use stratum::template::Template;
 use testkit::bitcoind::NOBODY;
 use testkit::{Bitcoind, bitcoind};
@@ -69,7 +69,7 @@ fn rules(dice: &mut Dice) -> JobRules {
 fn assemble(template: &Arc<Template>, dice: &mut Dice) -> Vec<u8> {
     let rules = Arc::new(rules(dice));
     let no = dice.throw(1 << 31) as u32;
-    let job = Job::new(no, 1, template.clone(), rules.clone(), None, UnixMs(0));
+    let job = Job::new(no, 1, template.clone(), rules.clone(), JobTerms::default(), UnixMs(0));
     let variant = if dice.throw(3) == 0 { dice.throw(256) as u8 } else { 0 };
     let tail = job.tail(&script(dice));
     let line = job.notify(variant, &tail, true);

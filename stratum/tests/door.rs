@@ -21,7 +21,7 @@ use stratum::coin::{Coin, Family, Network};
 use stratum::difficulty::Policy;
 use stratum::extranonce::Extranonces;
 use stratum::hashing::Hashing;
-use stratum::job::{JobMaker, JobRules, Pays};
+use stratum::job::{JobMaker, JobRules, JobTerms, Pays};
 use stratum::limits::Limits;
 use stratum::server::{Beat, Door, Floor, Port, Stats, serve};
 use stratum::template::{Template, to_hex};
@@ -174,7 +174,7 @@ impl World {
             tokio::task::block_in_place(|| rpc.expect("getblocktemplate", request)).to_string();
         let mut template = Template::read(&text).unwrap();
         change(&mut template);
-        self.maker.publish(Arc::new(template), None, self.clock.now());
+        self.maker.publish(Arc::new(template), JobTerms::default(), self.clock.now());
     }
 
     /// Beats until this has happened: what beats bring about takes the connections a moment.

@@ -55,6 +55,7 @@ fn described() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(blocks::blocks))
         .routes(routes!(blocks::block))
         .routes(routes!(blocks::split))
+        .routes(routes!(blocks::branch))
         .routes(routes!(audit::audit))
         .routes(routes!(payouts::payouts))
         .routes(routes!(payouts::payout))

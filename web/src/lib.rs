@@ -27,6 +27,7 @@ pub mod operator;
 pub mod outlook;
 pub mod pages;
 pub mod profiles;
+pub mod prospects;
 pub mod rates;
 pub mod readers;
 pub mod registration;

@@ -7,6 +7,7 @@ pub mod activity;
 pub mod advanced;
 pub mod audit;
 pub mod blocks;
+pub mod branch;
 pub mod exact;
 pub mod money;
 pub mod network;

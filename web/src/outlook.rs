@@ -148,6 +148,8 @@ pub struct PoolOutlook {
     pub algorithm: String,
     /// How it divides income.
     pub scheme: Scheme,
+    /// How its blocks pay miners themselves, in words; none where they do not.
+    pub by_block: Option<String>,
     /// What it keeps.
     pub fee: FeeRule,
     /// Its part of each block of its asset, where pools share them.

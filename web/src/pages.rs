@@ -4,8 +4,10 @@
 
 mod account;
 mod advanced;
+mod branch;
 mod lists;
 mod other;
+mod prospects;
 mod register;
 mod support;
 
@@ -40,6 +42,7 @@ pub fn routes() -> Router<Arc<Site>> {
             }),
         )
         .route("/miner/{address}/statistics", get(advanced::page))
+        .route("/miner/{address}/branch/{block}", get(branch::page))
         .route("/miner/{address}/credits.csv", get(account::credits_csv))
         .route("/miner/{address}/payouts.csv", get(account::payouts_csv))
         .route("/blocks", get(lists::blocks))
@@ -55,6 +58,8 @@ pub fn routes() -> Router<Arc<Site>> {
         .route("/register-success", get(register::registered))
         .route("/search", get(other::search))
         .route("/calculator", get(other::calculator))
+        .route("/prospects", get(prospects::page))
+        .route("/prospects.svg", get(prospects::svg))
         .route("/help", get(|site: State<Arc<Site>>| other::text(site, "help", "Help")))
         .route(
             "/faq",

@@ -12,6 +12,7 @@ use crate::notices::Outbox;
 use crate::operator::{Hand, Operators};
 use crate::outlook::Outlook;
 use crate::profiles::Profiles;
+use crate::prospects::Reckoner;
 use crate::readers::Readers;
 use crate::sponsored::{Slot, Sponsored};
 use crate::support::Support;
@@ -133,6 +134,8 @@ pub struct Site {
     pub news: Teller,
     /// How pages look.
     pub theme: Theme,
+    /// What incomes would look like.
+    pub prospects: Reckoner,
     /// Questions to the operator.
     pub support: Support,
     /// Nodes that may be asked with a key.

@@ -3,6 +3,7 @@
 //! Invariant: what stands at a height decides, not a node's "confirmations" of a block: bcoin counts those of blocks beside the
 //! chain too. A node that does not answer says nothing.
 
+use super::by_block;
 use accounting::reward::{Reward, RewardState, Sighting};
 use anyhow::Context;
 use serde::Deserialize;
@@ -139,22 +140,26 @@ async fn beyond_the_tip(rpc: &mut Rpc, reward: &Reward, buried: u64) -> anyhow::
 /// What a node knows of a block, beside the chain or in it.
 struct Block {
     height: u64,
-    /// What its coinbase pays altogether.
-    paid: i128,
+    /// What its coinbase pays: output scripts in hexadecimal digits, and smallest units.
+    outputs: Vec<(String, i128)>,
     /// Expected hashes of the target in its header.
     work: Option<u128>,
 }
 
 impl Block {
     fn differs_from(&self, reward: &Reward) -> Option<String> {
-        let booked = reward.to_pool.add(reward.to_finder).units();
-        let Block { height, paid, work } = *self;
+        let booked = reward.on_chain().units();
+        let paid: i128 = self.outputs.iter().map(|(_, units)| units).sum();
+        let Block { height, work, .. } = *self;
         if height != reward.height {
             let booked = reward.height;
             return Some(format!("the chain has this block at height {height}, not {booked}"));
         }
         if paid != booked {
             return Some(format!("its coinbase pays {paid} on the chain, {booked} in the books"));
+        }
+        if let Some(missing) = by_block::missing(reward, &self.outputs) {
+            return Some(missing);
         }
         let wrong = work.filter(|work| *work != reward.network_work);
         wrong.map(|work| {
@@ -176,9 +181,13 @@ async fn block_of(rpc: &mut Rpc, reward: &Reward) -> anyhow::Result<Option<Block
     let target = pow::Target::from_compact(header.bits).ok();
     Ok(Some(Block {
         height: header.height,
-        paid: outputs.iter().map(units).sum(),
+        outputs: outputs.iter().map(output).collect(),
         work: target.and_then(|target| target.work().as_u128()),
     }))
+}
+
+fn output(output: &Value) -> (String, i128) {
+    (output["scriptPubKey"]["hex"].as_str().unwrap_or_default().to_owned(), units(output))
 }
 
 /// Does this transaction pay so much to this output script?

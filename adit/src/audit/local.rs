@@ -13,7 +13,7 @@ use accounting::audit::{
 };
 use accounting::ledger::TransferSet;
 use accounting::payout::PayoutState;
-use accounting::reward::Reward;
+use accounting::reward::{End, Reward};
 use accounting::rule::RuleSince;
 use accounting::split::purchase;
 use accounting::window::WindowTable;
@@ -262,9 +262,10 @@ impl<'a> Auditor<'a> {
         reward: &Reward,
     ) -> anyhow::Result<Result<(), Difference>> {
         let mut slices = self.reader.slices(pool, reward.as_of);
-        if let Err(difference) = check_reach(window, reward.window_end, &mut slices)? {
+        if let Err(difference) = check_reach(window, reward.end(), &mut slices)? {
             return Ok(Err(difference));
         }
+        let End::With(end) = reward.end() else { return Ok(Ok(())) };
         let next = window.through.next();
         if self.reader.slice(pool, next, ShareSeq(0))?.is_some() {
             // It is sealed from all shares after the window's last: one between the two would be missed in it.
@@ -279,7 +280,7 @@ impl<'a> Auditor<'a> {
             }
         };
         self.unsealed.extend(first.map(|first| ((pool, window.through), first)));
-        let left_out = first.is_some_and(|first| first <= reward.window_end);
+        let left_out = first.is_some_and(|first| first <= end);
         Ok(if left_out { Err(Difference::Reach(window.through)) } else { Ok(()) })
     }
 

@@ -133,7 +133,7 @@ fn frozen(reward: &Reward) -> [u8; 32] {
     for number in [reward.height, reward.finder.0, reward.window_end.0, reward.as_of.0] {
         hasher.update(number.to_be_bytes());
     }
-    for amount in [reward.to_pool, reward.to_finder] {
+    for amount in [reward.to_pool, reward.to_miners] {
         hasher.update(amount.units().to_be_bytes());
     }
     hasher.update(reward.network_work.to_be_bytes());

@@ -2,11 +2,12 @@
 //!
 //! From a store ([`local`]), or from outside through the pool's API ([`remote`], which reads slices by [`served`], recomputes what
 //! was bought by [`bought`], an account by [`own`], and remembers what it saw by [`memory`]); both compare with the chain
-//! ([`chain`], [`chia`]).
+//! ([`chain`] and [`by_block`], [`chia`]).
 //!
 //! Invariant: uses what was written down and what the chain says, and nothing the running pool believes.
 
 mod bought;
+mod by_block;
 mod chain;
 mod chia;
 mod local;
@@ -70,7 +71,7 @@ fn say(
     };
     match &finding {
         Finding::Pass => {
-            let paid = reward.to_pool.add(reward.to_finder);
+            let paid = reward.amount();
             let (height, state) = (reward.height, state.as_str());
             println!("{id}  PASS  height {height}, {paid} smallest units, {state}{more}{note}");
         }

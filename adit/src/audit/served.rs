@@ -4,6 +4,7 @@
 //! what was revoked of it only grows with the log.
 
 use accounting::audit::{Difference, check_link, check_reach};
+use accounting::reward::End;
 use accounting::slice::Tally;
 use accounting::window::{SliceSource, SourcedSlice, WindowTable};
 use accounting::{AccountId, PoolId, ShareSeq, SliceNo};
@@ -163,7 +164,7 @@ impl<'a> Served<'a> {
     pub fn whole(
         &mut self,
         window: &WindowTable,
-        end: ShareSeq,
+        end: End,
     ) -> anyhow::Result<Result<(), Difference>> {
         // A window that ends beyond every slice is no window.
         if window.through > self.newest() {

@@ -106,7 +106,8 @@ impl Reader<'_> {
             );
             return Err(wrong(span, text));
         }
-        Ok(CoinSettings { coin, source: SourceConfig { gate, nodes, refresh }, treasury })
+        let source = SourceConfig { gate, nodes, trees: false, refresh };
+        Ok(CoinSettings { coin, source, treasury })
     }
 
     fn node(&self, node: file::Node, asset: &str, span: &Spanned<()>) -> Result<NodeConfig, Wrong> {

@@ -434,6 +434,8 @@ pub struct Pool {
     /// Taken off a member's fee.
     #[serde(default)]
     pub member_discount_percent: Percent,
+    /// Its blocks pay miners themselves, as far as they can.
+    pub by_block: Option<Spanned<ByBlock>>,
     /// The pool's mark in its blocks.
     pub tag: Option<Spanned<String>>,
     /// Bytes of extranonce2.
@@ -449,6 +451,20 @@ pub struct Pool {
     pub cap_percent: Option<Percent>,
     /// Leased compute instead of proof of work.
     pub compute: Option<Spanned<super::compute::Compute>>,
+}
+
+/// How blocks pay miners themselves.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ByBlock {
+    /// By an output each, while they take no more than so many bytes of the coinbase.
+    pub outputs: Option<usize>,
+    /// By one output to a tree of transactions (BIP-119).
+    pub tree: Option<covenant::tree::TreeRule>,
+    /// Whose part is less is credited, in whole coins; the payouts' minimum without.
+    pub least: Option<Spanned<Coins>>,
+    /// The pool sends a tree's transactions once its block can be spent.
+    pub send: Option<bool>,
 }
 
 /// How farmers come in.

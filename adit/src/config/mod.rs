@@ -3,6 +3,7 @@
 //! Invariant: whatever is wrong is said with its file, line and key, and with what to write instead; nothing is guessed.
 
 mod asset;
+mod by_block;
 mod chia;
 mod coin;
 pub mod compute;
@@ -196,8 +197,19 @@ pub struct StratumSettings {
     pub hashing: Hashing,
     /// Ethash: how it is verified.
     pub ethash: Option<DagSettings>,
+    /// How its blocks pay miners themselves, where they do.
+    pub by_block: Option<ByBlockSettings>,
     /// Where it listens.
     pub ports: Vec<PortSettings>,
+}
+
+/// How blocks pay miners themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ByBlockSettings {
+    /// Whom, and by what.
+    pub rules: stratum::by_block::Rules,
+    /// Are a tree's transactions sent by the pool?
+    pub send: bool,
 }
 
 /// Why a text names nobody.
@@ -391,6 +403,7 @@ impl Reader<'_> {
                 ));
             }
             pools.push(self.pool(pool, &assets)?);
+            pools.last().into_iter().for_each(|pool| by_block::ask_for_trees(pool, &mut assets));
             let refunds = pools.last().and_then(farm::refunds);
             pools.extend(refunds);
         }

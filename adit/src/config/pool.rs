@@ -2,7 +2,7 @@
 
 use super::{
     AssetKind, AssetSettings, PoolKind, PoolSettings, PortSettings, Reader, StratumSettings, Wrong,
-    compute, file, wrong,
+    by_block, compute, file, wrong,
 };
 use ::pool::PoolConfig;
 use ::pool::config::SliceRule;
@@ -85,10 +85,18 @@ impl Reader<'_> {
             let text = "pools.compute: this asset is mined; compute needs one with coin = \"tao\" or \"alpha\"";
             return Err(wrong(door, text));
         }
+        if let Some(by_block) =
+            pool.by_block.as_ref().filter(|_| !matches!(asset.kind, AssetKind::Coin(_)))
+        {
+            let text = "by_block: only blocks of the bitcoind family can pay miners themselves";
+            return Err(wrong(by_block, text));
+        }
         let kind = match &asset.kind {
             AssetKind::Coin(own) => {
                 let hashing = hashing(&pool, own.coin)?;
-                PoolKind::Stratum(self.stratum(pool, hashing, &span)?)
+                let by_block = by_block::settings(pool.by_block.take(), &config, asset)?;
+                let own = self.stratum(pool, hashing, &span)?;
+                PoolKind::Stratum(StratumSettings { by_block, ..own })
             }
             AssetKind::Gxc(own) => {
                 let hashing = hashing(&pool, own.coin)?;
@@ -153,7 +161,7 @@ impl Reader<'_> {
             );
         }
         let ethash = self.ethash(hashing, pool.ethash_epoch, pool.ethash_dataset, span)?;
-        Ok(StratumSettings { tag, extranonce2_size, hashing, ethash, ports })
+        Ok(StratumSettings { tag, extranonce2_size, hashing, ethash, by_block: None, ports })
     }
 
     fn ethash(

@@ -8,18 +8,16 @@ use anyhow::{Context, bail};
 use bitcoin::consensus::encode::deserialize_hex;
 use bitcoin::{BlockHash, CompactTarget, Network, OutPoint, Transaction, Txid};
 use covenant::chain::Qualified;
-use covenant::enforcement::NotEnforced;
 use covenant::{Block, Chain, Enforced, Rule, Verdict};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
+use stratum::node;
 use stratum::rpc::{Endpoint, Rpc, RpcError};
 
 /// The trees of so many of the newest qualified blocks are kept.
 const KEPT_MAX: usize = 10_000;
-/// A node that does not have a method says so with this.
-const METHOD_NOT_FOUND: i64 = -32_601;
 /// Blocks on top of a coinbase, itself included, before it can be spent.
 pub const MATURITY: u32 = 100;
 
@@ -95,19 +93,7 @@ impl Follower {
     /// # Errors
     /// When it does not, with what that means.
     pub async fn enforced(&mut self) -> anyhow::Result<Enforced> {
-        let listed = match self.rpc.call::<Value>("getdeploymentinfo", json!([])).await {
-            Ok(info) => info["deployments"].clone(),
-            Err(RpcError::Refused { code: METHOD_NOT_FOUND, .. }) => {
-                let info: Value = self.rpc.call("getblockchaininfo", json!([])).await?;
-                info["softforks"].clone()
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let listed = listed.as_object().cloned().unwrap_or_default();
-        let active = |(name, of): (&'_ String, &Value)| (name.clone(), of["active"] == true);
-        let listed: Vec<(String, bool)> = listed.iter().map(active).collect();
-        Enforced::by(listed.iter().map(|(name, active)| (name.as_str(), *active)))
-            .map_err(|error: NotEnforced| error.into())
+        Ok(node::enforced(&mut self.rpc).await??)
     }
 
     /// Calls the node.

@@ -10,6 +10,7 @@ use pool::observe::Times;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+use stratum::job::Pays;
 use stratum::server::Door;
 use stratum::verifier::Verifier;
 use web::outlook::{PoolOutlook, PortOutlook};
@@ -130,6 +131,7 @@ impl OpenDoor {
                 asset,
                 algorithm: "proof of space".to_owned(),
                 scheme: own.config.scheme,
+                by_block: None,
                 fee: own.config.fee.clone(),
                 part: None,
                 ports: shown(ports, door.pool_id),
@@ -148,6 +150,7 @@ impl OpenDoor {
                 algorithm: "compute".to_owned(),
                 asset,
                 scheme: own.config.scheme,
+                by_block: None,
                 fee: own.config.fee.clone(),
                 part: None,
                 ports: Vec::new(),
@@ -190,6 +193,10 @@ fn stratum(
         asset,
         algorithm: door.rules.hashing.name().to_owned(),
         scheme: own.config.scheme,
+        by_block: match &door.rules.pays {
+            Pays::Window { rules, .. } => Some(rules.in_words()),
+            Pays::Pool { .. } | Pays::Finder { .. } => None,
+        },
         fee: own.config.fee.clone(),
         part: own.config.part.map(Part::get),
         ports: shown(ports, door.pool_id),

@@ -2,8 +2,9 @@
 
 use super::counter::{self, About, Counter};
 use super::door::OpenDoor;
+use super::trees::Trees;
 use super::{Start, pool_number, port};
-use crate::config::{PoolKind, PoolSettings, StratumSettings};
+use crate::config::{AssetKind, PoolKind, PoolSettings, StratumSettings};
 use crate::control;
 use accounting::{Identity, RewardId, Scheme, UnixMs};
 use anyhow::{Context, bail};
@@ -16,16 +17,18 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use store::Reader;
 use stratum::block::{Blocks, Taker};
+use stratum::by_block::Form;
 use stratum::coin::{Coin, address, message};
 use stratum::dag::{DagSettings, Dags};
 use stratum::extranonce::Extranonces;
 use stratum::hashing::Kept;
 use stratum::job::{JobMaker, JobRules, Pays};
+use stratum::rpc::Endpoint;
 use stratum::server::{Door, Stats};
 use stratum::source::{NodeStatus, Offer, Source};
 use stratum::template::to_hex;
 use stratum::verifier::{self, Verifier};
-use stratum::work;
+use stratum::work::{self, Workplace};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use web::measure::Measure;
@@ -155,7 +158,13 @@ async fn open_pool(
         stats: Stats::default(),
     });
     let cancel = live.floor.cancel.clone();
-    let making = work::run(maker, offers, pool.clone(), (pool_id, coin), clock, pauses, cancel);
+    if let Some(nodes) = sends_trees(start, own) {
+        let trees = Trees::of(start, pool_id, nodes).await?;
+        let sending = trees.run(offers.clone(), cancel.clone());
+        live.spawn(format!("the trees of pool {name}"), sending);
+    }
+    let place = Workplace { pool: pool.clone(), pool_id, coin, blocks: blocks.clone(), clock };
+    let making = work::run(maker, offers, place, pauses, cancel);
     live.spawn(format!("the work of pool {name}"), making);
     for port in &own.ports {
         let open = port::open(port, &door, live)?;
@@ -163,6 +172,15 @@ async fn open_pool(
     }
     live.doors.write().unwrap_or_else(PoisonError::into_inner).push(OpenDoor::Stratum(door));
     Ok(())
+}
+
+/// By which nodes a pool's trees are sent; none where it has none, or leaves that to others.
+fn sends_trees(start: &Start, own: &StratumSettings) -> Option<Vec<Endpoint>> {
+    let by_block = own.by_block.as_ref().filter(|own| own.send)?;
+    let (Form::Tree(_), AssetKind::Coin(coin)) = (&by_block.rules.form, &start.asset.kind) else {
+        return None;
+    };
+    Some(coin.source.nodes.iter().map(|node| node.endpoint.clone()).collect())
 }
 
 /// The nodes are looked at as soon as one of them has judged a block of the pool's own: nobody works on its parent any longer than that
@@ -294,7 +312,10 @@ fn job_rules(settings: &PoolSettings, own: &StratumSettings, boot: u32, script: 
         Scheme::Solo { custodial: false } => {
             Pays::Finder { fee_script: script.to_vec(), fee: config.base_fee() }
         }
-        _ => Pays::Pool { script: script.to_vec() },
+        _ => match &own.by_block {
+            Some(own) => Pays::Window { script: script.to_vec(), rules: own.rules.clone() },
+            None => Pays::Pool { script: script.to_vec() },
+        },
     };
     JobRules {
         hashing: own.hashing,

@@ -15,6 +15,7 @@ mod nodes;
 mod outlook;
 mod pages;
 mod port;
+mod trees;
 
 pub use compute::prepared;
 pub use counter::{Counter, fold_check};

@@ -86,6 +86,7 @@ pub fn start(
         profiles: Profiles::open(db.clone())?,
         activity: ArcSwap::default(),
         keys: Keys::in_db(db.clone()),
+        prospects: Default::default(),
         support: Support::in_db(db.clone()),
         operators: Operators::in_db(db.clone()),
         hand: hand(settings, pool, live),

@@ -56,10 +56,15 @@ pub fn post(to: SocketAddr, path: &str, headers: &[&str], form: &str) -> Answer 
 
 /// Audits the pool whose pages are there, with nothing else; gives what was printed, errors too.
 pub fn audit(pages: SocketAddr, more: &[&str]) -> String {
+    audit_with(pages, more, "p")
+}
+
+/// The same, with a node's password.
+pub fn audit_with(pages: SocketAddr, more: &[&str], password: &str) -> String {
     let output = Command::new(super::ADIT)
         .args(["audit", "--from", &format!("http://{pages}")])
         .args(more)
-        .env("ADIT_NODE_PASSWORD", "p")
+        .env("ADIT_NODE_PASSWORD", password)
         .output()
         .unwrap();
     let said =

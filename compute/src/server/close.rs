@@ -81,7 +81,8 @@ impl Door {
             block: self.reward_of(epoch),
             height: epoch.0,
             to_pool: terms.budget,
-            to_finder: Amount::ZERO,
+            to_miners: Amount::ZERO,
+            commitment: None,
             coinbase_fee: BasisPoints::ZERO,
             // Every epoch is one round of its own work.
             network_work: 1,

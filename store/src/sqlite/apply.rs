@@ -2,7 +2,7 @@
 //!
 //! Invariant: every statement can run twice and leave the same rows; the watermark never goes back.
 
-use super::value::{Big, Json, Money, Sum, Text, int};
+use super::value::{Big, Json, Money, Sum, Text, int, paid_by_code};
 use crate::change::Change;
 use accounting::ledger::{Balance, Kind, Posting, SetKey, SetState, TransferSet};
 use accounting::payout::{Payout, PayoutVersion};
@@ -178,7 +178,7 @@ fn reward(tx: &Connection, r: &Reward, round_work: u128, at: UnixMs) -> rusqlite
     let window = r.window.as_ref();
     let known = run(
         tx,
-        "INSERT OR IGNORE INTO rewards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO rewards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         params![
             Text(r.id),
             r.pool.0,
@@ -186,7 +186,7 @@ fn reward(tx: &Connection, r: &Reward, round_work: u128, at: UnixMs) -> rusqlite
             int(r.height)?,
             int(r.finder.0)?,
             Money(r.to_pool),
-            Money(r.to_finder),
+            Money(r.to_miners),
             int(r.window_end.0)?,
             int(r.as_of.0)?,
             Json(r.scheme),
@@ -206,6 +206,7 @@ fn reward(tx: &Connection, r: &Reward, round_work: u128, at: UnixMs) -> rusqlite
             Sum(round_work),
             int(r.split.as_ref().map_or(0, |split| split.rows.len() as u64))?,
             r.budget.as_ref().map(Json),
+            r.by_block.as_ref().map(Json),
         ],
     )?;
     if known == 0 {
@@ -226,9 +227,10 @@ fn reward(tx: &Connection, r: &Reward, round_work: u128, at: UnixMs) -> rusqlite
             row.fee_bps.points(),
             fee,
             net,
-            int(r.window_end.0)?
+            int(r.window_end.0)?,
+            paid_by_code(r.paid_by(row.account))
         ];
-        run(tx, "INSERT INTO split_rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)?;
+        run(tx, "INSERT INTO split_rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)?;
     }
     Ok(known)
 }

@@ -204,12 +204,12 @@ fn load_rewards(db: &Connection, book: &mut Book) -> rusqlite::Result<()> {
     let columns = "SELECT block, pool, asset, height, to_pool, to_finder, state, generation, force_key, closed, created_at,
                    window_through FROM rewards";
     each(db, columns, |row| {
-        let (to_pool, to_finder) = (row.get::<_, Money>(4)?.0, row.get::<_, Money>(5)?.0);
+        let (to_pool, to_miners) = (row.get::<_, Money>(4)?.0, row.get::<_, Money>(5)?.0);
         let reward = StoredReward {
             pool: PoolId(row.get(1)?),
             asset: AssetId(row.get(2)?),
             height: uint(row, 3)?,
-            amount: to_pool.add(to_finder),
+            amount: to_pool.add(to_miners),
             state: row.get::<_, Text<_>>(6)?.0,
             generation: row.get(7)?,
             force: row.get::<_, Text<_>>(8)?.0,

@@ -54,7 +54,7 @@ pub(super) fn append(
 
 fn insert_block(tx: &Connection, seq: i64, b: &BlockFound) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "INSERT INTO blocks_found VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO blocks_found VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
         seq,
@@ -64,13 +64,14 @@ fn insert_block(tx: &Connection, seq: i64, b: &BlockFound) -> rusqlite::Result<(
         Text(b.block),
         int(b.height)?,
         Money(b.to_pool),
-        Money(b.to_finder),
+        Money(b.to_miners),
         b.coinbase_fee.points(),
         Sum(b.network_work),
         Json(b.scheme),
         int(b.found_at.0)?,
         b.shared.as_ref().map(Json),
         b.budget.as_ref().map(Json),
+        b.commitment.as_ref().map(Json),
     ])?;
     Ok(())
 }
@@ -153,13 +154,14 @@ fn read_block(row: &Row<'_>) -> rusqlite::Result<(ShareSeq, LogEntry)> {
         block: row.get::<_, Text<_>>(4)?.0,
         height: uint(row, 5)?,
         to_pool: row.get::<_, Money>(6)?.0,
-        to_finder: row.get::<_, Money>(7)?.0,
+        to_miners: row.get::<_, Money>(7)?.0,
         coinbase_fee: basis_points(row.get(8)?)?,
         network_work: row.get::<_, Sum>(9)?.0,
         scheme: row.get::<_, Json<_>>(10)?.0,
         found_at: UnixMs(uint(row, 11)?),
         shared: row.get::<_, Option<Json<_>>>(12)?.map(|terms| terms.0),
         budget: row.get::<_, Option<Json<_>>>(13)?.map(|budget| budget.0),
+        commitment: row.get::<_, Option<Json<_>>>(14)?.map(|commitment| commitment.0),
     };
     Ok((ShareSeq(uint(row, 0)?), LogEntry::BlockFound(Box::new(found))))
 }

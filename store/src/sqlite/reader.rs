@@ -7,7 +7,6 @@ use super::value::{Big, Json, Money, Sum, Text, basis_points, int, uint};
 use super::{FILE_NAME, SCHEMA, load, log};
 use crate::StoreError;
 use crate::book::Book;
-use accounting::budget::Budget;
 use accounting::ledger::{Balance, Kind, SetKey, TransferSet};
 use accounting::rate::Rate;
 use accounting::reward::{Reward, RewardState};
@@ -16,6 +15,7 @@ use accounting::union::{Beside, Part, Shared};
 use accounting::window::{SliceSource, SourcedSlice, WindowTable};
 use accounting::{AccountId, AssetId, PoolId, RateId, RewardId, Share, ShareSeq, SliceNo};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
+use serde::de::DeserializeOwned;
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ use std::time::Duration;
 const UNIONS: u32 = 3;
 /// Rewards of epochs came with this schema.
 const BUDGETS: u32 = 6;
+/// From this schema on, blocks can pay miners themselves.
+const COMMITMENTS: u32 = 7;
 
 /// A read-only view of the embedded store.
 pub struct Reader {
@@ -131,21 +133,37 @@ impl Reader {
             window.rows = in_window;
         }
         reward.shared = self.shared(id)?;
-        reward.budget = self.budget(id)?;
-        reward.split =
-            fees.map(|fees| Split { amount: reward.to_pool.add(reward.to_finder), fees, rows });
+        reward.budget = self.json_of(id, "budget", BUDGETS)?;
+        reward.by_block = self.json_of(id, "by_block", COMMITMENTS)?;
+        reward.split = fees.map(|fees| Split { amount: reward.amount(), fees, rows });
         Ok(Some((reward, state)))
     }
 
-    fn budget(&self, id: RewardId) -> Result<Option<Budget>, StoreError> {
-        if self.schema < BUDGETS {
+    /// A column of a reward that schemas before `since` do not have.
+    fn json_of<T: DeserializeOwned>(
+        &self,
+        id: RewardId,
+        column: &'static str,
+        since: u32,
+    ) -> Result<Option<T>, StoreError> {
+        if self.schema < since {
             return Ok(None);
         }
-        let sql = "SELECT budget FROM rewards WHERE block = ?";
-        let found = self.db.prepare_cached(sql)?.query_row([Text(id)], |row| {
-            Ok(row.get::<_, Option<Json<_>>>(0)?.map(|budget| budget.0))
+        let sql = format!("SELECT {column} FROM rewards WHERE block = ?");
+        let found = self.db.prepare_cached(&sql)?.query_row([Text(id)], |row| {
+            Ok(row.get::<_, Option<Json<_>>>(0)?.map(|found| found.0))
         });
         Ok(found.optional()?.flatten())
+    }
+
+    /// Is the file of a schema whose blocks can pay miners themselves?
+    pub(super) fn knows_commitments(&self) -> bool {
+        self.schema >= COMMITMENTS
+    }
+
+    /// The column of a split's row that says so; older files have none.
+    pub(super) fn paid_by_column(&self) -> &'static str {
+        if self.knows_commitments() { "s.paid_by" } else { "0" }
     }
 
     fn shared(&self, id: RewardId) -> Result<Option<Shared>, StoreError> {
@@ -428,13 +446,14 @@ fn read_reward(row: &Row<'_>) -> rusqlite::Result<FrozenReward> {
         height: uint(row, 3)?,
         finder: AccountId(uint(row, 4)?),
         to_pool: row.get::<_, Money>(5)?.0,
-        to_finder: row.get::<_, Money>(6)?.0,
+        to_miners: row.get::<_, Money>(6)?.0,
         window_end: ShareSeq(uint(row, 7)?),
         as_of: ShareSeq(uint(row, 8)?),
         scheme: row.get::<_, Json<_>>(9)?.0,
         network_work: row.get::<_, Sum>(10)?.0,
         window,
         shared: None,
+        by_block: None,
         budget: None,
         split: None,
     };

@@ -29,7 +29,9 @@ CREATE TABLE blocks_found (
   -- The terms on which the pools of a union share it.
   shared       TEXT,
   -- What an epoch divided, where it is one's budget.
-  budget       TEXT
+  budget       TEXT,
+  -- The split that its work committed to, where the block pays miners itself.
+  commitment   TEXT
 ) STRICT;
 
 CREATE TABLE revocations (
@@ -132,7 +134,9 @@ CREATE TABLE rewards (
   round_work    ANY NOT NULL,
   accounts      INTEGER NOT NULL,
   -- What was divided, where it is an epoch's budget.
-  budget        TEXT
+  budget        TEXT,
+  -- Whom the block pays itself, where its work committed to the split.
+  by_block      TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX rewards_by_pool ON rewards (pool, window_end);
 CREATE INDEX rewards_by_time ON rewards (window_end);
@@ -150,9 +154,11 @@ CREATE TABLE split_rows (
   net     ANY NOT NULL,
   -- The reward's, so that an account's credits are read from the newest on, and all a list shows of them is in the index.
   window_end INTEGER NOT NULL DEFAULT 0,
+  -- By the pool (0), by an output of the block (1), by its tree (2).
+  paid_by INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (block, account)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX split_rows_by_account ON split_rows (account, window_end, block, fee_bps, net);
+CREATE INDEX split_rows_by_account ON split_rows (account, window_end, block, fee_bps, net, paid_by);
 
 -- Pools that share a reward: schema_3.sql. Keys of shares: schema_4.sql.
 

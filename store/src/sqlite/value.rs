@@ -3,6 +3,7 @@
 //! Invariant: nothing is rounded. What fits 63 bits is an SQL integer, what does not is decimal text; reading gives back
 //! exactly what was written or an error.
 
+use accounting::commitment::PaidBy;
 use accounting::{Amount, BasisPoints};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Value, ValueRef};
 use std::str::FromStr;
@@ -102,6 +103,22 @@ impl<T: serde::de::DeserializeOwned> FromSql for Json<T> {
             .map(Json)
             .map_err(|e| FromSqlError::Other(Box::new(e)))
     }
+}
+
+/// As a split's rows say who paid.
+pub(super) const fn paid_by_code(paid: PaidBy) -> u8 {
+    match paid {
+        PaidBy::Pool => 0,
+        PaidBy::Output => 1,
+        PaidBy::Tree => 2,
+    }
+}
+
+/// What such a number says.
+pub(super) fn paid_by(code: u8) -> rusqlite::Result<PaidBy> {
+    let all = [PaidBy::Pool, PaidBy::Output, PaidBy::Tree];
+    let known = all.into_iter().find(|paid| paid_by_code(*paid) == code);
+    known.ok_or(rusqlite::Error::IntegralValueOutOfRange(0, code.into()))
 }
 
 /// A 64-bit number that is known to be a small one: positions, counts, times, ids.

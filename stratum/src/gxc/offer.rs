@@ -4,6 +4,7 @@
 
 use super::block;
 use crate::template::{Template, branches, hash_from_hex};
+use covenant::enforcement::NotEnforced;
 use pow::Target;
 use serde::Deserialize;
 use serde_json::Value;
@@ -132,6 +133,7 @@ pub fn read(raw: Value, miner: &str, spent: &HashSet<Outpoint>) -> Result<Templa
         long_poll_id: None,
         coinbase_only: false,
         gxc: Some(Arc::new(offer)),
+        enforced: Err(NotEnforced::Unknown),
         ethash: None,
     })
 }

@@ -7,7 +7,7 @@ use super::recording::{Accepted, Pending};
 use super::{Closing, Session};
 use crate::coin::address;
 use crate::hashing::Hashing;
-use crate::job::{Job, Jobs, Pays};
+use crate::job::{Job, Jobs};
 use crate::reject::Reject;
 use crate::verify::{Given, Seen, Verified, verify};
 use crate::wire::v1::{self, Id, JobRef, Submission};
@@ -141,12 +141,11 @@ impl Session {
         if let Some(known) = self.workers.get(worker).or(self.workers.first()) {
             return ((*known.identity).clone(), known.display.to_string(), known.name.to_string());
         }
-        let (Pays::Pool { script } | Pays::Finder { fee_script: script, .. }) =
-            &self.door.rules.pays;
+        let script = self.door.rules.pays.pool_script();
         let network = self.door.coin.to_string();
         let display = address::address_of(script, self.door.coin).unwrap_or_default();
         (
-            Identity { kind: IdentityKind::Script, network, bytes: script.clone() },
+            Identity { kind: IdentityKind::Script, network, bytes: script.to_vec() },
             display,
             "unknown".into(),
         )
@@ -178,7 +177,7 @@ impl Session {
             extranonce2.as_slice(),
             &tail,
         );
-        let (to_pool, to_finder) = job.payments();
+        let (to_pool, to_miners) = job.payments();
         let report = BlockReport {
             budget: None,
             pool: self.door.pool_id,
@@ -188,7 +187,8 @@ impl Session {
             block: accounting::RewardId(verified.block),
             height: job.template.height,
             to_pool,
-            to_finder,
+            to_miners,
+            commitment: job.commitment(&coinbase).map(Box::new),
             coinbase_fee: job.coinbase_fee(),
             network_work: job.template.target.work().as_u128().unwrap_or(u128::MAX),
             scheme: job.rules.scheme,

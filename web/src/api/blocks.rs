@@ -4,6 +4,7 @@ use super::ask::{self, Ask, Paging, Segment};
 use super::problem::{Answer, Problem, Refusals};
 use crate::model::Rows;
 use crate::model::blocks::{self as model, Block, Part};
+use crate::model::branch::{self, Branch};
 use crate::site::Site;
 use axum::Json;
 use axum::extract::State;
@@ -72,4 +73,26 @@ pub async fn split(
         model::parts(reader, &own.outlook.load(), id, cut, is_public)
     });
     found.await?.map(Json).ok_or_else(|| Problem::not_found("The pool did not find this block."))
+}
+
+/// The transactions that bring an account its part of a block that pays by a tree (BIP-119).
+#[utoipa::path(get, path = "/api/v1/blocks/{hash}/branch/{address}", tag = "blocks",
+    params(
+        ("hash" = String, Path, description = "The block's hash, as explorers print it", pattern = "^[0-9a-f]{64}$"),
+        ("address" = String, Path, description = "The account's address"),
+    ),
+    responses(
+        (status = 200, description = "The branch, the transaction that spends the coinbase first", body = Branch), Refusals,
+    ))]
+pub async fn branch(
+    State(site): State<Arc<Site>>,
+    Segment((hash, address)): Segment<(String, String)>,
+) -> Answer<Json<Branch>> {
+    let id = ask::block(&hash)?;
+    let named = ask::account(&site, &address).await?;
+    let none = || Problem::not_found("No tree of this block pays this address.");
+    let account = named.account.ok_or_else(none)?;
+    let outlook = site.outlook.load_full();
+    let found = site.readers.read(move |reader| branch::find(reader, &outlook, id, account));
+    found.await?.map(Json).ok_or_else(none)
 }

@@ -9,6 +9,7 @@ use crate::measure::Measure;
 use crate::outlook::{AssetOutlook, Outlook, Parsed, PoolOutlook};
 use ::pool::View;
 use ::pool::observe::Machine;
+use accounting::commitment::PaidBy;
 use accounting::fee::Standing;
 use accounting::ledger::Kind;
 use accounting::{AccountId, Amount, BasisPoints, UnixMs};
@@ -61,6 +62,10 @@ pub struct Balance {
     pub in_flight: Money,
     /// In payouts that are.
     pub paid: Money,
+    /// What blocks paid it themselves: its own already, and in no other of these.
+    pub by_blocks: Money,
+    /// Of that, what can be spent once its blocks are deep enough; beside it, not in it.
+    pub by_blocks_immature: Money,
 }
 
 /// Another address that money goes to.
@@ -169,8 +174,11 @@ pub struct Credit {
     pub pool: String,
     /// The fee's rate, in percent.
     pub fee_percent: f64,
-    /// What was credited.
+    /// What was credited, or paid by the block itself.
     pub net: Money,
+    /// `pool`, which owes it; `output` of the block itself; or its `tree`.
+    #[schema(value_type = String)]
+    pub paid_by: PaidBy,
     /// When.
     pub at: Iso,
 }
@@ -260,12 +268,13 @@ pub fn account(from: &Sources<'_>, named: &Named) -> Result<Option<Account>, Sto
     let Some(asset) = from.outlook.asset(named.asset) else { return Ok(None) };
     let id = named.account;
     let row = id.map(|id| from.reader.account(id)).transpose()?.flatten();
-    let (balance, undone) = match id {
+    let (balance, undone, by_blocks) = match id {
         Some(id) => {
+            let balance = |kind| from.reader.balance(asset.id, kind);
             let undone = from.reader.undone(asset.id, id)?;
-            (from.reader.balance(asset.id, Kind::Account(id))?, undone)
+            (balance(Kind::Account(id))?, undone, balance(Kind::PaidByBlock(id))?)
         }
-        None => (accounting::ledger::Balance::default(), Amount::ZERO),
+        None => Default::default(),
     };
     let money = |amount| Money::new(amount, asset.decimals);
     let destination = row.as_ref().and_then(|row| row.destination.clone());
@@ -284,6 +293,8 @@ pub fn account(from: &Sources<'_>, named: &Named) -> Result<Option<Account>, Sto
             available: money(balance.available()),
             in_flight: money(balance.debits_pending),
             paid: money(balance.debits_posted.sub(undone)),
+            by_blocks: money(by_blocks.debits_posted.sub(by_blocks.credits_posted)),
+            by_blocks_immature: money(by_blocks.debits_pending),
         },
         minimum_payout: money(
             row.as_ref().and_then(|row| row.minimum).unwrap_or(Amount::ZERO).max(asset.minimum),
@@ -425,6 +436,7 @@ pub fn credits(
             pool,
             fee_percent: f64::from(row.fee_bps.points()) / 100.0,
             net: Money::new(row.net, decimals),
+            paid_by: row.paid_by,
             at: Iso(row.at),
         }
     };

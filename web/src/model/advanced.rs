@@ -105,6 +105,7 @@ mod tests {
     use super::super::{Iso, Money};
     use super::*;
     use accounting::UnixMs;
+    use accounting::commitment::PaidBy;
 
     const DAY_MS: u64 = 86_400_000;
 
@@ -118,6 +119,7 @@ mod tests {
             slice: None,
             state: Some(state.into()),
             fee_percent,
+            paid_by: PaidBy::Pool,
             net: Money::new(Amount::from_units(units), 8),
         }
     }

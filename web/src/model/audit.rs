@@ -6,6 +6,7 @@
 
 use super::exact::{Units, Work};
 use accounting::budget::Budget;
+use accounting::commitment::ByBlock;
 use accounting::reward::Reward;
 use accounting::split::{Split, SplitRow};
 use accounting::union::{Beside, Part, Shared};
@@ -37,11 +38,12 @@ pub struct Audit {
     pub returns: u32,
     /// What the coinbase pays to the pool, in smallest units.
     pub to_pool: Units,
-    /// What it pays the finder itself.
-    pub to_finder: Units,
-    /// The last place in the log that counts.
+    /// What it pays miners itself: the finder, or those in `by_block`.
+    #[serde(alias = "to_finder")]
+    pub to_miners: Units,
+    /// The last place in the log that counts; with `by_block`, the last that could.
     pub window_end: u64,
-    /// The place up to which revocations count.
+    /// The place up to which revocations count; with `by_block`, where the log was when the work was handed out.
     pub as_of: u64,
     /// The rule, with its parameters.
     #[schema(value_type = Object)]
@@ -56,6 +58,11 @@ pub struct Audit {
     /// The other pools that it pays too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub beside: Vec<BesideFrozen>,
+    /// Whom the block pays their part itself, where its coinbase committed to the split: accounts and output scripts, and the rule and
+    /// the cost of the tree that one of its outputs pays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub by_block: Option<ByBlock>,
     /// What was divided, where it is an epoch's budget; `to_pool` is what of it was granted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
@@ -143,7 +150,7 @@ pub fn of(reader: &Reader, id: RewardId) -> Result<Option<Audit>, StoreError> {
         state: state.as_str().to_owned(),
         returns: reader.returns(id)?,
         to_pool: Units(reward.to_pool.units()),
-        to_finder: Units(reward.to_finder.units()),
+        to_miners: Units(reward.to_miners.units()),
         window_end: reward.window_end.0,
         as_of: reward.as_of.0,
         scheme: reward.scheme,
@@ -151,6 +158,7 @@ pub fn of(reader: &Reader, id: RewardId) -> Result<Option<Audit>, StoreError> {
         window: reward.window.as_ref().map(frozen_window),
         part: reward.shared.as_ref().map(|shared| shared.part.get()),
         beside: reward.shared.iter().flat_map(|shared| &shared.beside).map(frozen_beside).collect(),
+        by_block: reward.by_block.clone(),
         budget: reward.budget.clone(),
         split: reward.split.as_ref().map(|split| frozen_parts(split, reward.window.as_ref())),
     }))
@@ -206,14 +214,14 @@ impl Audit {
     /// When a number or a name is none.
     pub fn reward(&self) -> Result<Reward, Unreadable> {
         let window = self.window.as_ref().map(WindowFrozen::table).transpose()?;
-        let (to_pool, to_finder) = (amount(self.to_pool), amount(self.to_finder));
+        let (to_pool, to_miners) = (amount(self.to_pool), amount(self.to_miners));
         let known: BTreeMap<AccountId, u128> =
             window.iter().flat_map(|window| window.rows.iter().copied()).collect();
         let row = |of: &SplitFrozen| of.row(&known);
         let rows = self.split.as_ref().map(|rows| rows.iter().map(row).collect());
         let rows: Option<Vec<SplitRow>> = rows.transpose()?;
         let split = rows.map(|rows| Split {
-            amount: to_pool.add(to_finder),
+            amount: to_pool.add(to_miners),
             fees: rows.iter().map(|row| row.fee).sum(),
             rows,
         });
@@ -224,13 +232,14 @@ impl Audit {
             height: place(self.height)?,
             finder: AccountId(self.finder),
             to_pool,
-            to_finder,
+            to_miners,
             window_end: ShareSeq(place(self.window_end)?),
             as_of: ShareSeq(place(self.as_of)?),
             scheme: self.scheme,
             network_work: self.network_work.0,
             window,
             shared: self.shared()?,
+            by_block: self.by_block.clone(),
             budget: self.budget.clone(),
             split,
         })

@@ -2,6 +2,7 @@
 
 use super::{Iso, Money, Rows, masked, one_more};
 use crate::outlook::Outlook;
+use accounting::commitment::PaidBy;
 use accounting::reward::RewardState;
 use accounting::{AccountId, RewardId, Scheme};
 use serde::{Deserialize, Serialize};
@@ -22,8 +23,10 @@ pub struct Block {
     pub asset: String,
     /// Who found it, masked.
     pub finder: String,
-    /// All that its coinbase paid, pool and finder.
+    /// All that its coinbase paid, to the pool and to miners.
     pub reward: Money,
+    /// What of it the coinbase paid to miners itself.
+    pub to_miners: Money,
     /// What the pool keeps of it; null where shares were bought.
     pub fees: Option<Money>,
     /// `immature`, `matured` or `orphaned`.
@@ -62,8 +65,11 @@ pub struct Part {
     pub fee_percent: f64,
     /// The fee.
     pub fee: Money,
-    /// What is credited.
+    /// What is credited, or paid by the block itself.
     pub net: Money,
+    /// `pool`, which owes it; `output` of the block itself; or its `tree`.
+    #[schema(value_type = String)]
+    pub paid_by: PaidBy,
 }
 
 /// Blocks, newest first.
@@ -103,7 +109,7 @@ pub fn parts(
     let decimals = decimals_of(outlook, &reward);
     let found = reader.split_parts(id, one_more(cut))?;
     let whole = reward.amount.units() as f64;
-    let part = |SplitPart { row, address }: SplitPart| Part {
+    let part = |SplitPart { row, address, paid_by }: SplitPart| Part {
         account: row.account.0,
         address: if is_public(row.account) { address } else { masked(&address) },
         work: row.weight.to_string(),
@@ -112,6 +118,7 @@ pub fn parts(
         fee_percent: f64::from(row.fee_bps.points()) / 100.0,
         fee: Money::new(row.fee, decimals),
         net: Money::new(row.net, decimals),
+        paid_by,
     };
     Ok(Some(Rows::of(found, cut, |part| part.row.account.0, part)))
 }
@@ -133,6 +140,7 @@ fn block(row: RewardRow, outlook: &Outlook) -> Block {
         asset: about.map_or_else(|| row.asset.to_string(), |asset| asset.symbol.clone()),
         finder: masked(&row.finder_address),
         reward: Money::new(row.amount, decimals),
+        to_miners: Money::new(row.to_miners, decimals),
         fees: row.fees.map(|fees| Money::new(fees, decimals)),
         state: row.state.as_str().to_owned(),
         confirmations: confirmations.filter(|_| row.state != RewardState::Orphaned),

@@ -237,7 +237,10 @@ fn percent(points: BasisPoints) -> f64 {
 
 /// How a block is divided, in words.
 fn in_words(outlook: &Outlook, pool: &PoolOutlook) -> String {
-    let words = pool.scheme.in_words();
+    let words = match &pool.by_block {
+        Some(by_block) => format!("{}. {by_block}", pool.scheme.in_words()),
+        None => pool.scheme.in_words(),
+    };
     let others = outlook.sharing(pool).filter(|other| other.id != pool.id);
     let names: Vec<&str> = others.map(|other| &*other.name).collect();
     if names.is_empty() {

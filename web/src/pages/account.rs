@@ -7,6 +7,7 @@ use crate::live;
 use crate::measure::Measure;
 use crate::model::account::{Named, Source, Sources, account, credits, payouts};
 use crate::site::Site;
+use accounting::commitment::PaidBy;
 use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -104,11 +105,17 @@ pub async fn credits_csv(State(site): State<Arc<Site>>, Path(address): Path<Stri
     let own = site.clone();
     let text = read(&site, move |reader| {
         let outlook = own.outlook.load();
-        let mut text =
-            String::from("at,pool,source,block,height,slice,state,fee_percent,net,net_units\n");
+        let mut text = String::from(
+            "at,pool,source,block,height,slice,state,fee_percent,net,net_units,paid_by\n",
+        );
         for source in [Source::Blocks, Source::Shares] {
             for credit in credits(reader, &outlook, &named, source, Cut::first(EXPORTED_MAX))?.rows
             {
+                let paid_by = match credit.paid_by {
+                    PaidBy::Pool => "pool",
+                    PaidBy::Output => "output",
+                    PaidBy::Tree => "tree",
+                };
                 let number = |n: Option<u64>| n.map(|n| n.to_string()).unwrap_or_default();
                 let fields = [
                     credit.at.text(),
@@ -121,6 +128,7 @@ pub async fn credits_csv(State(site): State<Arc<Site>>, Path(address): Path<Stri
                     credit.fee_percent.to_string(),
                     credit.net.decimal,
                     credit.net.units.to_string(),
+                    paid_by.to_owned(),
                 ];
                 line(&mut text, &fields);
             }

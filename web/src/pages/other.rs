@@ -8,6 +8,7 @@ use crate::http::encoded;
 use crate::measure::Measure;
 use crate::model::network::{self, expectation};
 use crate::model::{blocks, pools};
+use crate::outlook::AssetOutlook;
 use crate::site::Site;
 use accounting::{PayoutId, RewardId};
 use axum::extract::{Query, State};
@@ -205,6 +206,40 @@ pub struct CalculatorQuery {
     coin_price: Option<String>,
 }
 
+/// A number as people type it.
+fn number(text: &str) -> Option<f64> {
+    text.trim().replace(',', ".").parse().ok()
+}
+
+/// A rate that somebody typed.
+pub(super) struct TypedRate {
+    /// Hashes or bytes; none where nothing usable was typed.
+    pub value: Option<f64>,
+    /// Its unit, or the usual one.
+    pub unit: &'static str,
+    /// Something was typed that is no rate.
+    pub is_wrong: bool,
+}
+
+/// Reads a rate and its unit as an asset measures them.
+pub(super) fn typed_rate(
+    asset: &AssetOutlook,
+    typed: Option<&str>,
+    unit: Option<&str>,
+) -> TypedRate {
+    let usual = match asset.measure {
+        Measure::Space { .. } => "TiB",
+        Measure::Hashes if asset.difficulty_one > 1e6 => "TH/s",
+        Measure::Hashes => "MH/s",
+    };
+    let units = asset.measure.units();
+    let known = |unit: &str| units.iter().find(|(name, _)| *name == unit).copied();
+    let (unit, factor) = unit.and_then(known).or_else(|| known(usual)).unwrap_or(("", 1.0));
+    let found = typed.and_then(number).filter(|value| value.is_finite() && *value > 0.0);
+    let is_wrong = found.is_none() && typed.is_some_and(|text| !text.trim().is_empty());
+    TypedRate { value: found.map(|value| value * factor), unit, is_wrong }
+}
+
 /// What a hashrate brings, by the network's numbers of this moment.
 pub async fn calculator(
     State(site): State<Arc<Site>>,
@@ -216,27 +251,14 @@ pub async fn calculator(
     else {
         return Err(Trouble::not_found(&site, "There is no such pool here."));
     };
-    let number = |text: &Option<String>| {
-        text.as_deref().and_then(|text| text.trim().replace(',', ".").parse::<f64>().ok())
-    };
-    let usual = match asset.measure {
-        Measure::Space { .. } => "TiB",
-        Measure::Hashes if asset.difficulty_one > 1e6 => "TH/s",
-        Measure::Hashes => "MH/s",
-    };
+    let number = |text: &Option<String>| text.as_deref().and_then(number);
+    let typed = typed_rate(asset, query.hashrate.as_deref(), query.unit.as_deref());
     let units = asset.measure.units();
-    let known = |unit: &str| units.iter().find(|(name, _)| *name == unit).copied();
-    let chosen = query.unit.as_deref().and_then(known).or_else(|| known(usual));
-    let (unit, factor) = chosen.unwrap_or(("", 1.0));
-    let typed = number(&query.hashrate);
-    let is_wrong = query.hashrate.as_deref().is_some_and(|text| !text.trim().is_empty())
-        && !typed.is_some_and(|value| value.is_finite() && value > 0.0);
-    let rate = typed.filter(|value| value.is_finite() && *value > 0.0).map(|value| value * factor);
     let view = site.pool.view();
     let accounts =
         view.pools.iter().find(|seen| seen.id == pool.id).map_or(0, |seen| seen.accounts);
     let fee = pools::fee_percent(pool, accounts);
-    let expected = rate.and_then(|rate| expectation(asset, rate, fee));
+    let expected = typed.value.and_then(|rate| expectation(asset, rate, fee));
     let (power, price) = (number(&query.power_w), number(&query.price_kwh));
     let cost_per_day = power.zip(price).map(|(watts, price)| watts * 24.0 / 1000.0 * price);
     let worth = number(&query.coin_price).zip(expected.as_ref()).map(|(p, e)| p * e.coins_per_day);
@@ -248,12 +270,12 @@ pub async fn calculator(
             pool => pool.name,
             network => network::network(asset),
             units => units.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
-            unit,
+            unit => typed.unit,
             hashrate => query.hashrate,
             power_w => query.power_w,
             price_kwh => query.price_kwh,
             coin_price => query.coin_price,
-            is_wrong,
+            is_wrong => typed.is_wrong,
             expected,
             cost_per_day,
             worth_per_day => worth,

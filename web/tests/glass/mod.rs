@@ -101,6 +101,7 @@ impl Glass {
             profiles: Profiles::open(db.clone()).unwrap(),
             activity: ArcSwap::default(),
             keys: Keys::in_db(db.clone()),
+            prospects: Default::default(),
             support: Support::in_db(db.clone()),
             operators: Operators::in_db(db.clone()),
             hand: Hand::new(|_, _| async { Err("nobody is at the desk".to_owned()) }),
@@ -297,6 +298,7 @@ fn outlook(now: UnixMs) -> Outlook {
             algorithm: "sha256d".into(),
             part: None,
             scheme: PPLNS,
+            by_block: None,
             fee: pool_of(PPLNS, 100).fee,
             ports: vec![PortOutlook {
                 address: "0.0.0.0:3333".parse().unwrap(),

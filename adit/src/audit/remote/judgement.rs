@@ -7,7 +7,8 @@ use super::{PAUSE, TRIES, Visitor, is_untrue};
 use crate::audit::chain::{self, Chain, Depths};
 use crate::audit::served::Served;
 use crate::audit::{Finding, say};
-use accounting::audit::{Difference, Ruled, check_beside, check_reward, check_rule};
+use accounting::audit::{Difference, Ruled, check_beside, check_reward, check_rule, left_to_later};
+use accounting::commitment::PaidBy;
 use accounting::reward::{Reward, RewardState};
 use accounting::rule::RuleSince;
 use accounting::{PoolId, Scheme, SliceNo};
@@ -103,9 +104,14 @@ impl Visitor<'_> {
 
     fn keep(&mut self, block: &str, reward: &Reward, state: RewardState) {
         let rows = reward.split.iter().flat_map(|split| &split.rows);
-        let own = rows.filter(|row| Some(row.account) == self.own).map(|row| row.net.units());
-        let by_block = if Some(reward.finder) == self.own { reward.to_finder.units() } else { 0 };
-        let judged = Judged { state, net: own.sum(), by_block };
+        let own = rows.filter(|row| Some(row.account) == self.own);
+        let (mut net, mut by_block) = (0, 0);
+        for row in own {
+            net += row.net.units();
+            let is_credited = reward.paid_by(row.account) == PaidBy::Pool;
+            by_block += if is_credited { 0 } else { row.net.units() };
+        }
+        let judged = Judged { state, net, by_block };
         self.judged.insert(block.to_owned(), judged);
         self.saw.saw_block(reward);
     }
@@ -172,7 +178,7 @@ impl Visitor<'_> {
         let mut more = String::new();
         for beside in reward.shared.iter().flat_map(|shared| &shared.beside) {
             let mut slices = Served::of(ask, &mut self.seen, beside.pool, reward.as_of);
-            let checked = match slices.whole(&beside.window, reward.window_end)? {
+            let checked = match slices.whole(&beside.window, reward.end())? {
                 Ok(()) => check_beside(beside, &mut slices)?,
                 Err(difference) => Err(difference),
             };
@@ -187,10 +193,16 @@ impl Visitor<'_> {
         }
         let mut slices = Served::of(ask, &mut self.seen, reward.pool, reward.as_of);
         if let Some(window) = &reward.window {
-            if let Err(difference) = slices.whole(window, reward.window_end)? {
+            if let Err(difference) = slices.whole(window, reward.end())? {
                 return Ok(Err(difference));
             }
             more += &slices.revoked_in_words(window, own)?;
+            let (left, _) = left_to_later(reward, &mut slices)?;
+            if left > 0 {
+                more += &format!(
+                    ", {left} slices closed since its work was handed out are left to later blocks"
+                );
+            }
         }
         let mut checked = Err(Difference::Shape);
         for (back, cut) in cuts.iter().enumerate() {

@@ -3,7 +3,8 @@
 use super::Cut;
 use crate::StoreError;
 use crate::sqlite::reader::Reader;
-use crate::sqlite::value::{Money, Text, basis_points, int, uint};
+use crate::sqlite::value::{Money, Text, basis_points, int, paid_by, uint};
+use accounting::commitment::PaidBy;
 use accounting::ledger::Kind;
 use accounting::reward::RewardState;
 use accounting::{
@@ -57,8 +58,10 @@ pub struct CreditRow {
     pub pool: PoolId,
     /// The fee's rate.
     pub fee_bps: BasisPoints,
-    /// What was credited.
+    /// What was credited, or paid by the block itself.
     pub net: Amount,
+    /// By whom.
+    pub paid_by: PaidBy,
     /// When.
     pub at: UnixMs,
     /// Its place: credits are listed from the newest on.
@@ -143,10 +146,13 @@ impl Reader {
         account: AccountId,
         cut: Cut,
     ) -> Result<Vec<CreditRow>, StoreError> {
-        let sql = "SELECT r.block, r.height, r.state, r.pool, s.fee_bps, s.net, r.created_at, r.window_end
-                   FROM split_rows s JOIN rewards r ON r.block = s.block
-                   WHERE s.account = ? AND s.window_end < ? ORDER BY s.window_end DESC LIMIT ?";
-        let mut statement = self.connection().prepare_cached(sql)?;
+        let column = self.paid_by_column();
+        let sql = format!(
+            "SELECT r.block, r.height, r.state, r.pool, s.fee_bps, s.net, r.created_at, r.window_end, {column}
+             FROM split_rows s JOIN rewards r ON r.block = s.block
+             WHERE s.account = ? AND s.window_end < ? ORDER BY s.window_end DESC LIMIT ?"
+        );
+        let mut statement = self.connection().prepare_cached(&sql)?;
         let rows = statement.query_map([int(account.0)?, cut.before(), cut.rows()], |row| {
             Ok(CreditRow {
                 source: CreditSource::Block {
@@ -159,6 +165,7 @@ impl Reader {
                 net: row.get::<_, Money>(5)?.0,
                 at: UnixMs(uint(row, 6)?),
                 position: uint(row, 7)?,
+                paid_by: paid_by(row.get(8)?)?,
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -189,6 +196,7 @@ impl Reader {
                     pool: PoolId(row.get(1)?),
                     fee_bps: basis_points(row.get(2)?)?,
                     net: row.get::<_, Money>(3)?.0,
+                    paid_by: PaidBy::Pool,
                     at: UnixMs(uint(row, 4)?),
                     position: uint(row, 5)?,
                 })

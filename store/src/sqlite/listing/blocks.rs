@@ -3,7 +3,8 @@
 use super::Cut;
 use crate::StoreError;
 use crate::sqlite::reader::Reader;
-use crate::sqlite::value::{Big, Json, Money, Sum, Text, basis_points, int, uint};
+use crate::sqlite::value::{Big, Json, Money, Sum, Text, basis_points, int, paid_by, uint};
+use accounting::commitment::PaidBy;
 use accounting::reward::RewardState;
 use accounting::split::SplitRow;
 use accounting::{AccountId, Amount, AssetId, PoolId, RewardId, Scheme, ShareSeq, UnixMs};
@@ -24,10 +25,10 @@ pub struct RewardRow {
     pub finder: AccountId,
     /// As the finder's owner writes it.
     pub finder_address: String,
-    /// What it brought, pool and finder.
+    /// What it brought, the pool and miners.
     pub amount: Amount,
-    /// What its coinbase paid the finder itself.
-    pub to_finder: Amount,
+    /// What its coinbase paid miners itself.
+    pub to_miners: Amount,
     /// The pool's fee of it; `None` where shares were bought.
     pub fees: Option<Amount>,
     /// Where it stands.
@@ -55,6 +56,8 @@ pub struct SplitPart {
     pub row: SplitRow,
     /// As the account's owner writes it.
     pub address: String,
+    /// By whom.
+    pub paid_by: PaidBy,
 }
 
 /// Which rewards.
@@ -104,6 +107,20 @@ impl Reader {
         self.rewards_by(RewardFilter::All, Cut::first(limit))
     }
 
+    /// The matured rewards of a pool whose blocks paid miners themselves, oldest first.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn matured_by_block(&self, pool: PoolId) -> Result<Vec<RewardId>, StoreError> {
+        if !self.knows_commitments() {
+            return Ok(Vec::new());
+        }
+        let sql = "SELECT block FROM rewards WHERE pool = ? AND state = 'matured' AND by_block IS NOT NULL ORDER BY window_end";
+        let mut statement = self.connection().prepare_cached(sql)?;
+        let rows = statement.query_map([pool.0], |row| Ok(row.get::<_, Text<_>>(0)?.0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// A reward as lists show it.
     ///
     /// # Errors
@@ -118,12 +135,19 @@ impl Reader {
     /// # Errors
     /// When they cannot be read.
     pub fn split_parts(&self, id: RewardId, cut: Cut) -> Result<Vec<SplitPart>, StoreError> {
-        let sql = "SELECT account, weight, gross, fee_bps, fee, net,
-                     coalesce((SELECT display FROM identities i WHERE i.account = s.account LIMIT 1), '')
-                   FROM split_rows s WHERE block = ? AND account > ? ORDER BY account LIMIT ?";
-        let mut statement = self.connection().prepare_cached(sql)?;
+        let column = self.paid_by_column();
+        let sql = format!(
+            "SELECT account, weight, gross, fee_bps, fee, net,
+               coalesce((SELECT display FROM identities i WHERE i.account = s.account LIMIT 1), ''), {column}
+             FROM split_rows s WHERE block = ? AND account > ? ORDER BY account LIMIT ?"
+        );
+        let mut statement = self.connection().prepare_cached(&sql)?;
         let rows = statement.query_map(params![Text(id), cut.after(), cut.rows()], |row| {
-            Ok(SplitPart { row: split_row(row)?, address: row.get(6)? })
+            Ok(SplitPart {
+                row: split_row(row)?,
+                address: row.get(6)?,
+                paid_by: paid_by(row.get(7)?)?,
+            })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -156,15 +180,15 @@ fn split_row(row: &Row<'_>) -> rusqlite::Result<SplitRow> {
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<RewardRow> {
-    let (to_pool, to_finder) = (row.get::<_, Money>(5)?.0, row.get::<_, Money>(6)?.0);
+    let (to_pool, to_miners) = (row.get::<_, Money>(5)?.0, row.get::<_, Money>(6)?.0);
     Ok(RewardRow {
         id: row.get::<_, Text<_>>(0)?.0,
         pool: PoolId(row.get(1)?),
         asset: AssetId(row.get(2)?),
         height: uint(row, 3)?,
         finder: AccountId(uint(row, 4)?),
-        amount: to_pool.add(to_finder),
-        to_finder,
+        amount: to_pool.add(to_miners),
+        to_miners,
         fees: row.get::<_, Option<Money>>(7)?.map(|fees| fees.0),
         state: row.get::<_, Text<_>>(8)?.0,
         scheme: row.get::<_, Json<_>>(9)?.0,

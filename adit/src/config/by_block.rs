@@ -1,0 +1,79 @@
+//! Blocks that pay miners themselves, in the configuration.
+
+use super::{
+    AssetKind, AssetSettings, ByBlockSettings, PoolKind, PoolSettings, Wrong, file, wrong,
+};
+use accounting::Scheme;
+use pool::PoolConfig;
+use stratum::by_block::{Form, Rules};
+use toml::Spanned;
+
+/// The least budget that takes an output of any kind of address.
+const BUDGET_MIN: usize = 43;
+/// No more than this: a coinbase is sent to every machine with every job.
+const BUDGET_MAX: usize = 16_000;
+
+/// How this pool's blocks pay miners; none where nothing is said of it.
+pub(super) fn settings(
+    given: Option<Spanned<file::ByBlock>>,
+    pool: &PoolConfig,
+    asset: &AssetSettings,
+) -> Result<Option<ByBlockSettings>, Wrong> {
+    let Some(spanned) = given else { return Ok(None) };
+    let span = Spanned::new(spanned.span(), ());
+    let given = spanned.into_inner();
+    if !matches!(pool.scheme, Scheme::Prop | Scheme::Pplns(_) | Scheme::Tides) {
+        let text = "by_block: only blocks that a window is paid by (prop, pplns, tides) can pay it themselves; solo does so by itself, \
+                    and a pps pool needs its blocks";
+        return Err(wrong(&span, text));
+    }
+    if pool.part.is_some() {
+        return Err(wrong(
+            &span,
+            "by_block: not together with part; such blocks pay several windows",
+        ));
+    }
+    let form = match (given.outputs, given.tree) {
+        (Some(budget), None) if (BUDGET_MIN..=BUDGET_MAX).contains(&budget) => {
+            Form::Outputs { budget }
+        }
+        (Some(_), None) => {
+            let text = format!("by_block.outputs: from {BUDGET_MIN} to {BUDGET_MAX} bytes");
+            return Err(wrong(&span, text));
+        }
+        (None, Some(tree)) => {
+            tree.check().map_err(|error| wrong(&span, format!("by_block.tree: {error}")))?;
+            Form::Tree(tree)
+        }
+        _ => {
+            let text =
+                "by_block: either outputs (bytes of the coinbase that may pay miners) or tree";
+            return Err(wrong(&span, text));
+        }
+    };
+    if given.send.is_some() && !matches!(form, Form::Tree(_)) {
+        return Err(wrong(&span, "by_block.send: only a tree is sent; outputs are there at once"));
+    }
+    let least = match &given.least {
+        None => asset.config.payouts.minimum,
+        Some(coins) => coins
+            .get_ref()
+            .amount(asset.config.decimals)
+            .map_err(|error| wrong(coins, format!("by_block.least: {error}")))?,
+    };
+    let Some(least) = least.as_u64() else {
+        return Err(wrong(&span, "by_block.least: not less than nothing"));
+    };
+    Ok(Some(ByBlockSettings { rules: Rules { form, least }, send: given.send.unwrap_or(true) }))
+}
+
+/// Where a pool's blocks pay trees, the nodes of its asset are asked whether they may.
+pub(super) fn ask_for_trees(pool: &PoolSettings, assets: &mut [AssetSettings]) {
+    let PoolKind::Stratum(own) = &pool.kind else { return };
+    let pays_trees =
+        own.by_block.as_ref().is_some_and(|own| matches!(own.rules.form, Form::Tree(_)));
+    let asset = assets.iter_mut().find(|asset| asset.config.name == pool.config.asset);
+    if let Some(AssetKind::Coin(coin)) = asset.map(|asset| &mut asset.kind) {
+        coin.source.trees |= pays_trees;
+    }
+}
