@@ -8,6 +8,7 @@ pub mod advanced;
 pub mod audit;
 pub mod blocks;
 pub mod exact;
+pub mod leased;
 pub mod money;
 pub mod network;
 pub mod payouts;

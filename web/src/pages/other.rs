@@ -221,6 +221,7 @@ pub async fn calculator(
     };
     let usual = match asset.measure {
         Measure::Space { .. } => "TiB",
+        Measure::Reputation => "an hour",
         Measure::Hashes if asset.difficulty_one > 1e6 => "TH/s",
         Measure::Hashes => "MH/s",
     };
