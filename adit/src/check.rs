@@ -384,6 +384,12 @@ fn ports(settings: &Settings, report: &mut Report) {
                     }
                     Err(error) => report.fail(format!("pools.compute.set: {error:#}")),
                 }
+                let file = own.key_file.display();
+                match ::compute::client::key::read(&own.key_file) {
+                    Ok(Some(key)) => report.ok(format!("reports are signed by {}", key.public())),
+                    Ok(None) => report.ok(format!("{file}: the pool's hotkey will be made there")),
+                    Err(error) => report.fail(format!("pools.compute.key_file: {error}")),
+                }
             }
         }
     }

@@ -1,13 +1,15 @@
 //! `adit worker`: computes for a pool, a sidecar or a relay, and says what it does.
 
+mod bar;
 pub mod sidecar;
 
 use crate::cli::worker::WorkerArgs;
 use anyhow::{Context, bail};
+use bar::teller;
 use compute::client::direct::Direct;
 use compute::client::local::{self, Local};
 use compute::client::ui::{self, Ui};
-use compute::client::{Client, Config, Engine, Tell, key};
+use compute::client::{Client, Config, Engine, key};
 use compute::data::demo;
 use compute::evaluate::Prepared;
 use compute::key::SigningKey;
@@ -106,11 +108,6 @@ fn fresh_token() -> anyhow::Result<String> {
     let mut bytes = [0u8; 16];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// Prints what happens.
-fn teller() -> Tell {
-    Arc::new(|news| println!("{news}"))
 }
 
 /// Cancelled at SIGINT or SIGTERM.

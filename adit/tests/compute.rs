@@ -142,6 +142,45 @@ listen = "{}"
         })
     }
 
+    /// Pages of a pool that paid miner 1: how to work for it, what was earned, and what became of each vote.
+    fn shows_its_work(&self) {
+        let at = self.pages.address();
+        let page = |path: &str| {
+            let answer = get(at, path);
+            assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+            answer.body.replace("&#x2f;", "/")
+        };
+        let has = |path: &str, words: &[&str]| {
+            let body = page(path);
+            words.iter().for_each(|words| assert!(body.contains(words), "{path}: {words}: {body}"));
+        };
+        let url = format!("adit worker --pool http://127.0.0.1:{} --key hotkey", self.at().port());
+        has("/", &[&url, "Reputation an hour", "Who earned most", "Last epochs", "Best score"]);
+        let own = format!("/miner/{}", name(1));
+        has(
+            &own,
+            &["Votes in consensus", "Evolution success", "Your score", "Median", "Evaluators"],
+        );
+        has("/leaderboard", &["Votes in consensus"]);
+        for path in ["/blocks", "/payouts", "/statistics", "/network", "/calculator", "/readyz"] {
+            page(path);
+        }
+        let json = |path: &str| -> Value { serde_json::from_str(&page(path)).unwrap() };
+        // The meters are read every few seconds.
+        let shown = testkit::wait_for("what was earned on the meters", || {
+            let shown = json("/api/v1/pools/bitsota");
+            (shown["shares"].as_u64() > Some(0) && shown["miners"].as_u64() > Some(0))
+                .then_some(shown)
+        });
+        assert_eq!(shown["measure"]["of"], "reputation", "{shown}");
+        assert!(shown["leased"]["epoch"].as_u64() > Some(0), "{shown}");
+        let account = json(&format!("/api/v1/accounts/{}", name(1)));
+        let work = &account["leased"][0];
+        assert_eq!(work["accuracy_rate"], 1.0, "{account}");
+        assert!(work["votes"][0]["median"].is_number(), "{account}");
+        assert_eq!(account["workers"][0]["pool"], "bitsota", "{account}");
+    }
+
     /// One of this program's other parts, in a folder of its own.
     fn part(&self, name: &str, words: &[&str]) -> Process {
         let folder = self.folder.path().join(name);
@@ -292,9 +331,7 @@ fn an_epochs_work_becomes_a_confirmed_withdrawal() {
     assert!(pool.says(&["audit"], &[]).contains("PASS"));
     let status: Value = serde_json::from_str(&pool.says(&["status"], &[])).unwrap();
     assert!(status["pools"][0]["shares_accepted"].as_u64().unwrap() > 0, "{status}");
-    for page in ["/", "/blocks", "/payouts", &format!("/miner/{}", name(1)), "/api/v1/pools"] {
-        assert_eq!(get(pool.pages.address(), page).status, 200, "{page}");
-    }
+    pool.shows_its_work();
     pool.stop();
     forge_a_report(&pool.folder.path().join("data"));
     let audit = pool.adit(&["audit"], &["--offline"]);
@@ -378,6 +415,100 @@ fn a_paused_pool_hands_nothing_out_and_who_is_banned_is_not_heard() {
     assert_eq!(known["hotkey"], name(4), "{known}");
     assert_eq!(pool.signed(3, "POST", "/api/v1/tasks/lease", "{}").status, 403);
     pool.stop();
+}
+
+#[test]
+fn check_says_what_is_wrong_with_certificate_axon_tasks_and_key() {
+    let pool = Pool::new();
+    let write =
+        |name: &str, text: &str| std::fs::write(pool.folder.path().join(name), text).unwrap();
+    write("pool.crt", include_str!("fixtures/pool.crt.pem"));
+    write("pool.key", include_str!("fixtures/pool.key.pem"));
+    write("hotkey", "no key at all");
+    let good = std::fs::read_to_string(pool.config()).unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap();
+    let free = Port::take();
+    let check = |more: &str| {
+        let text = good.replace("budget = \"1\"", &format!("budget = \"1\"\n{more}"));
+        write("adit.toml", &text);
+        let output = pool.adit(&["check"], &[]);
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let cases = [
+        (true, String::new(), "the pool's hotkey will be made there"),
+        (true, "tls_certificate = \"pool.crt\"\ntls_key = \"pool.key\"".into(), "TLS certificate"),
+        (true, format!("axon = \"{}\"", free.address()), "is free"),
+        (
+            false,
+            "tls_certificate = \"pool.crt\"".into(),
+            "tls_certificate and tls_key come together",
+        ),
+        (
+            false,
+            "tls_certificate = \"pool.key\"\ntls_key = \"pool.key\"".into(),
+            "holds no certificate",
+        ),
+        (false, "tls_certificate = \"pool.crt\"\ntls_key = \"gone.key\"".into(), "gone.key"),
+        (false, format!("axon = \"{taken}\""), "Stop what listens there"),
+        (false, format!("axon = \"{}\"", pool.at()), "an address of their own"),
+        (false, "axon = \"here\"".into(), "axon"),
+        (false, "set = \"gone.set\"".into(), "pools.compute.set"),
+        (false, "key_file = \"hotkey\"".into(), "holds no key"),
+        (false, "blacklist = [\"5nobody\"]".into(), "blacklist"),
+    ];
+    for (is_well, more, words) in cases {
+        let (well, said) = check(&more);
+        assert_eq!(well, is_well, "{more}: {said}");
+        assert!(said.contains(words), "{more}: {said}");
+    }
+    assert!(!pool.folder.path().join("pool.hotkey").exists(), "it changes nothing");
+}
+
+#[test]
+fn a_door_with_a_certificate_and_neurons_says_so_on_its_page() {
+    let mut pool = Pool::new();
+    let write =
+        |name: &str, text: &str| std::fs::write(pool.folder.path().join(name), text).unwrap();
+    write("pool.crt", include_str!("fixtures/pool.crt.pem"));
+    write("pool.key", include_str!("fixtures/pool.key.pem"));
+    let axon = Port::take();
+    let more = format!(
+        "budget = \"1\"\ntls_certificate = \"pool.crt\"\ntls_key = \"pool.key\"\naxon = \"{}\"",
+        axon.address()
+    );
+    let good = std::fs::read_to_string(pool.config()).unwrap();
+    std::fs::write(pool.config(), good.replace("budget = \"1\"", &more)).unwrap();
+    pool.start();
+    let page = testkit::wait_for("the pool's page", || {
+        let page = get(pool.pages.address(), "/").body.replace("&#x2f;", "/");
+        page.contains("adit worker").then_some(page)
+    });
+    for words in [
+        format!("adit worker --pool https://127.0.0.1:{}", pool.at().port()),
+        format!("127.0.0.1:{}", axon.number()),
+    ] {
+        assert!(page.contains(&words), "{words}: {page}");
+    }
+    let unsigned = ask(axon.address(), "POST", "/Register", &[], "{}");
+    assert_eq!(unsigned.status, 401, "{}", unsigned.body);
+    pool.stop();
+}
+
+/// As people watch it, for a fifth of the time.
+#[test]
+fn the_demo_ends_by_itself_and_cheating_did_not_pay() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = ["demo", "--kind", "compute", "--seconds", "25", "--data"];
+    let output = Command::new(ADIT).args(words).arg(folder.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let outcome: Value = serde_json::from_str(said.lines().next_back().unwrap()).unwrap();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(outcome["cheating_paid"], false, "{outcome}");
+    assert_eq!(outcome["books_differ"], false, "{outcome}");
+    assert_eq!(outcome["workers"].as_array().unwrap().len(), 5, "{outcome}");
+    assert!(outcome["epochs"].as_u64() >= Some(2), "{outcome}");
+    assert_eq!(outcome["epochs"], outcome["splits_recomputed"], "{outcome}");
 }
 
 /// What a process said, once it has said something with these words in it.

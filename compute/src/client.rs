@@ -12,6 +12,7 @@ mod http;
 pub mod key;
 pub mod local;
 pub mod ui;
+mod verdicts;
 
 use crate::evaluate::{Evaluation, Prepared};
 use crate::key::SigningKey;
@@ -26,6 +27,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
+use verdicts::Verdicts;
 
 /// When to ask again where the pool does not say.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -109,6 +111,32 @@ pub enum News {
         /// What became of it.
         said: String,
     },
+    /// A vote of ours was decided and earned nothing.
+    OffConsensus {
+        /// On which algorithm.
+        algorithm: u64,
+        /// The pool's words: our score, the median, of how many, and what is near enough.
+        why: String,
+    },
+    /// How far the work in hand is.
+    Progress(Progress),
+}
+
+/// How far the work in hand is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// `evaluating` or `evolving`.
+    pub doing: &'static str,
+    /// Algorithms that are scored, or programs that were tried.
+    pub done: usize,
+    /// Of so many.
+    pub of: usize,
+}
+
+impl std::fmt::Display for Progress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} of {}", self.doing, self.done, self.of)
+    }
 }
 
 impl std::fmt::Display for News {
@@ -132,6 +160,8 @@ impl std::fmt::Display for News {
                 write!(f, "to beat: {threshold:.6}; best so far {}", number(best))
             }
             News::Submitted { score, said } => write!(f, "sent {score:.6}: {said}"),
+            News::OffConsensus { algorithm, why } => write!(f, "algorithm {algorithm}: {why}"),
+            News::Progress(progress) => progress.fmt(f),
         }
     }
 }
@@ -180,7 +210,7 @@ impl Client {
     /// # Errors
     /// When it makes no sense to go on.
     pub async fn work(&self) -> Result<(), ClientError> {
-        let mut is_registered = false;
+        let (mut is_registered, mut verdicts) = (false, Verdicts::default());
         while !self.engine.cancel.is_cancelled() {
             let next = if is_registered {
                 self.round().await?
@@ -194,6 +224,11 @@ impl Client {
                     Err(trouble) => wait(&trouble),
                 }
             };
+            if is_registered {
+                for (algorithm, why) in verdicts.look(&self.account).await {
+                    self.engine.say(News::OffConsensus { algorithm, why });
+                }
+            }
             if let Next::Wait(why, pause) = next {
                 self.engine.say(News::Waiting(why, pause));
                 rest(&self.engine.cancel, pause).await;

@@ -7,6 +7,7 @@ mod arbiter;
 mod axon;
 mod caller;
 mod close;
+mod described;
 mod ledger;
 mod limit;
 mod miners;
@@ -17,19 +18,26 @@ mod rewards;
 mod routes;
 mod settings;
 pub(crate) mod socket;
+pub mod summary;
 mod tasks;
+mod turns;
 
 pub use ledger::Ledger;
 pub use settings::{Pace, Settings, Unwanted};
 
 use self::limit::Limit;
 use self::refusal::{Refusal, too_often};
+use self::turns::Turns;
 use crate::auth::{Replay, ReplayCache, SKEW_MAX_S};
+use crate::card::Card;
 use crate::evaluate::Prepared;
 use crate::key::PublicKey;
 use crate::office::{Closed, Office, Running};
+use crate::tables::reader::Reader;
+use crate::tables::standing::Leader;
 use crate::tables::{TableError, Tables};
 use crate::wire::bitsota::About;
+use crate::wire::trouble::Paused;
 use accounting::UnixMs;
 use axum::http::StatusCode;
 use pool::clock::Clock;
@@ -37,9 +45,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Mutex, Notify};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -76,6 +84,9 @@ struct Counters {
 pub struct Door {
     settings: Settings,
     office: Office,
+    reader: Arc<Reader>,
+    /// Who earned most, and until when that is shown.
+    board: Mutex<Option<(Instant, Arc<Vec<Leader>>)>>,
     replay: Replay,
     set: Prepared,
     set_hash: String,
@@ -83,7 +94,7 @@ pub struct Door {
     /// Something may be waiting for the pool's own result.
     news: Notify,
     /// Neurons' work that is evaluated at once.
-    turns: Semaphore,
+    turns: Arc<Turns>,
     counters: Counters,
     keys: Limit<PublicKey>,
     addresses: Limit<IpAddr>,
@@ -115,6 +126,7 @@ impl Door {
         let length_s = settings.budget.length_s;
         Tables::open(folder)?.fix_epoch_length(length_s)?;
         let (office, running, seen) = Office::open(folder, settings.desk, secret)?;
+        let reader = Arc::new(Reader::open(folder)?);
         let mut replay = ReplayCache::starting(seconds(clock.now()));
         for seen in seen {
             if replay.note(seen).is_err() {
@@ -126,12 +138,14 @@ impl Door {
         let door = Door {
             settings,
             office,
+            reader,
+            board: Mutex::default(),
             replay: Replay::of(replay),
             set,
             set_hash,
             clock,
             news: Notify::new(),
-            turns: Semaphore::new(TURNS),
+            turns: Turns::of(TURNS),
             counters: Counters::default(),
             keys: Limit::per_minute(per_key),
             addresses: Limit::per_minute(per_address),
@@ -238,9 +252,8 @@ impl Door {
     fn is_open(&self) -> Result<(), Refusal> {
         let paused = self.paused.read().unwrap_or_else(PoisonError::into_inner);
         let Some(reason) = &*paused else { return Ok(()) };
-        let detail =
-            format!("No tasks available: the pool is paused ({reason}): ask again in {PAUSED_S} s");
-        Err(Refusal { status: StatusCode::NOT_FOUND, detail, retry_after_s: Some(PAUSED_S) })
+        let words = Paused { reason, retry_after_s: PAUSED_S };
+        Err(Refusal::later(StatusCode::NOT_FOUND, words, PAUSED_S))
     }
 
     fn now_s(&self) -> u64 {
@@ -250,6 +263,27 @@ impl Door {
     fn about(&self) -> About<'_> {
         let (set, input_dim) = (self.set.name(), self.set.input_dim());
         About { set, set_hash: &self.set_hash, input_dim }
+    }
+
+    /// How it works.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The data set's name and hash.
+    #[must_use]
+    pub fn data_set(&self) -> (&str, &str) {
+        (self.set.name(), &self.set_hash)
+    }
+
+    /// A miner's card, read beside the desk: for a thread that may block. Nothing of somebody who never asked for anything.
+    ///
+    /// # Errors
+    /// When the tables cannot be read.
+    pub fn card(&self, key: &PublicKey) -> Result<Option<Card>, TableError> {
+        let rules = (&self.settings.budget, &self.settings.desk.tariff);
+        self.reader.read(|tables| Card::read(tables, key, rules, self.now_s()))
     }
 
     /// Whom `btauth/1` requests must be meant for.

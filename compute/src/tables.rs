@@ -3,9 +3,14 @@
 //! Everything that one batch changes is one transaction, synced before anybody is told. Invariant: what was written can be put
 //! together again into the desk that wrote it; a file of a newer program is not touched.
 
+mod earnings;
 pub mod epochs;
 pub mod forward;
+mod leases;
 pub(crate) mod load;
+pub mod owners;
+pub mod reader;
+pub mod standing;
 pub(crate) mod write;
 
 use crate::desk::Change;
@@ -18,7 +23,7 @@ use std::time::Duration;
 /// The file's name in the data folder.
 pub const FILE_NAME: &str = "compute.sqlite";
 /// The newest schema.
-const SCHEMA: u32 = 2;
+const SCHEMA: u32 = 3;
 
 /// What went wrong with the file.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +78,9 @@ impl Tables {
         }
         if found < 2 {
             tx.execute_batch(include_str!("tables/schema_2.sql"))?;
+        }
+        if found < 3 {
+            tx.execute_batch(include_str!("tables/schema_3.sql"))?;
             tx.pragma_update(None, "user_version", SCHEMA)?;
         }
         tx.commit()?;

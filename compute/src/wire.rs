@@ -4,3 +4,4 @@
 
 pub mod bitsota;
 pub mod synapse;
+pub mod trouble;

@@ -4,7 +4,7 @@
 
 mod common;
 
-use compute::client::{Client, Config, News};
+use compute::client::{Account, Client, Config, News};
 use compute::data::demo;
 use compute::desk;
 use compute::evaluate::Prepared;
@@ -14,6 +14,7 @@ use compute::quorum::{Defences, Rules};
 use compute::server::{Door, Ledger, Pace, Settings};
 use compute::tables::Tables;
 use pool::clock::SystemClock;
+use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -101,7 +102,7 @@ async fn miners_evolve_evaluate_and_are_in_consensus() {
         }
     }
     assert!(verdicts >= 3, "{verdicts}");
-    assert!(!tables.leaders(10).unwrap().is_empty());
+    assert!(!tables.leaders(10, 0).unwrap().is_empty());
 }
 
 /// On a set as small as the demo's a worker asks more often than the pool likes.
@@ -134,6 +135,71 @@ async fn a_worker_that_is_told_to_slow_down_waits_so_long_and_goes_on() {
             _ => {}
         }
     }
+    ended.cancel();
+    working.await.unwrap().unwrap();
+    cancel.cancel();
+    served.await.unwrap();
+    tokio::task::spawn_blocking(|| opened.running.join()).await.unwrap();
+    common::end(writer).await;
+}
+
+/// Two who agree on a lie are believed where nothing stands against it: the third hears why its honest vote earned nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_says_why_a_vote_was_not_in_consensus() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = common::writer(folder.path());
+    let settings = Settings {
+        desk: desk::Settings { rules: Rules::ORIGINAL, ..desk::Settings::DEFAULT },
+        founders: founders(16),
+        ..common::settings(common::ledger(&writer, folder.path()))
+    };
+    let set = Prepared::new(&demo::classes());
+    let opened = Door::open(folder.path(), settings, set, Arc::new(SystemClock), 7).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let pool = format!("http://{}", listener.local_addr().unwrap());
+    let cancel = CancellationToken::new();
+    let served = tokio::spawn(opened.door.serve(listener, None, cancel.clone()));
+
+    let account = |who: u8| Account::new(&pool, SigningKey::from_seed(&[who; 32])).unwrap();
+    let author = account(1);
+    let evolve = json!({ "task_type": "evolve" });
+    // The founders are evaluated by the pool first.
+    let lease = loop {
+        match author.post("/api/v1/tasks/request", &evolve).await {
+            Ok(lease) => break lease,
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+        }
+    };
+    let target = format!("/api/v1/tasks/{}/submit_evolution", lease["batch_id"].as_str().unwrap());
+    let program = "# predict\ns2 = 3.0\nv1 = v0 * s2\ns0 = norm(v1)\n";
+    author.post(&target, &json!({ "evolved_function": program })).await.unwrap();
+    let evaluate = json!({ "task_type": "evaluate" });
+    for who in [2, 3] {
+        let liar = account(who);
+        let batch = liar.post("/api/v1/tasks/request", &evaluate).await.unwrap();
+        let target =
+            format!("/api/v1/tasks/{}/submit_evaluation", batch["batch_id"].as_str().unwrap());
+        let lie = json!({ "algorithm_id": batch["algorithms"][0]["id"], "score": 0.99 });
+        liar.post(&target, &json!({ "evaluations": [lie] })).await.unwrap();
+    }
+    let ended = CancellationToken::new();
+    let (client, mut news) = miner(4, &pool, &folder.path().join("miner"), &ended);
+    let working = tokio::spawn(async move { client.work().await });
+    let (mut steps, mut said) = (0, None);
+    while said.is_none() {
+        match news.recv().await.expect("it works") {
+            News::Progress(progress) => {
+                assert!(progress.done < progress.of, "{progress}");
+                steps += 1;
+            }
+            News::OffConsensus { why, .. } => said = Some(why),
+            _ => {}
+        }
+    }
+    let why = said.unwrap();
+    assert!(why.starts_with("not in consensus: you said 0."), "{why}");
+    assert!(why.contains("the median of 3 is 0.990000000, and near enough is 10 %"), "{why}");
+    assert!(steps > 0, "a bar could be drawn");
     ended.cancel();
     working.await.unwrap().unwrap();
     cancel.cancel();

@@ -309,6 +309,13 @@ async fn three_evaluations_are_believed_and_an_epoch_pays_them() {
         assert_eq!(id, &taken["evolutions"][0]["algorithm_id"]);
         let target = format!("tasks/{}/submit_evaluation", batch["batch_id"].as_str().unwrap());
         let sent = json!({"evaluations": [{"algorithm_id": id, "score": score}]});
+        // Until the last vote is in, nobody sees any.
+        let stats = pool.signed(2, "GET", "/api/v1/miners/stats", Value::Null).await.body;
+        assert!(stats["votes"].as_array().is_none_or(Vec::is_empty), "{stats}");
+        let results = pool.signed(who, "GET", "/api/v1/results", Value::Null).await.body;
+        let rows = results["results"].as_array().unwrap();
+        let own = id.to_string();
+        assert!(rows.iter().all(|row| row["result_id"].as_str() != Some(&own)), "{results}");
         assert_eq!(pool.post(who, &target, sent).await.status, 200);
     }
     let stats = pool.signed(3, "GET", "/api/v1/miners/stats", Value::Null).await.body;
@@ -333,6 +340,50 @@ async fn three_evaluations_are_believed_and_an_epoch_pays_them() {
     assert!(own.signed(report.message().as_bytes(), &signature));
     let proof = pool.send("GET", &format!("{epoch}/proof/{}", key(2).public()), &[], "").await.body;
     assert_eq!((&proof["root"], &proof["leaves"]), (&json!(report.root), &json!(3)));
+    pool.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_little_is_not_withdrawn_in_the_words_of_the_documents() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = pool(folder.path(), settings(ORIGINAL), T).await;
+    let withdraw = format!("rewards/withdraw/{}", key(1).public());
+    let others = pool.post(2, &withdraw, json!({})).await;
+    assert_eq!(others.status, 403, "{}", others.body);
+    let never = pool.post(1, &withdraw, json!({})).await;
+    assert_eq!((never.status, &never.body["detail"]), (400, &json!("nothing was earned yet")));
+    let lease = pool.post(1, "tasks/request", json!({"task_type": "evolve"})).await.body;
+    let target = format!("tasks/{}/submit_evolution", lease["batch_id"].as_str().unwrap());
+    pool.post(1, &target, json!({"evolved_function": program(5)})).await;
+    for who in 2..=4 {
+        let batch = pool.post(who, "tasks/request", json!({"task_type": "evaluate"})).await.body;
+        let target = format!("tasks/{}/submit_evaluation", batch["batch_id"].as_str().unwrap());
+        let vote = json!({"algorithm_id": batch["algorithms"][0]["id"], "score": 0.9});
+        assert_eq!(pool.post(who, &target, json!({ "evaluations": [vote] })).await.status, 200);
+    }
+    let coldkey = key(50).public().to_string();
+    let body = json!({ "recipient_coldkey": coldkey }).to_string();
+    let signed = sign(1, T, &format!("recipient_coldkey:update:{T}:{coldkey}"));
+    assert_eq!(
+        pool.send("PUT", "/api/v1/miners/recipient-coldkey", &signed, &body).await.status,
+        200
+    );
+    // The ledger hears of the coldkey within a moment; what is earned is in an epoch that is not over.
+    let mut said = String::new();
+    for _ in 0..1000 {
+        let refused = pool.post(1, &withdraw, json!({})).await;
+        assert_eq!(refused.status, 400, "{}", refused.body);
+        said = refused.body["detail"].as_str().unwrap().to_owned();
+        if said.starts_with("below") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(said, "below minimum withdrawal: 0 of 5000000 smallest units");
+    let balance = format!("/api/v1/rewards/{}/balance", key(1).public());
+    let balance = pool.signed(1, "GET", &balance, Value::Null).await.body;
+    assert_eq!((&balance["balance_rao"], &balance["can_withdraw"]), (&json!(0), &json!(false)));
+    assert_eq!(balance["pending_rao"], 50_000_000, "at most the ceiling: {balance}");
     pool.stop().await;
 }
 
@@ -410,6 +461,85 @@ async fn what_was_believed_before_a_restart_is_not_believed_after_it() {
     let taken = second.post(2, &format!("tasks/{id}/submit_evolution"), sent).await;
     assert_eq!(taken.status, 200, "the lease is still theirs: {}", taken.body);
     second.stop().await;
+}
+
+/// The current generation's paths, as its documents list them, and the earlier one's for rewards.
+const PATHS: [&str; 36] = [
+    "GET /health",
+    "GET /status",
+    "POST /api/v1/miners/register",
+    "GET /api/v1/miners/stats",
+    "GET /api/v1/miners/leaderboard",
+    "PUT /api/v1/miners/recipient-coldkey",
+    "POST /api/v1/miners/recipient-coldkey",
+    "POST /api/v1/miners/coldkey_address/update",
+    "POST /coldkey_address/update",
+    "GET /api/v1/miners/recipient-coldkey",
+    "GET /api/v1/miners/recipient-coldkey/{hotkey}",
+    "GET /api/v1/tasks/pending_evaluations",
+    "POST /api/v1/tasks/request",
+    "POST /api/v1/tasks/lease",
+    "POST /api/v1/tasks/{id}/submit_lease",
+    "POST /api/v1/tasks/{id}/submit_evolution",
+    "POST /api/v1/tasks/{id}/submit_evaluation",
+    "GET /api/v1/results",
+    "GET /api/v1/results/",
+    "GET /api/v1/results/sota",
+    "POST /api/v1/results/verify/{id}",
+    "GET /api/v1/monitor/summary",
+    "GET /api/v1/disclaimer",
+    "GET /claims/health",
+    "GET /claims/epochs",
+    "GET /claims/epoch",
+    "GET /claims/epoch/{id}",
+    "GET /claims/epoch/{id}/proof/{hotkey}",
+    "GET /claims/epoch/proof/{hotkey}",
+    "GET /api/v1/rewards/balance/{hotkey}",
+    "GET /api/v1/rewards/{hotkey}/balance",
+    "POST /api/v1/rewards/withdraw/{hotkey}",
+    "POST /api/v1/rewards/{hotkey}/withdraw",
+    "GET /api/v1/rewards/history/{hotkey}",
+    "GET /api/v1/rewards/{hotkey}/history",
+    "GET /openapi.json",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_path_of_the_documents_is_answered_and_every_described_one_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = pool(folder.path(), settings(ORIGINAL), T).await;
+    let described = pool.send("GET", "/openapi.json", &[], "").await.body;
+    let mut asked: Vec<(String, String)> = PATHS
+        .iter()
+        .map(|line| line.split_once(' ').unwrap())
+        .map(|(method, path)| (method.to_owned(), path.to_owned()))
+        .collect();
+    for (path, ways) in described["paths"].as_object().unwrap() {
+        asked
+            .extend(ways.as_object().unwrap().keys().map(|way| (way.to_uppercase(), path.clone())));
+    }
+    assert!(asked.len() > 60, "{}", asked.len());
+    for (method, path) in asked {
+        let target = path.replace("{hotkey}", &key(1).public().to_string()).replace("{id}", "b1");
+        let heard = pool.send(&method, &target, &[], "").await;
+        // Answered, or refused in words: a path that is not there has none.
+        let is_heard = heard.status == 200 || heard.body["detail"].is_string();
+        // The number of an epoch is a number.
+        let is_read = heard.status == 400 && path.starts_with("/claims/epoch/{id}");
+        assert!(is_heard || is_read, "{method} {target}: {} {}", heard.status, heard.body);
+        let is_private = path.contains("/miners/stats")
+            || path.contains("/tasks/")
+            || path.contains("/rewards/");
+        assert!(!is_private || heard.status == 401, "{method} {target}: {}", heard.status);
+    }
+    let nothing = pool.send("GET", "/api/v1/nothing", &[], "").await;
+    assert_eq!((nothing.status, nothing.body), (404, Value::Null));
+    // Who is refused hears it, however much they send.
+    let stale = sign(1, T - 999, &format!("auth:{}", T - 999));
+    let much = format!("{{\"evolved_function\": \"{}\"}}", "s0 = s0\\n".repeat(50_000));
+    let refused = pool.send("POST", "/api/v1/tasks/b1/submit_evolution", &stale, &much).await;
+    assert_eq!(refused.status, 401);
+    assert!(refused.body["detail"].as_str().unwrap().contains("set your clock"));
+    pool.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that finds an error has failed")]
 
+use accounting::{Amount, BasisPoints};
+use compute::card::Card;
 use compute::desk::{Answer, Change, Desk, Evaluated, Settings};
 use compute::dsl::{Limits, lenient};
 use compute::evaluate::Evaluation;
@@ -10,10 +12,13 @@ use compute::key::PublicKey;
 use compute::lease::Wish;
 use compute::office::{Closed, Office};
 use compute::quorum::{Defences, Rules};
-use compute::reputation::Reputation;
+use compute::reputation::{Reputation, Tariff};
 use compute::score::Score;
+use compute::tables::epochs::Budget;
+use compute::tables::reader::Reader;
 use compute::tables::{FILE_NAME, TableError, Tables};
 use compute::task::{AlgorithmId, Stage};
+use compute::worker::Miner;
 use std::path::Path;
 
 const SETTINGS: Settings = Settings { rules: Rules::ORIGINAL, ..Settings::DEFAULT };
@@ -189,6 +194,69 @@ fn a_file_of_a_newer_program_is_not_touched() {
     db.pragma_update(None, "user_version", 99).unwrap();
     drop(db);
     assert!(matches!(Tables::open(folder.path()), Err(TableError::Newer(99))));
+}
+
+/// Schema 3 only added an index: what schema 2 had is there, and is found by it.
+#[test]
+fn a_file_of_schema_2_is_read_as_it_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(FILE_NAME);
+    let db = rusqlite::Connection::open(&file).unwrap();
+    db.execute_batch(include_str!("fixtures/compute_schema_2.sql")).unwrap();
+    drop(db);
+    for _ in 0..2 {
+        let tables = Tables::open(folder.path()).unwrap();
+        let open = tables.algorithm(AlgorithmId(7)).unwrap().unwrap();
+        let Stage::Open(round) = open.stage else { panic!("{:?}", open.stage) };
+        assert_eq!((round.needed, round.is_check, round.votes.len()), (3, true, 1));
+        assert_eq!(
+            tables.earned_since(&key(1), 0).unwrap(),
+            Reputation(1_000_000),
+            "less what was taken back"
+        );
+        assert_eq!(tables.last_forward().unwrap().unwrap().state, "accepted");
+        assert_eq!(tables.miner(&key(1)).unwrap().unwrap().standing.accurate, 4);
+    }
+    let db = rusqlite::Connection::open(&file).unwrap();
+    let schema: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+    assert_eq!(schema, 3);
+}
+
+#[test]
+fn who_only_looks_cannot_write_and_sees_what_is_committed() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(Reader::open(folder.path()).is_err(), "there is nothing to read");
+    let tables = Tables::open(folder.path()).unwrap();
+    let reader = Reader::open(folder.path()).unwrap();
+    for (who, algorithm) in [(1, 0), (1, 1), (2, 0), (2, 1), (2, 2)] {
+        earn(&tables, who, algorithm, HOUR * algorithm);
+    }
+    let leaders = reader.read(|tables| tables.leaders(10, HOUR)).unwrap();
+    let found: Vec<_> =
+        leaders.iter().map(|one| (one.miner, one.reputation.0, one.lately.0)).collect();
+    assert_eq!(found, [(key(2), 3_000_000, 2_000_000), (key(1), 2_000_000, 1_000_000)]);
+    assert_eq!(reader.read(|tables| tables.leaders(1, 0)).unwrap().len(), 1);
+    let budget = Budget {
+        length_s: HOUR,
+        amount: Amount::from_units(1_000_000_000),
+        fee: BasisPoints::new(500).unwrap(),
+        cap: BasisPoints::new(500).unwrap(),
+    };
+    let card = |who: u8| {
+        reader.read(|tables| Card::read(tables, &key(who), (&budget, &Tariff::ORIGINAL), 2 * HOUR))
+    };
+    assert_eq!(card(1).unwrap(), None, "who never asked for work has no card");
+    tables.write(&Change::Miner(Box::new(Miner::new(key(2), 5)))).unwrap();
+    let card = card(2).unwrap().unwrap();
+    assert_eq!(
+        (card.reputation.0, card.this_epoch.0, card.last_hour.0),
+        (3_000_000, 1_000_000, 2_000_000)
+    );
+    assert_eq!(card.pending.units(), 50_000_000, "the ceiling");
+    assert_eq!((card.accuracy_rate(), card.evolution_success_rate()), (None, None));
+    let written =
+        reader.read(|tables| tables.write(&Change::Miner(Box::new(Miner::new(key(3), 5)))));
+    assert!(written.is_err(), "it cannot write");
 }
 
 /// Votes of schema 1 stood in their algorithm's row.

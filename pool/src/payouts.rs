@@ -72,6 +72,16 @@ pub fn hold_scopes(asset: AssetId, account: Option<AccountId>) -> impl Iterator<
     ["all".to_owned(), format!("asset/{asset}")].into_iter().chain(own)
 }
 
+/// There is too little to be withdrawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("below minimum withdrawal: {available} of {minimum} smallest units")]
+pub struct BelowMinimum {
+    /// What there is.
+    pub available: Amount,
+    /// What there must be.
+    pub minimum: Amount,
+}
+
 impl Books {
     /// Which hold stops a payout to these accounts, if any: an operator's word counts from the moment it is given.
     #[must_use]
@@ -357,9 +367,7 @@ impl Books {
         let due = self.due(account, available, &config.payouts, &Plan::default(), &today);
         let amount = due.map_err(|skip| {
             rule(match skip {
-                Skip::BelowMinimum => {
-                    format!("below minimum withdrawal: {available} of {minimum} smallest units")
-                }
+                Skip::BelowMinimum => BelowMinimum { available, minimum }.to_string(),
                 Skip::Held => "withdrawals of this account are held: ask the operator".into(),
                 Skip::AccountLimit | Skip::RunLimit | Skip::DayLimit => {
                     "today's limit of withdrawals is reached: ask again tomorrow".into()

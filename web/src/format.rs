@@ -31,16 +31,16 @@ pub fn hashrate(per_second: f64) -> String {
     format!("{}H/s", scaled(per_second))
 }
 
-/// A hashrate on an axis: all of its values have the prefix and the decimals that its step wants.
+/// A quantity of a unit on an axis: all of its values have the prefix and the decimals that its step wants.
 #[must_use]
-pub fn on_axis(value: f64, step: f64, top: f64) -> String {
+pub fn on_axis(value: f64, step: f64, top: f64, unit: &str) -> String {
     let (mut scale, mut prefix) = (1.0, 0);
     while top / scale >= 1000.0 && prefix + 1 < PREFIXES.len() {
         (scale, prefix) = (scale * 1000.0, prefix + 1);
     }
     let digits = (0..3).find(|digits| is_whole(step / scale, *digits)).unwrap_or(3);
     let prefix = PREFIXES.get(prefix).unwrap_or(&"");
-    format!("{:.digits$} {prefix}H/s", value / scale)
+    format!("{:.digits$} {prefix}{unit}", value / scale)
 }
 
 /// Units of space, each 1024 of the one before.
@@ -224,10 +224,10 @@ mod tests {
             (coins("12345.00000000"), "12\u{202f}345.00"),
             (coins("-0.50000000"), "−0.50"),
             (minute(1_700_000_000_000), "2023-11-14 22:13"),
-            (on_axis(5e3, 5e3, 20e3), "5 kH/s"),
-            (on_axis(2.5e12, 2.5e12, 10e12), "2.5 TH/s"),
-            (on_axis(1e12, 0.25e12, 1e12), "1.00 TH/s"),
-            (on_axis(0.0, 1.0, 1.0), "0 H/s"),
+            (on_axis(5e3, 5e3, 20e3, "H/s"), "5 kH/s"),
+            (on_axis(2.5e12, 2.5e12, 10e12, "H/s"), "2.5 TH/s"),
+            (on_axis(1e12, 0.25e12, 1e12, "H/s"), "1.00 TH/s"),
+            (on_axis(0.0, 1.0, 1.0, "H/s"), "0 H/s"),
         ];
         for (made, wanted) in cases {
             assert_eq!(made, wanted);

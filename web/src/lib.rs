@@ -3,7 +3,7 @@
 //! Invariant: readers never touch state. Everything is made from the writer's snapshot, the meters, the read-only store and
 //! the web's own small database; an operator's acts go to the writer as orders, like everybody's.
 //!
-//! Reading order: [`outlook`] and [`history`] (what is seen), [`model`] (what is said), [`pages`] and [`live`] (to people),
+//! Reading order: [`outlook`] with [`leased`], and [`history`] (what is seen), [`model`] (what is said), [`pages`] and [`live`] (to people),
 //! [`server`] (through which sockets).
 
 pub mod api;
@@ -16,6 +16,7 @@ pub mod format;
 pub mod history;
 pub mod http;
 pub mod keys;
+pub mod leased;
 pub mod live;
 pub mod measure;
 pub mod metrics;

@@ -4,6 +4,7 @@
 
 use crate::format;
 use crate::model::account::Account;
+use crate::model::leased;
 use crate::model::network::{Network, network};
 use crate::model::pools::{self, Pool};
 use crate::site::Site;
@@ -41,7 +42,7 @@ pub type Values = BTreeMap<&'static str, String>;
 pub fn pool_values(pool: &Pool, network: &Network, now: UnixMs) -> Values {
     let until = pool.next_payout_run.0.0.saturating_sub(now.0) as f64 / 1000.0;
     let known = |value: Option<f64>, show: fn(f64) -> String| value.map_or("–".into(), show);
-    BTreeMap::from([
+    let mut values = BTreeMap::from([
         ("hashrate", pool.measure.show(pool.hashrate)),
         ("plots", known(pool.measure.plots(pool.hashrate), plots)),
         ("workers", format::grouped(pool.workers.into())),
@@ -60,7 +61,23 @@ pub fn pool_values(pool: &Pool, network: &Network, now: UnixMs) -> Values {
             "next_payout",
             if until > 0.0 { format!("in {}", format::span(until)) } else { "now".into() },
         ),
-    ])
+    ]);
+    if let Some(leased) = &pool.leased {
+        values.extend([
+            ("epoch", format::grouped(leased.epoch.into())),
+            ("epoch_ends", leased::until(leased.epoch_ends_at.0, now)),
+            ("best_score", known(leased.best_score, score)),
+            ("registered", format::grouped(leased.registered.into())),
+            ("open_algorithms", format::grouped(leased.open_algorithms.into())),
+            ("active_leases", format::grouped(leased.active_leases.into())),
+        ]);
+    }
+    values
+}
+
+/// A score, or a part of all, with four decimals.
+fn score(score: f64) -> String {
+    format!("{score:.4}")
 }
 
 /// A number of plots.
@@ -70,14 +87,14 @@ fn plots(count: f64) -> String {
 
 /// An account's.
 #[must_use]
-pub fn account_values(account: &Account) -> Values {
+pub fn account_values(account: &Account, now: UnixMs) -> Values {
     let hashrate: f64 = account.pools.iter().map(|pool| pool.hashrate).sum();
     let shares: u64 = account.workers.iter().map(|worker| worker.shares).sum();
     let rejected: u64 = account.workers.iter().flat_map(|w| w.rejected.values()).sum();
     let best = account.workers.iter().map(|worker| worker.best).fold(0.0, f64::max);
     let active = account.workers.iter().filter(|worker| worker.connections > 0).count();
     let next: f64 = account.pools.iter().filter_map(|pool| pool.next_block_fraction).sum();
-    BTreeMap::from([
+    let mut values = BTreeMap::from([
         ("hashrate", account.measure.show(hashrate)),
         ("plots", account.measure.plots(hashrate).map_or("–".into(), plots)),
         ("shares", format::grouped(shares.into())),
@@ -89,7 +106,26 @@ pub fn account_values(account: &Account) -> Values {
         ("available", format::coins(&account.balance.available.decimal)),
         ("in_flight", format::coins(&account.balance.in_flight.decimal)),
         ("paid", format::coins(&account.balance.paid.decimal)),
-    ])
+    ]);
+    // One pool's numbers: whoever works in several has a table of them.
+    if let [leased] = &account.leased[..] {
+        let part = |rate: Option<f64>| rate.map_or("–".into(), format::percent);
+        values.extend([
+            ("accuracy", part(leased.accuracy_rate)),
+            ("accurate", format::grouped(leased.accurate.into())),
+            ("inaccurate", format::grouped(leased.inaccurate.into())),
+            ("success", part(leased.evolution_success_rate)),
+            ("evolved", format::grouped(leased.evolved.into())),
+            ("evolved_paid", format::grouped(leased.evolved_paid.into())),
+            ("reputation", leased.reputation.clone()),
+            ("this_epoch", leased.reputation_this_epoch.clone()),
+            ("per_hour", leased.reputation_per_hour.clone()),
+            ("epoch", format::grouped(leased.epoch.into())),
+            ("epoch_ends", leased::until(leased.epoch_ends_at.0, now)),
+            ("pending", format::coins(&leased.pending.decimal)),
+        ]);
+    }
+    values
 }
 
 /// What a stream is about.
@@ -173,7 +209,7 @@ async fn look(site: &Arc<Site>, about: &About) -> Option<Update> {
     if let Some(address) = &about.account {
         let named = site.named(address).await.ok()?.ok()?;
         let shown = site.account(named).await.ok()??;
-        return Some(Update { values: account_values(&shown), lists });
+        return Some(Update { values: account_values(&shown, site.now()), lists });
     }
     let found = pools::named_or_first(&outlook, about.pool.as_deref())?;
     let shown = pools::one(&outlook, &view, &site.history, found)?;

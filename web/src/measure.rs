@@ -1,4 +1,4 @@
-//! What accepted work is told to people as: hashes a second, or the space that is farmed.
+//! What accepted work is told to people as: hashes a second, the space that is farmed, or reputation an hour.
 //!
 //! Invariant: the books and the meters know weights only; this decides how they are written, and nothing else.
 
@@ -9,7 +9,10 @@ use utoipa::ToSchema;
 
 /// Lengths of time of [`Rates`]: a quarter of an hour, and a day.
 const QUARTER: usize = 2;
+const HOUR: usize = 3;
 const DAY: usize = 5;
+/// The rate of one reputation an hour: weights are its millionths.
+const REPUTATION: f64 = 1e6 / 3600.0;
 /// How one unit of bytes is to the next.
 const KIBI: f64 = 1024.0;
 
@@ -44,6 +47,8 @@ pub enum Measure {
         /// The bytes of a plot of the usual size.
         plot_bytes: f64,
     },
+    /// Millionths of reputation a second, which answers to leases earn.
+    Reputation,
 }
 
 impl Measure {
@@ -53,15 +58,18 @@ impl Measure {
         match self {
             Measure::Hashes => "Hashrate",
             Measure::Space { .. } => "Space",
+            Measure::Reputation => "Reputation an hour",
         }
     }
 
-    /// The one number that is shown where one must do: partials are few, so space is told by a day of them.
+    /// The one number that is shown where one must do: partials are few, so space is told by a day of them; reputation is told by
+    /// the hour it is named after.
     #[must_use]
     pub fn of(self, rates: &Rates) -> f64 {
         match self {
             Measure::Hashes => rates.over(QUARTER),
             Measure::Space { .. } => rates.over(DAY),
+            Measure::Reputation => rates.over(HOUR),
         }
     }
 
@@ -71,6 +79,7 @@ impl Measure {
         match self {
             Measure::Hashes => format::hashrate(rate),
             Measure::Space { bytes_per_rate, .. } => format::space(rate * bytes_per_rate),
+            Measure::Reputation => format::quantity(rate / REPUTATION),
         }
     }
 
@@ -78,7 +87,7 @@ impl Measure {
     #[must_use]
     pub fn plots(self, rate: f64) -> Option<f64> {
         match self {
-            Measure::Hashes => None,
+            Measure::Hashes | Measure::Reputation => None,
             Measure::Space { bytes_per_rate, plot_bytes } => {
                 (plot_bytes > 0.0).then(|| (rate * bytes_per_rate / plot_bytes).round())
             }
@@ -89,7 +98,11 @@ impl Measure {
     #[must_use]
     pub fn on_axis(self, rate: f64, step: f64, top: f64) -> String {
         match self {
-            Measure::Hashes => format::on_axis(rate, step, top),
+            Measure::Hashes => format::on_axis(rate, step, top, "H/s"),
+            Measure::Reputation => {
+                let [rate, step, top] = [rate, step, top].map(|rate| rate / REPUTATION);
+                format::on_axis(rate, step, top, "").trim_end().to_owned()
+            }
             Measure::Space { bytes_per_rate, .. } => {
                 let [rate, step, top] = [rate, step, top].map(|rate| rate * bytes_per_rate);
                 format::space_on_axis(rate, step, top)
@@ -108,6 +121,7 @@ impl Measure {
                 }
                 unit / bytes_per_rate
             }
+            Measure::Reputation => REPUTATION,
             Measure::Hashes | Measure::Space { .. } => 1.0,
         }
     }
@@ -117,6 +131,7 @@ impl Measure {
     pub fn class(self, rate: f64) -> f64 {
         match self {
             Measure::Hashes => 10f64.powf(rate.log10().floor()),
+            Measure::Reputation => 10f64.powf((rate / REPUTATION).log10().floor()) * REPUTATION,
             Measure::Space { bytes_per_rate, .. } => {
                 8f64.powf((rate * bytes_per_rate).log(8.0).floor()) / bytes_per_rate
             }
@@ -128,6 +143,7 @@ impl Measure {
     pub fn units(self) -> Vec<(&'static str, f64)> {
         match self {
             Measure::Hashes => HASHES.to_vec(),
+            Measure::Reputation => vec![("an hour", REPUTATION)],
             Measure::Space { bytes_per_rate, .. } => {
                 BYTES.iter().map(|(name, bytes)| (*name, bytes / bytes_per_rate)).collect()
             }
@@ -153,6 +169,18 @@ mod tests {
         assert_eq!(PLOTS.show(0.0), "0 B");
         assert_eq!(Measure::Hashes.show(5e12), "5.00 TH/s");
         assert_eq!(Measure::Hashes.plots(5e12), None);
+    }
+
+    #[test]
+    fn millionths_a_second_are_told_as_reputation_an_hour() {
+        let thirteen_an_hour = 13_100_000.0 / 3600.0;
+        assert_eq!(Measure::Reputation.show(thirteen_an_hour), "13.1");
+        assert_eq!(Measure::Reputation.show(0.0), "0");
+        let [step, top] = [5.0, 20.0].map(|reputation| reputation * REPUTATION);
+        assert_eq!(Measure::Reputation.on_axis(2.0 * step, step, top), "10");
+        assert_eq!(Measure::Reputation.show(Measure::Reputation.class(thirteen_an_hour)), "10.0");
+        let (_, one) = Measure::Reputation.units()[0];
+        assert_eq!(Measure::Reputation.show(one), "1.00");
     }
 
     #[test]

@@ -103,7 +103,7 @@ async fn ready(State(site): State<Arc<Site>>) -> Response {
     if outlook.pools.len() < view.pools.len() {
         reasons.push("some pools are not open yet".to_owned());
     }
-    for asset in outlook.assets.iter().filter(|asset| asset.next.is_none()) {
+    for asset in outlook.assets.iter().filter(|asset| asset.has_chain() && asset.next.is_none()) {
         reasons.push(format!("{}: no node gives work", asset.name));
     }
     match reasons.is_empty() {

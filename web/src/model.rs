@@ -9,6 +9,7 @@ pub mod audit;
 pub mod blocks;
 pub mod branch;
 pub mod exact;
+pub mod leased;
 pub mod money;
 pub mod network;
 pub mod payouts;

@@ -2,6 +2,7 @@
 //!
 //! Invariant: plain values; whoever holds one holds up nobody.
 
+use crate::leased::Leased;
 use crate::measure::Measure;
 use accounting::fee::FeeRule;
 use accounting::{Amount, AssetId, Identity, PoolId, Scheme, UnixMs};
@@ -156,6 +157,8 @@ pub struct PoolOutlook {
     pub part: Option<u32>,
     /// Where it listens.
     pub ports: Vec<PortOutlook>,
+    /// What only leased compute has; `None` of other pools.
+    pub leased: Option<Leased>,
     /// Shares refused since start, by reason.
     pub rejected: Vec<(&'static str, u64)>,
     /// Shares accepted since start.
@@ -275,6 +278,12 @@ impl Outlook {
 }
 
 impl AssetOutlook {
+    /// Is there a chain that the pool sees? Of money that the operator sends by hand it sees none.
+    #[must_use]
+    pub const fn has_chain(&self) -> bool {
+        !matches!(self.measure, Measure::Reputation)
+    }
+
     /// The network's difficulty.
     #[must_use]
     pub fn difficulty(&self) -> Option<f64> {

@@ -14,7 +14,8 @@ mod support;
 use crate::history::Range;
 use crate::http::encoded;
 use crate::live;
-use crate::model::pools;
+use crate::model::leased::LeasedLeader;
+use crate::model::{self, pools};
 use crate::outlook::PoolOutlook;
 use crate::site::Site;
 use crate::sponsored::Slot;
@@ -28,6 +29,9 @@ use serde::Deserialize;
 use std::sync::Arc;
 use store::StoreError;
 use store::sqlite::{Cut, RewardFilter};
+
+/// Places on a pool's own page.
+const LEADERS: usize = 10;
 
 /// The pages' routes.
 pub fn routes() -> Router<Arc<Site>> {
@@ -249,6 +253,8 @@ async fn pool_page(
     })
     .await?;
     let network = crate::model::network::network(asset);
+    let mut leaders = leaders(site, pool).unwrap_or_default();
+    leaders.truncate(LEADERS);
     render(
         site,
         "pool.html",
@@ -265,12 +271,19 @@ async fn pool_page(
             range => range.name(),
             blocks,
             payouts,
+            leaders,
             explorer => explorer(site, &asset.name),
             host => host(site, headers),
             example_address => asset.address,
             sponsored => site.sponsored(Slot::Pool),
         },
     )
+}
+
+/// Who earned most in a pool of leased compute.
+fn leaders(site: &Site, pool: &PoolOutlook) -> Option<Vec<LeasedLeader>> {
+    let name = |account| site.profiles.public_name(account);
+    pool.leased.as_ref().map(|leased| model::leased::leaders(leased, name))
 }
 
 /// The links of an asset's explorer, for templates.

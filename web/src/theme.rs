@@ -169,6 +169,9 @@ fn measure(of: &Value) -> Measure {
     let part = |name| of.get_attr(name).ok().and_then(|part| f64::try_from(part).ok());
     match (part("bytes_per_rate"), part("plot_bytes")) {
         (Some(bytes_per_rate), Some(plot_bytes)) => Measure::Space { bytes_per_rate, plot_bytes },
+        _ if of.get_attr("of").is_ok_and(|of| of.as_str() == Some("reputation")) => {
+            Measure::Reputation
+        }
         _ => Measure::Hashes,
     }
 }

@@ -9,6 +9,8 @@ mod common;
 mod glass;
 #[path = "glass/keyed.rs"]
 mod keyed;
+#[path = "glass/leased.rs"]
+mod leased;
 #[path = "glass/support.rs"]
 mod support;
 

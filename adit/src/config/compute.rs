@@ -265,6 +265,9 @@ impl Reader<'_> {
             (Some(certificate), Some(key)) => Some((self.path(certificate), self.path(key))),
             _ => return Err(refused("tls_certificate and tls_key come together")),
         };
+        if door.axon.is_some_and(|axon| axon == door.listen && axon.port() != 0) {
+            return Err(refused("axon: neurons have an address of their own, not that of listen"));
+        }
         let length = door.epoch.0;
         if length < EPOCH.0 || length > EPOCH.1 || length.subsec_nanos() > 0 {
             return Err(refused("epoch: whole seconds, from 10s to 7d"));
@@ -397,6 +400,10 @@ defences = { probation = 0, checks_per_thousand = 50 }
         );
         assert_eq!(door.key_file, Path::new("/etc/pool.hotkey"));
         assert!(settings.pools[0].config.knows_keys);
+        let silent = GOOD.replace("listen = \"127.0.0.1:8434\"\n", "");
+        let settings = read(&silent, Path::new("/etc/adit.toml")).unwrap();
+        let PoolKind::Compute(door) = &settings.pools[0].kind else { panic!("compute") };
+        assert_eq!((door.listen.port(), door.desk.lease_s), (8434, 3 * 3600));
     }
 
     #[test]
@@ -407,6 +414,8 @@ defences = { probation = 0, checks_per_thousand = 50 }
             ("network = \"finney\"", "network = \"finney\"\nnetuid = 94", "netuid"),
             ("scheme = \"budget\"", "scheme = \"prop\"", "budget"),
             ("budget = \"1.5\"", "budget = \"1.5\"\nepoch = \"1s\"", "epoch"),
+            ("127.0.0.1:8091", "127.0.0.1:8434", "axon"),
+            ("budget = \"1.5\"", "budget = \"1.5\"\ntls_key = \"k.pem\"", "come together"),
             ("budget = \"1.5\"", "budget = \"0.0000000001\"", "budget"),
             ("tolerance_points = 10", "tolerance_points = 10\ntolerance_percent = 10", "tolerance"),
             ("probation = 0", "votes_max = 2", "quorum"),

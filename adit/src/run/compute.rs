@@ -1,5 +1,7 @@
 //! Leased compute and its money, on their way up.
 
+pub mod shown;
+
 use super::counter::{self, About};
 use super::door::OpenDoor;
 use super::{Live, Start, acceptor, pool_number};
@@ -17,6 +19,7 @@ use ::compute::treasury::External;
 use accounting::{AssetId, Identity};
 use anyhow::Context;
 use pool::{Clock, SystemClock};
+use shown::Shown;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
@@ -79,14 +82,22 @@ async fn open(
         Door::open(&folder, settings, set, Arc::new(SystemClock), u64::from_be_bytes(fresh))?;
     let Opened { door: opened, running } = opened;
     opened.pause(control::pause_of(&start.pool, name).await?);
-    serve(live, &opened, door).await?;
-    let open = OpenDoor::Compute { pool: pot, door: opened };
+    let axon = serve(live, &opened, door).await?;
+    let shown = Arc::new(Shown::new(own.network.clone(), door.tls.is_some(), axon));
+    let watching = shown.clone().watch(opened.clone(), live.floor.cancel.clone());
+    live.spawn(format!("the looks of {name}"), watching);
+    let open = OpenDoor::Compute { pool: pot, door: opened, shown };
     live.doors.write().unwrap_or_else(PoisonError::into_inner).push(open);
     live.desks.lock().unwrap_or_else(PoisonError::into_inner).push(running);
     Ok(())
 }
 
-async fn serve(live: &Arc<Live>, opened: &Arc<Door>, door: &ComputeSettings) -> anyhow::Result<()> {
+/// Gives where its neurons' door is, if it has one.
+async fn serve(
+    live: &Arc<Live>,
+    opened: &Arc<Door>,
+    door: &ComputeSettings,
+) -> anyhow::Result<Option<SocketAddr>> {
     let tls = match &door.tls {
         Some((certificate, key)) => Some(acceptor(certificate, key)?),
         None => None,
@@ -97,12 +108,11 @@ async fn serve(live: &Arc<Live>, opened: &Arc<Door>, door: &ComputeSettings) -> 
     tracing::info!(%address, tls = tls.is_some(), "leased compute");
     let serving = opened.clone().serve(listener, tls, cancel.clone());
     live.spawn(format!("compute at {address}"), serving);
-    if let Some(axon) = door.axon {
-        let (listener, address) = bind(axon).await?;
-        tracing::info!(%address, "neurons");
-        live.spawn(format!("the axon at {address}"), opened.clone().serve_axon(listener, cancel));
-    }
-    Ok(())
+    let Some(axon) = door.axon else { return Ok(None) };
+    let (listener, address) = bind(axon).await?;
+    tracing::info!(%address, "neurons");
+    live.spawn(format!("the axon at {address}"), opened.clone().serve_axon(listener, cancel));
+    Ok(Some(address))
 }
 
 async fn bind(wanted: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
@@ -181,7 +191,7 @@ fn about(own: &ExternalSettings) -> About {
         symbol: own.symbol,
         block_interval_s: BLOCK_S,
         difficulty_one: ONE,
-        measure: Box::new(Measure::default),
+        measure: Box::new(|| Measure::Reputation),
         addresses: addresses(own.clone()),
         nodes: Box::new(Vec::new),
         next: Box::new(|| None),

@@ -1,6 +1,7 @@
 //! The open doors: how work comes into the pools that run.
 
 use super::OpenPort;
+use super::compute::shown::Shown;
 use crate::config::PoolSettings;
 use accounting::union::Part;
 use accounting::{AssetId, PoolId};
@@ -28,6 +29,8 @@ pub enum OpenDoor {
         pool: PoolId,
         /// Itself.
         door: Arc<::compute::server::Door>,
+        /// What the pages are told of it.
+        shown: Arc<Shown>,
     },
 }
 
@@ -135,6 +138,7 @@ impl OpenDoor {
                 fee: own.config.fee.clone(),
                 part: None,
                 ports: shown(ports, door.pool_id),
+                leased: None,
                 rejected: self.rejected(),
                 accepted: self.accepted(),
                 blocks_unbooked: 0,
@@ -144,7 +148,7 @@ impl OpenDoor {
                 ack: Times::default(),
                 broadcast: Times::default(),
             },
-            OpenDoor::Compute { pool, door } => PoolOutlook {
+            OpenDoor::Compute { pool, door, shown } => PoolOutlook {
                 id: *pool,
                 name: own.config.name.clone(),
                 algorithm: "compute".to_owned(),
@@ -154,6 +158,7 @@ impl OpenDoor {
                 fee: own.config.fee.clone(),
                 part: None,
                 ports: Vec::new(),
+                leased: Some(shown.outlook(door)),
                 rejected: self.rejected(),
                 accepted: door.counts().answers,
                 blocks_unbooked: 0,
@@ -200,6 +205,7 @@ fn stratum(
         fee: own.config.fee.clone(),
         part: own.config.part.map(Part::get),
         ports: shown(ports, door.pool_id),
+        leased: None,
         rejected,
         accepted: door.stats.accepted_count(),
         blocks_unbooked: door.blocks.unbooked(),

@@ -1,6 +1,7 @@
 //! `adit sidecar` and `adit driver`: with `adit worker --sidecar-url`, a miner in three processes.
 
-use super::{cancelled_by_signals, fresh_token, hotkey, teller};
+use super::bar::teller;
+use super::{cancelled_by_signals, fresh_token, hotkey};
 use crate::cli::worker::{DriverArgs, SidecarArgs};
 use anyhow::{Context, bail};
 use compute::client::Account;

@@ -4,7 +4,7 @@
 //! the next begins, so that a crash costs the evaluation at work.
 
 use super::hand::Hand;
-use super::{ClientError, News};
+use super::{ClientError, News, Progress};
 use crate::dsl::{Limits, Program, lenient};
 use crate::evaluate::{Evaluation, Prepared};
 use crate::evolve::{Evolver, Profile, founders};
@@ -46,7 +46,10 @@ impl Engine {
         hand: &mut Hand,
         entropy: &[u8],
     ) -> Result<bool, ClientError> {
+        let of = hand.given.evaluate.len();
         while let Some((id, text)) = hand.next_to_evaluate() {
+            let done = hand.evaluated.len();
+            self.say(News::Progress(Progress { doing: "evaluating", done, of }));
             let Some(found) = self.evaluate(text).await else { return Ok(false) };
             self.say(News::Evaluated { algorithm: id, score: found.score.to_f64() });
             hand.evaluated(id, &found);
@@ -87,7 +90,9 @@ impl Engine {
         let from = search.best_score();
         // The best of the new ones: what the pool gave it has already.
         let mut best: Option<(crate::score::Score, String)> = None;
-        for _ in 0..self.generations.max(1) {
+        let of = self.generations.max(1);
+        for done in 0..of {
+            self.say(News::Progress(Progress { doing: "evolving", done, of }));
             let Some((child, found)) = search.step(self)? else { continue };
             if best.as_ref().is_none_or(|(score, _)| *score < found) {
                 best = Some((found, child.text()));

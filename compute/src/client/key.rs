@@ -23,29 +23,37 @@ pub enum KeyFileError {
     Form(String),
 }
 
+/// Reads the key in a file, if it is there.
+///
+/// # Errors
+/// See [`KeyFileError`].
+pub fn read(file: &Path) -> Result<Option<SigningKey>, KeyFileError> {
+    let name = || file.display().to_string();
+    match std::fs::read_to_string(file) {
+        Ok(text) => {
+            let seed = seed_in(&text).ok_or_else(|| KeyFileError::Form(name()))?;
+            Ok(Some(SigningKey::from_seed(&seed)))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(KeyFileError::Io(name(), error)),
+    }
+}
+
 /// Reads the key in a file; makes one there with these bytes if there is none. Says whether it is new.
 ///
 /// # Errors
 /// See [`KeyFileError`].
 pub fn open(file: &Path, fresh: [u8; 32]) -> Result<(SigningKey, bool), KeyFileError> {
-    let name = || file.display().to_string();
-    match std::fs::read_to_string(file) {
-        Ok(text) => {
-            let seed = seed_in(&text).ok_or_else(|| KeyFileError::Form(name()))?;
-            Ok((SigningKey::from_seed(&seed), false))
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let made = || -> std::io::Result<()> {
-                let mut new =
-                    OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
-                writeln!(new, "{}", hex(&fresh))?;
-                new.sync_all()
-            };
-            made().map_err(|error| KeyFileError::Io(name(), error))?;
-            Ok((SigningKey::from_seed(&fresh), true))
-        }
-        Err(error) => Err(KeyFileError::Io(name(), error)),
+    if let Some(known) = read(file)? {
+        return Ok((known, false));
     }
+    let made = || -> std::io::Result<()> {
+        let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+        writeln!(new, "{}", hex(&fresh))?;
+        new.sync_all()
+    };
+    made().map_err(|error| KeyFileError::Io(file.display().to_string(), error))?;
+    Ok((SigningKey::from_seed(&fresh), true))
 }
 
 fn seed_in(text: &str) -> Option<[u8; 32]> {

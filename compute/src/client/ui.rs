@@ -7,7 +7,7 @@ mod page;
 
 use super::direct::Direct;
 use super::engine::Engine;
-use super::{Account, Client, ClientError, Config, News, now_s};
+use super::{Account, Client, ClientError, Config, News, Progress, now_s};
 use crate::evaluate::Prepared;
 use crate::key::SigningKey;
 use crate::loopback::{Intruder, is_own, is_token};
@@ -86,6 +86,7 @@ struct Shown {
     relay: String,
     is_working: bool,
     task: String,
+    progress: Option<Progress>,
     evaluated: u64,
     answered: u64,
     last_score: Option<f64>,
@@ -192,6 +193,7 @@ impl Ui {
             own.work.lock().unwrap_or_else(PoisonError::into_inner).take();
             let mut shown = own.shown();
             shown.is_working = false;
+            shown.progress = None;
             shown.task.clear();
             shown.note(match ended {
                 Ok(()) => "stopped; what is in hand is kept".into(),
@@ -276,9 +278,14 @@ impl Shown {
             }
             News::Answered(_) | News::Submitted { .. } => {
                 self.answered += 1;
+                self.progress = None;
                 self.task.clear();
             }
-            News::Registered(_) | News::Waiting(..) => {}
+            News::Progress(progress) => {
+                self.progress = Some(*progress);
+                return;
+            }
+            News::Registered(_) | News::Waiting(..) | News::OffConsensus { .. } => {}
         }
         self.note(news.to_string());
     }

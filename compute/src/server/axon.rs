@@ -1,12 +1,14 @@
 //! The Bittensor door: an endpoint that dendrites take for an axon, with `Register` and `SubmitWork`.
 //!
 //! A neuron's work is a program. The pool itself evaluates it, answers with its loss, and pays it once: the same program, or another
-//! with the same predictions, earns nothing again. The ladder is the axon's: headers, blacklist (403), signature (401), priority
-//! (503), body. Invariant: the loss in an answer was computed here, and the earning is on disk before it is told.
+//! with the same predictions, earns nothing again. The ladder is the axon's: headers, blacklist (403), signature and body (401),
+//! priority (503). Invariant: the loss in an answer was computed here, and the earning is on disk before it is told.
 
+use super::turns::{Busy, Turn};
 use super::{Door, Refusal, socket};
 use crate::desk::{Reject, WorkVerdict};
 use crate::dsl::{Limits, Program, lenient};
+use crate::key::PublicKey;
 use crate::wire::synapse::{
     ANSWER_HEADERS, BODY_MAX, Claim, Headers, SynapseReject, answer, read_work,
 };
@@ -26,6 +28,8 @@ use tokio_util::task::TaskTracker;
 
 /// How long a neuron waits for its turn.
 const TURN: Duration = Duration::from_secs(4);
+/// How far back a neuron's earnings count for its priority.
+const LATELY_S: u64 = 24 * 3600;
 
 impl Door {
     /// Serves neurons until cancelled.
@@ -137,16 +141,27 @@ async fn submit_work(
     door.believe_synapse(&claim, &[&work.field])?;
     let reading = lenient::read(&work.program, door.set.input_dim(), &Limits::POOL);
     let program = reading.map_err(|bad| unreadable(bad.to_string()))?.program.normal();
-    let _turn = tokio::time::timeout(TURN, door.turns.acquire())
-        .await
-        .ok()
-        .and_then(Result::ok)
-        .ok_or_else(|| Failure(StatusCode::SERVICE_UNAVAILABLE, "busy: try again".into()))?;
+    let _turn = door.turn(claim.key).await?;
     let loss = door.work(&claim, &parts, program).await?;
     Ok(success("SubmitWork", &[("work", json!(work.field)), ("loss", json!(loss))]))
 }
 
 impl Door {
+    /// Waits for a turn at evaluation. Where neurons wait for one another, who earned more lately goes first.
+    async fn turn(&self, key: PublicKey) -> Result<Turn, Failure> {
+        let busy = |why: Busy| Failure(StatusCode::SERVICE_UNAVAILABLE, why.to_string());
+        if let Some(turn) = self.turns.at_once(key).map_err(busy)? {
+            return Ok(turn);
+        }
+        let since_s = self.now_s().saturating_sub(LATELY_S);
+        let earned = self.look(move |tables| tables.earned_since(&key, since_s)).await?;
+        let waiting = self.turns.wait(key, earned).map_err(busy)?;
+        match tokio::time::timeout(TURN, waiting).await {
+            Ok(Ok(turn)) => Ok(turn),
+            Ok(Err(_)) | Err(_) => Err(busy(Busy::Others)),
+        }
+    }
+
     /// Evaluates, pays once, and gives the loss; nothing for a program without a usable number.
     async fn work(
         self: &Arc<Self>,

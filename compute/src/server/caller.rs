@@ -1,18 +1,82 @@
-//! Who asks: the headers of a request, believed.
+//! Who asks: a request's headers, believed.
 //!
-//! Invariant: a signature is verified outside of the lock, and is noted before anything is done for it.
+//! Invariant: a signature is verified outside of the lock, and is noted before anything is done for it; who is not believed costs no
+//! more than a look at the headers, where the body was not signed.
 
 use super::{Door, Refusal, too_often};
 use crate::auth::{self, AuthReject, Caller, Headers, Message, btauth};
-use axum::extract::{Request, State};
+use crate::wire::bitsota::BODY_MAX;
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::extract::{FromRequest, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+/// Names that need not be read at each request.
+static KEY: HeaderName = HeaderName::from_static("x-key");
+static TIMESTAMP: HeaderName = HeaderName::from_static("x-timestamp");
+static SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
+static BTAUTH: HeaderName = HeaderName::from_static("x-bittensor-version");
+static FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// A body of so many bytes comes with its head.
+const LITTLE: u64 = 1024;
+
+/// A miner's request with its body, believed.
+pub(super) struct Signed {
+    /// Whose.
+    pub caller: Caller,
+    /// Its head.
+    pub parts: Parts,
+    /// Its body.
+    pub body: Bytes,
+}
+
+impl FromRequest<Arc<Door>> for Signed {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, door: &Arc<Door>) -> Result<Self, Refusal> {
+        let (parts, body) = request.into_parts();
+        // Those headers sign no body: whoever is refused for them is refused before it is read.
+        let early = if parts.headers.contains_key(&BTAUTH) {
+            None
+        } else {
+            match door.believe(&parts, b"", &Message::Request) {
+                Ok(caller) => Some(caller),
+                Err(refusal) => {
+                    hear_out(body).await;
+                    return Err(refusal);
+                }
+            }
+        };
+        let read = to_bytes(body, BODY_MAX).await;
+        let body = read.map_err(|error| {
+            let detail = format!("the body cannot be read ({error}): {BODY_MAX} bytes at most");
+            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+        })?;
+        let caller = match early {
+            Some(caller) => caller,
+            None => door.believe(&parts, &body, &Message::Request)?,
+        };
+        Ok(Signed { caller, parts, body })
+    }
+}
+
+/// Who sends much is listened to until the end, or they might not hear the refusal: a connection that is closed over what was not
+/// read is reset.
+async fn hear_out(body: Body) {
+    if body.size_hint().upper().is_some_and(|bytes| bytes <= LITTLE) {
+        return;
+    }
+    if let Err(error) = to_bytes(body, BODY_MAX).await {
+        tracing::debug!(%error, "the body of a refused request did not end");
+    }
+}
 
 impl Door {
     /// Believes a miner's request, by whichever of the two ways it was signed.
@@ -22,29 +86,16 @@ impl Door {
         body: &[u8],
         message: &Message<'_>,
     ) -> Result<Caller, Refusal> {
-        let header = |name| header(&parts.headers, name);
-        let is_btauth = parts.headers.contains_key("x-bittensor-version");
-        let believed = if is_btauth {
-            let headers = btauth::Headers {
-                version: header("x-bittensor-version"),
-                hotkey: header("x-bittensor-hotkey"),
-                nonce: header("x-bittensor-nonce"),
-                signature: header("x-bittensor-signature"),
-                receiver: header("x-bittensor-receiver"),
-                crypto: header("x-bittensor-crypto"),
-            };
-            self.believe_btauth(&headers, parts, body)
+        let believed = if parts.headers.contains_key(&BTAUTH) {
+            self.believe_btauth(parts, body)
         } else {
-            let (key, timestamp) = (header("x-key"), header("x-timestamp"));
-            let headers = Headers { key, timestamp, signature: header("x-signature") };
+            let header = |name: &HeaderName| header(&parts.headers, name);
+            let (key, timestamp) = (header(&KEY), header(&TIMESTAMP));
+            let headers = Headers { key, timestamp, signature: header(&SIGNATURE) };
             auth::verify(&headers, message, self.now_s(), &self.replay)
         };
         let believed = believed.map_err(|reject| match reject {
-            AuthReject::Busy => Refusal {
-                status: StatusCode::TOO_MANY_REQUESTS,
-                detail: reject.to_string(),
-                retry_after_s: Some(60),
-            },
+            AuthReject::Busy => Refusal::later(StatusCode::TOO_MANY_REQUESTS, reject, 60),
             _ => Refusal::new(StatusCode::UNAUTHORIZED, reject),
         })?;
         if (self.settings.unwanted.0)(None, Some(&believed.key)) {
@@ -56,16 +107,22 @@ impl Door {
         Ok(believed)
     }
 
-    fn believe_btauth(
-        &self,
-        headers: &btauth::Headers<'_>,
-        parts: &Parts,
-        body: &[u8],
-    ) -> Result<Caller, AuthReject> {
+    fn believe_btauth(&self, parts: &Parts, body: &[u8]) -> Result<Caller, AuthReject> {
+        let header = |name| {
+            parts.headers.get(name).and_then(|value: &axum::http::HeaderValue| value.to_str().ok())
+        };
+        let headers = btauth::Headers {
+            version: header("x-bittensor-version"),
+            hotkey: header("x-bittensor-hotkey"),
+            nonce: header("x-bittensor-nonce"),
+            signature: header("x-bittensor-signature"),
+            receiver: header("x-bittensor-receiver"),
+            crypto: header("x-bittensor-crypto"),
+        };
         let now_ns = self.clock.now().0 * 1_000_000;
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
         let request = btauth::Request { method: parts.method.as_str(), target, body };
-        btauth::verify(headers, &request, &self.own(), now_ns, &self.replay)
+        btauth::verify(&headers, &request, &self.own(), now_ns, &self.replay)
     }
 
     /// The part of the internet a request comes from: those who share it do not judge one another.
@@ -76,10 +133,12 @@ impl Door {
     /// Where a request comes from.
     pub(super) fn peer(&self, parts: &Parts) -> Option<IpAddr> {
         let peer = parts.extensions.get::<SocketAddr>().map(SocketAddr::ip);
-        let forwarded = header(&parts.headers, "x-forwarded-for")
+        if !peer.is_some_and(|peer| self.settings.proxies.contains(&peer)) {
+            return peer;
+        }
+        let forwarded = header(&parts.headers, &FORWARDED)
             .and_then(|list| list.rsplit(',').next()?.trim().parse().ok());
-        let is_proxy = peer.is_some_and(|peer| self.settings.proxies.contains(&peer));
-        if is_proxy { forwarded.or(peer) } else { peer }
+        forwarded.or(peer)
     }
 }
 
@@ -116,6 +175,6 @@ fn neighbourhood_of(address: Option<IpAddr>) -> u64 {
     hash.iter().take(8).fold(0, |number: u64, byte| number << 8 | u64::from(*byte)) >> 1 | 1
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }

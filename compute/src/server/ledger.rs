@@ -10,11 +10,12 @@ use crate::fact::Earning;
 use crate::key::PublicKey;
 use crate::office::Closed;
 use crate::tables::Tables;
-use crate::tables::epochs::Recipient;
+use crate::tables::owners::Recipient;
 use accounting::{
     AccountId, AssetId, Identity, IdentityKind, PoolId, RateId, Share, ShareKey, ShareSeq, UnixMs,
     Weight, WorkerId,
 };
+use pool::observe::Machine;
 use pool::{Pool, Refused};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -123,12 +124,13 @@ impl Door {
             accounts.push((earning.miner, who.0));
             let Some(share) = ledger.share(&earning, who) else { continue };
             let pool = ledger.pool.clone();
-            told.spawn(async move { (earning.key, pool.record_once(share).await) });
+            told.spawn(async move { (earning, who, pool.record_once(share).await) });
         }
         let mut positions = Vec::new();
         while let Some(answer) = told.join_next().await {
-            let (key, recorded) = answer.map_err(|_| Refused::Stopping)?;
-            positions.push((key, recorded?.seq.0));
+            let (earning, who, recorded) = answer.map_err(|_| Refused::Stopping)?;
+            positions.push((earning.key, recorded?.seq.0));
+            ledger.count(&earning, who);
         }
         for (key, position, reason) in &revocations {
             match ledger.pool.revoke(ShareSeq(*position), reason.clone()).await {
@@ -203,6 +205,23 @@ impl Ledger {
         }
         known.insert(*miner, who);
         Ok(who)
+    }
+
+    /// Counts an earning on its miner's meter, for the pages.
+    fn count(&self, earning: &Earning, ids: (AccountId, WorkerId)) {
+        let identity = Arc::new(self.identity(&earning.miner));
+        let machine = Machine { pool: self.pot, identity, worker: "".into() };
+        let at = UnixMs(earning.at_s * 1000);
+        let Some(meter) = self.pool.noise().meter(machine, at) else { return };
+        #[expect(clippy::cast_precision_loss, reason = "for people")]
+        let worth = earning.weight.0 as f64;
+        meter.count(|counts| {
+            if counts.display.is_empty() {
+                counts.display = earning.miner.to_string().into();
+            }
+            counts.ids = Some(ids);
+            counts.accepted(1, earning.weight.0.into(), worth, at);
+        });
     }
 
     fn share(&self, earning: &Earning, (account, worker): (AccountId, WorkerId)) -> Option<Share> {

@@ -2,11 +2,13 @@
 //!
 //! Invariant: what a miner is told of their votes is only what is decided.
 
+use super::caller::Signed;
 use super::{Answered, Door, Refusal};
 use crate::auth::Message;
-use crate::desk::Desk;
-use crate::epoch::EpochNo;
+use crate::card::{Card, rate};
+use crate::desk::{Desk, Settings, Verdict};
 use crate::key::PublicKey;
+use crate::quorum::Tolerance;
 use crate::tables::Tables;
 use crate::wire::bitsota::iso;
 use crate::worker::Miner;
@@ -18,11 +20,6 @@ use axum::http::request::Parts;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
-
-/// Miners on the leaderboard.
-const LEADERS_MAX: usize = 50;
-/// Decided votes that a miner is shown.
-const VERDICTS_MAX: usize = 20;
 
 fn body_of(miner: &Miner) -> Value {
     let standing = &miner.standing;
@@ -38,17 +35,10 @@ fn body_of(miner: &Miner) -> Value {
     })
 }
 
-/// A part of all; nothing of nothing.
-fn rate(part: u64, all: u64) -> Option<f64> {
-    #[expect(clippy::cast_precision_loss, reason = "for people")]
-    let rate = part as f64 / all as f64;
-    (all > 0).then_some(rate)
-}
-
 /// `POST /miners/register`
-pub(super) async fn register(State(door): State<Arc<Door>>, parts: Parts, body: Bytes) -> Answered {
-    let caller = door.believe(&parts, &body, &Message::Request)?;
-    let (now_s, neighbourhood) = (door.now_s(), door.neighbourhood(&parts));
+pub(super) async fn register(State(door): State<Arc<Door>>, asked: Signed) -> Answered {
+    let caller = asked.caller;
+    let (now_s, neighbourhood) = (door.now_s(), door.neighbourhood(&asked.parts));
     let known = door
         .office
         .step(Some(caller.seen), move |desk, _| {
@@ -63,57 +53,61 @@ pub(super) async fn register(State(door): State<Arc<Door>>, parts: Parts, body: 
     Ok(Json(answer))
 }
 
+fn body_of_vote(vote: &Verdict, tolerance: &Tolerance) -> Value {
+    json!({
+        "algorithm_id": vote.algorithm.0,
+        "in_consensus": vote.accurate,
+        "score": vote.score.to_f64(),
+        "median": vote.median.to_f64(),
+        "evaluators": vote.evaluators,
+        "detail": vote.words(tolerance),
+        "decided_at": iso(vote.at_s),
+    })
+}
+
 /// `GET /miners/stats`
-pub(super) async fn stats(State(door): State<Arc<Door>>, parts: Parts) -> Answered {
-    let caller = door.believe(&parts, b"", &Message::Request)?;
-    let (now_s, length_s) = (door.now_s(), door.settings.budget.length_s);
-    let epoch = EpochNo::at(now_s, length_s);
-    let ends_at_s = epoch.ends_at_s(length_s);
-    let (tolerance, tariff) = (door.settings.desk.rules.tolerance, door.settings.desk.tariff);
+pub(super) async fn stats(State(door): State<Arc<Door>>, asked: Signed) -> Answered {
+    let (key, now_s, budget) = (asked.caller.key, door.now_s(), door.settings.budget);
+    let Settings { rules, tariff, .. } = door.settings.desk;
     let step = move |desk: &mut Desk, tables: &Tables| {
-        let mut answer = desk.miner(&caller.key).map(body_of).unwrap_or_default();
-        let this = tables.earned_since(&caller.key, ends_at_s - length_s)?;
-        let hour = tables.earned_since(&caller.key, now_s.saturating_sub(3600))?;
-        let (agreed, good) = tables.authored(&caller.key, tariff.evolution_min)?;
-        answer["reputation_per_hour"] = json!(hour.to_string());
-        answer["evolved"] = json!({ "decided": agreed, "paid": good });
-        answer["evolution_success_rate"] = json!(rate(good, agreed));
-        answer["reputation"] = json!(tables.earned_since(&caller.key, 0)?.to_string());
-        answer["reputation_this_epoch"] = json!(this.to_string());
-        answer["votes"] = tables
-            .verdicts(&caller.key, VERDICTS_MAX)?
-            .iter()
-            .map(|verdict| {
-                json!({
-                    "algorithm_id": verdict.algorithm.0,
-                    "in_consensus": verdict.accurate,
-                    "score": verdict.score.to_f64(),
-                    "median": verdict.median.to_f64(),
-                    "evaluators": verdict.evaluators,
-                    "detail": verdict.words(&tolerance),
-                    "decided_at": iso(verdict.at_s),
-                })
-            })
-            .collect();
-        answer["pool"] = json!({
+        let card = Card::read(tables, &key, (&budget, &tariff), now_s)?;
+        let pool = json!({
             "miners": desk.registered(),
             "open_algorithms": desk.open(),
             "active_leases": desk.active_leases(),
         });
-        Ok((answer, vec![]))
+        Ok(((card, pool), vec![]))
     };
-    let mut answer = door.office.step(None, step).await?;
-    answer["epoch"] = json!({ "number": epoch.0, "ends_in_s": ends_at_s - now_s });
-    answer["tolerance"] = json!(tolerance.to_string());
+    let (card, pool) = door.office.step(None, step).await?;
+    let mut answer = json!({ "pool": pool, "tolerance": rules.tolerance.to_string() });
+    if let Some(card) = &card {
+        let all = body_of(&card.miner).as_object().cloned().unwrap_or_default();
+        all.into_iter().for_each(|(name, value)| answer[name] = value);
+        answer["reputation"] = json!(card.reputation.to_string());
+        answer["reputation_this_epoch"] = json!(card.this_epoch.to_string());
+        answer["reputation_per_hour"] = json!(card.last_hour.to_string());
+        answer["evolved"] = json!({ "decided": card.decided, "paid": card.paid });
+        answer["evolution_success_rate"] = json!(card.evolution_success_rate());
+        let votes = card.votes.iter().map(|vote| body_of_vote(vote, &rules.tolerance));
+        answer["votes"] = votes.collect();
+    }
+    let epoch = door.epoch_now();
+    answer["epoch"] = json!({
+        "number": epoch.number.0,
+        "ends_in_s": (epoch.ends_at.0 / 1000).saturating_sub(now_s),
+    });
     Ok(Json(answer))
 }
 
 /// `GET /miners/leaderboard`
 pub(super) async fn leaderboard(State(door): State<Arc<Door>>) -> Answered {
-    let step = |_: &mut Desk, tables: &Tables| Ok((tables.leaders(LEADERS_MAX)?, vec![]));
-    let leaders = door.office.step(None, step).await?;
-    let rows = leaders.iter().enumerate().map(|(at, (miner, reputation))| {
-        json!({ "rank": at + 1, "hotkey": miner.to_string(), "reputation": reputation.to_string() })
+    let leaders = door.board().await?;
+    let rows = leaders.iter().enumerate().map(|(at, leader)| {
+        json!({
+            "rank": at + 1,
+            "hotkey": leader.miner.to_string(),
+            "reputation": leader.reputation.to_string(),
+        })
     });
     Ok(Json(json!({ "leaderboard": rows.collect::<Vec<_>>() })))
 }
@@ -162,9 +156,8 @@ pub(super) async fn set_coldkey(
 }
 
 /// `GET /miners/recipient-coldkey`
-pub(super) async fn coldkey(State(door): State<Arc<Door>>, parts: Parts) -> Answered {
-    let caller = door.believe(&parts, b"", &Message::Request)?;
-    door.mapping(caller.key).await
+pub(super) async fn coldkey(State(door): State<Arc<Door>>, asked: Signed) -> Answered {
+    door.mapping(asked.caller.key).await
 }
 
 /// `GET /miners/recipient-coldkey/{hotkey}`

@@ -1,9 +1,9 @@
-//! What anybody may know: health, results, epochs with their proofs; and the operator's summary.
+//! What anybody may know: health, results, epochs with their proofs.
 //!
 //! Invariant: nothing here shows a vote that has decided nothing yet.
 
+use super::caller::Signed;
 use super::{Answered, Door, Refusal};
-use crate::auth::Message;
 use crate::desk::Desk;
 use crate::epoch::EpochNo;
 use crate::key::PublicKey;
@@ -15,17 +15,12 @@ use crate::wire::bitsota::{AlgorithmBody, iso};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use subtle::ConstantTimeEq;
 
 /// Results in an answer.
 const RESULTS_MAX: usize = 64;
-
-/// How far back the operator's summary looks.
-const PIPELINE_S: u64 = 15 * 60;
 
 /// `GET /health`
 pub(super) async fn health(State(door): State<Arc<Door>>) -> Json<Value> {
@@ -85,9 +80,8 @@ fn result_of(algorithm: &Algorithm, door: &Door) -> Option<Value> {
 pub(super) async fn results(
     State(door): State<Arc<Door>>,
     Query(query): Query<ResultsQuery>,
-    parts: Parts,
+    _: Signed,
 ) -> Answered {
-    door.believe(&parts, b"", &Message::Request)?;
     if query.task_type.as_deref().is_some_and(|set| set != door.set.name()) {
         return Ok(Json(json!({ "results": [] })));
     }
@@ -115,12 +109,7 @@ pub(super) async fn sota(State(door): State<Arc<Door>>) -> Answered {
 }
 
 /// `POST /results/verify/{id}`: the original lets any miner mark any result, their own too.
-pub(super) async fn verify(
-    State(door): State<Arc<Door>>,
-    parts: Parts,
-    body: axum::body::Bytes,
-) -> Answered {
-    door.believe(&parts, &body, &Message::Request)?;
+pub(super) async fn verify(_: Signed) -> Answered {
     let detail = "results are verified by the quorum and the pool, not by miners";
     Err(Refusal::new(StatusCode::FORBIDDEN, detail))
 }
@@ -151,6 +140,11 @@ impl Door {
     }
 }
 
+/// `GET /claims/health`
+pub(super) async fn claims_health() -> Json<Value> {
+    Json(json!({ "status": "healthy" }))
+}
+
 /// `GET /claims/epochs`
 pub(super) async fn epochs(State(door): State<Arc<Door>>) -> Answered {
     let step = |_: &mut Desk, tables: &Tables| Ok((tables.last_epoch()?, vec![]));
@@ -175,60 +169,35 @@ pub(super) async fn proof(
     State(door): State<Arc<Door>>,
     Path((id, hotkey)): Path<(u64, String)>,
 ) -> Answered {
-    let hotkey: PublicKey =
-        hotkey.parse().map_err(|bad| Refusal::new(StatusCode::BAD_REQUEST, bad))?;
-    let closed = door.closed(Some(EpochNo(id))).await?;
-    let (index, line, path) = closed.report.proof(&hotkey).ok_or_else(|| {
+    door.proof(Some(EpochNo(id)), &hotkey).await
+}
+
+/// `GET /claims/epoch/proof/{hotkey}`: of the epoch that was closed last
+pub(super) async fn last_proof(
+    State(door): State<Arc<Door>>,
+    Path(hotkey): Path<String>,
+) -> Answered {
+    door.proof(None, &hotkey).await
+}
+
+impl Door {
+    async fn proof(&self, epoch: Option<EpochNo>, hotkey: &str) -> Answered {
+        let hotkey: PublicKey =
+            hotkey.parse().map_err(|bad| Refusal::new(StatusCode::BAD_REQUEST, bad))?;
+        proof_in(&self.closed(epoch).await?, &hotkey)
+    }
+}
+
+fn proof_in(closed: &Closed, hotkey: &PublicKey) -> Answered {
+    let (index, line, path) = closed.report.proof(hotkey).ok_or_else(|| {
         Refusal::new(StatusCode::NOT_FOUND, "this hotkey earned nothing in that epoch")
     })?;
     Ok(Json(json!({
-        "epoch": id,
+        "epoch": closed.report.epoch.0,
         "index": index,
         "leaves": closed.report.lines.len(),
         "line": line,
         "proof": path.iter().map(|hash| hex(hash)).collect::<Vec<_>>(),
         "root": closed.report.root,
     })))
-}
-
-/// `GET /monitor/summary`
-pub(super) async fn monitor(State(door): State<Arc<Door>>, parts: Parts) -> Answered {
-    if let Some(token) = &door.settings.monitor_token {
-        let given = parts.headers.get("x-monitor-token").map_or(&b""[..], |value| value.as_bytes());
-        if !bool::from(given.ct_eq(token.as_bytes())) {
-            let detail = "send the operator's token as X-Monitor-Token";
-            return Err(Refusal::new(StatusCode::UNAUTHORIZED, detail));
-        }
-    }
-    let now_s = door.now_s();
-    let step = move |desk: &mut Desk, tables: &Tables| {
-        let forward = tables.last_forward()?.map(|last| {
-            json!({
-                "algorithm_id": last.algorithm.0,
-                "score": last.score.to_f64(),
-                "state": last.state,
-                "tries": last.tries,
-                "said": last.said,
-            })
-        });
-        let [issued, completed, expired, without] =
-            tables.leases_since(now_s.saturating_sub(PIPELINE_S))?;
-        let summary = json!({
-            "lease_pipeline": {
-                "issued_15m": issued,
-                "completed_15m": completed,
-                "expired_15m": expired,
-                "without_evaluations_15m": without,
-                "active": desk.active_leases(),
-            },
-            "relay": forward,
-            "miners": desk.registered(),
-            "open_algorithms": desk.open(),
-            "active_leases": desk.active_leases(),
-            "awaiting_own_result": desk.wanted().count(),
-            "oldest_open_s": desk.oldest_open_s().map(|made| now_s.saturating_sub(made)),
-        });
-        Ok((summary, vec![]))
-    };
-    Ok(Json(door.office.step(None, step).await?))
 }

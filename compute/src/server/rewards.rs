@@ -3,20 +3,19 @@
 //!
 //! Invariant: a withdrawal is debited in the ledger before its 200.
 
+use super::caller::Signed;
 use super::{Answered, Door, Refusal};
-use crate::auth::{Caller, Message};
-use crate::epoch::{EpochNo, Terms};
+use crate::auth::Caller;
+use crate::card::pending;
+use crate::epoch::EpochNo;
 use crate::key::PublicKey;
 use crate::wire::bitsota::iso;
-use accounting::budget::Budget;
 use accounting::ledger::Kind;
 use accounting::payout::PayoutState;
-use accounting::{AccountId, Amount, BasisPoints};
+use accounting::{AccountId, Amount};
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use pool::Refused;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -40,9 +39,9 @@ const fn word_of(state: PayoutState) -> &'static str {
 pub(super) async fn balance(
     State(door): State<Arc<Door>>,
     Path(hotkey): Path<String>,
-    parts: Parts,
+    asked: Signed,
 ) -> Answered {
-    let caller = door.theirs(&hotkey, &parts, b"")?;
+    let caller = asked.about(&hotkey)?;
     let (account, estimate) = door.standing(caller.key).await?;
     let asset = door.settings.ledger.asset;
     let held = match account {
@@ -67,10 +66,9 @@ pub(super) async fn balance(
 pub(super) async fn withdraw(
     State(door): State<Arc<Door>>,
     Path(hotkey): Path<String>,
-    parts: Parts,
-    body: Bytes,
+    asked: Signed,
 ) -> Answered {
-    let caller = door.theirs(&hotkey, &parts, &body)?;
+    let caller = asked.about(&hotkey)?;
     let (account, _) = door.standing(caller.key).await?;
     let refused = |detail: String| Refusal::new(StatusCode::BAD_REQUEST, detail);
     let account = account.ok_or_else(|| refused("nothing was earned yet".into()))?;
@@ -85,11 +83,7 @@ pub(super) async fn withdraw(
         .await;
     let payout = paid.map_err(|error| match error {
         Refused::Rule(text) => refused(text),
-        other => Refusal {
-            status: StatusCode::SERVICE_UNAVAILABLE,
-            detail: other.to_string(),
-            retry_after_s: Some(5),
-        },
+        other => unavailable(other),
     })?;
     tracing::info!(hotkey = %caller.key, withdrawal = payout.id.0, amount = %payout.sent(), "a withdrawal was asked for");
     Ok(Json(json!({
@@ -103,9 +97,9 @@ pub(super) async fn withdraw(
 pub(super) async fn history(
     State(door): State<Arc<Door>>,
     Path(hotkey): Path<String>,
-    parts: Parts,
+    asked: Signed,
 ) -> Answered {
-    let caller = door.theirs(&hotkey, &parts, b"")?;
+    let caller = asked.about(&hotkey)?;
     let (account, _) = door.standing(caller.key).await?;
     let Some(account) = account else {
         return Ok(Json(json!({ "rewards": [], "withdrawals": [] })));
@@ -155,33 +149,26 @@ fn coldkey_of(destination: &[u8]) -> Option<String> {
     Some(PublicKey::from_bytes(bytes).to_string())
 }
 
-impl Door {
-    /// Believes a request about a hotkey, of nobody but that hotkey.
-    fn theirs(&self, hotkey: &str, parts: &Parts, body: &[u8]) -> Result<Caller, Refusal> {
-        let caller = self.believe(parts, body, &Message::Request)?;
+impl Signed {
+    /// A request about a hotkey, of nobody but that hotkey.
+    fn about(&self, hotkey: &str) -> Result<Caller, Refusal> {
         let named: PublicKey =
             hotkey.parse().map_err(|bad| Refusal::new(StatusCode::BAD_REQUEST, bad))?;
-        if named != caller.key {
+        if named != self.caller.key {
             let detail = "a hotkey's rewards are shown to who signs with that hotkey";
             return Err(Refusal::new(StatusCode::FORBIDDEN, detail));
         }
-        Ok(caller)
+        Ok(self.caller)
     }
+}
 
+impl Door {
     /// A miner's number in the ledger, and what the open epoch would pay them if it ended now.
     async fn standing(&self, key: PublicKey) -> Result<(Option<AccountId>, Amount), Refusal> {
         let (now_s, budget) = (self.now_s(), self.settings.budget);
         let step = move |_: &mut crate::desk::Desk, tables: &crate::tables::Tables| {
             let epoch = EpochNo::at(now_s, budget.length_s);
-            let Terms { budget: total, fee, cap } = tables.terms(epoch, &budget)?;
-            let (own, all) = tables.earned_in(epoch, budget.length_s, &key)?;
-            // In proportion, at most the ceiling: what others' ceilings leave is seen at the end only.
-            let work = [(AccountId(1), own.0.into()), (AccountId(2), (all.0 - own.0).into())];
-            let all = BasisPoints::new(BasisPoints::ALL).unwrap_or(BasisPoints::ZERO);
-            let divided = Budget { total, fee, owners: Vec::new() }.divide(all, &work);
-            let part = divided.parts.first().filter(|(account, _)| account.0 == 1);
-            let ceiling = accounting::split::fee_of(total, cap);
-            let estimate = part.map_or(Amount::ZERO, |(_, part)| (*part).min(ceiling));
+            let estimate = pending(tables, &key, &budget, epoch)?;
             Ok(((tables.account_of(&key)?, estimate), vec![]))
         };
         Ok(self.office.step(None, step).await?)
@@ -204,6 +191,5 @@ impl Door {
 }
 
 fn unavailable(error: impl std::fmt::Display) -> Refusal {
-    let (status, detail) = (StatusCode::SERVICE_UNAVAILABLE, error.to_string());
-    Refusal { status, detail, retry_after_s: Some(5) }
+    Refusal::later(StatusCode::SERVICE_UNAVAILABLE, error, 5)
 }

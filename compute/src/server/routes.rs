@@ -1,6 +1,6 @@
 //! Every path of the API, and who answers it.
 
-use super::{Door, caller, miners, reports, rewards, tasks};
+use super::{Door, caller, described, miners, reports, rewards, summary, tasks};
 use crate::wire::bitsota::BODY_MAX;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -35,6 +35,9 @@ pub(super) fn router(door: Arc<Door>) -> Router {
         .route("/api/v1/rewards/history/{hotkey}", get(rewards::history))
         .route("/api/v1/rewards/{hotkey}/history", get(rewards::history));
     let anybody = Router::new()
+        .route("/openapi.json", get(described::openapi))
+        .route("/docs", get(described::page))
+        .route("/redoc", get(described::page))
         .route("/health", get(reports::health))
         .route("/api/v1/disclaimer", get(reports::disclaimer))
         .route("/api/v1/disclaimer.md", get(reports::disclaimer_text))
@@ -43,12 +46,15 @@ pub(super) fn router(door: Arc<Door>) -> Router {
         .route("/api/v1/miners/leaderboard", get(miners::leaderboard))
         .route("/api/v1/miners/recipient-coldkey/{hotkey}", get(miners::coldkey_of))
         .route("/api/v1/results/sota", get(reports::sota))
+        .route("/claims/health", get(reports::claims_health))
         .route("/claims/epochs", get(reports::epochs))
         .route("/claims/epoch", get(reports::last_epoch))
         .route("/claims/epoch/{id}", get(reports::epoch))
+        .route("/claims/epoch/proof/{hotkey}", get(reports::last_proof))
+        .route("/claims/epoch/claim/{hotkey}", get(reports::last_proof))
         .route("/claims/epoch/{id}/proof/{hotkey}", get(reports::proof))
         .route("/claims/epoch/{id}/claim/{hotkey}", get(reports::proof));
-    let operators = Router::new().route("/api/v1/monitor/summary", get(reports::monitor));
+    let operators = Router::new().route("/api/v1/monitor/summary", get(summary::monitor));
     miners
         .merge(rewards)
         .merge(anybody)

@@ -2,8 +2,8 @@
 //!
 //! Invariant: a lease or an answer is on disk before its 200.
 
+use super::caller::Signed;
 use super::{Answered, Door, Refusal};
-use crate::auth::Message;
 use crate::desk::{Desk, Reject};
 use crate::epoch::EpochNo;
 use crate::key::PublicKey;
@@ -11,21 +11,20 @@ use crate::lease::{Lease, LeaseId, Wish};
 use crate::tables::{TableError, Tables};
 use crate::task::{Algorithm, AlgorithmId};
 use crate::wire::bitsota::{
-    AlgorithmBody, BatchBody, LeaseAnswer, iso, read_lease, read_lease_id, read_request,
-    read_submit, receipt,
+    AlgorithmBody, BatchBody, LeaseAnswer, read_lease, read_lease_id, read_request, read_submit,
+    receipt,
 };
+use crate::wire::trouble::TooLate;
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// `GET /tasks/pending_evaluations`
-pub(super) async fn pending(State(door): State<Arc<Door>>, parts: Parts) -> Answered {
-    let caller = door.believe(&parts, b"", &Message::Request)?;
-    let step = move |desk: &mut Desk, _: &Tables| Ok((desk.has_evaluations(&caller.key), vec![]));
+pub(super) async fn pending(State(door): State<Arc<Door>>, asked: Signed) -> Answered {
+    let key = asked.caller.key;
+    let step = move |desk: &mut Desk, _: &Tables| Ok((desk.has_evaluations(&key), vec![]));
     let pending = door.office.step(None, step).await?;
     Ok(Json(serde_json::json!({ "has_pending_evaluations": pending })))
 }
@@ -33,12 +32,10 @@ pub(super) async fn pending(State(door): State<Arc<Door>>, parts: Parts) -> Answ
 /// `POST /tasks/request`
 pub(super) async fn request(
     State(door): State<Arc<Door>>,
-    parts: Parts,
-    body: Bytes,
+    asked: Signed,
 ) -> Result<Json<BatchBody>, Refusal> {
-    let caller = door.believe(&parts, &body, &Message::Request)?;
-    let wish = read_request(&body, door.settings.desk.batch)?;
-    let given = door.give(&parts, caller, wish).await?;
+    let wish = read_request(&asked.body, door.settings.desk.batch)?;
+    let given = door.give(&asked, wish).await?;
     let about = door.about();
     let listed = if given.lease.evaluate.is_empty() { &given.seeds } else { &given.evaluate };
     let algorithms = listed.iter().map(|known| AlgorithmBody::new(known, &about)).collect();
@@ -48,12 +45,10 @@ pub(super) async fn request(
 /// `POST /tasks/lease`
 pub(super) async fn lease(
     State(door): State<Arc<Door>>,
-    parts: Parts,
-    body: Bytes,
+    signed: Signed,
 ) -> Result<Json<LeaseAnswer>, Refusal> {
-    let caller = door.believe(&parts, &body, &Message::Request)?;
     let desk = &door.settings.desk;
-    let asked = read_lease(&body, desk.batch, desk.seeds)?;
+    let asked = read_lease(&signed.body, desk.batch, desk.seeds)?;
     let about = door.about();
     if asked.set.as_deref().is_some_and(|set| set != about.set) {
         let detail = format!("this pool works on {}: ask for that task_type", about.set);
@@ -66,7 +61,7 @@ pub(super) async fn lease(
         );
         return Err(Refusal::new(StatusCode::CONFLICT, detail));
     }
-    let given = door.give(&parts, caller, asked.wish).await?;
+    let given = door.give(&signed, asked.wish).await?;
     let bodies =
         |list: &[Algorithm]| list.iter().map(|one| AlgorithmBody::new(one, &about)).collect();
     let window = EpochNo::at(given.lease.issued_at_s, door.settings.budget.length_s).0;
@@ -82,14 +77,10 @@ struct Given {
 }
 
 impl Door {
-    async fn give(
-        &self,
-        parts: &Parts,
-        caller: crate::auth::Caller,
-        wish: Wish,
-    ) -> Result<Given, Refusal> {
+    async fn give(&self, asked: &Signed, wish: Wish) -> Result<Given, Refusal> {
         self.is_open()?;
-        let (neighbourhood, now_s) = (self.neighbourhood(parts), self.now_s());
+        let caller = asked.caller;
+        let (neighbourhood, now_s) = (self.neighbourhood(&asked.parts), self.now_s());
         let given = self
             .office
             .step(Some(caller.seen), move |desk, _| {
@@ -111,38 +102,26 @@ impl Door {
     }
 }
 
-/// What became of a lease whose time is over: the original's words first, then when it ended and who has its work.
+/// What became of a lease of theirs whose time is over.
 fn too_late(
     tables: &Tables,
-    id: LeaseId,
+    lease: LeaseId,
     miner: &PublicKey,
 ) -> Result<Option<Refusal>, TableError> {
-    let Some(deadline_s) = tables.expired(id, miner)? else { return Ok(None) };
-    let heirs = tables.heirs(id)?;
-    let next = if heirs.is_empty() {
-        "its work waits for somebody else".to_owned()
-    } else {
-        let names: Vec<String> = heirs.iter().map(PublicKey::to_string).collect();
-        format!("its work was given to {}", names.join(", "))
-    };
-    let detail = format!(
-        "Active lease assignment not found: lease {} timed out at {}, and {next}",
-        id.0,
-        iso(deadline_s)
-    );
-    Ok(Some(Refusal::new(StatusCode::NOT_FOUND, detail)))
+    let Some(deadline_s) = tables.expired(lease, miner)? else { return Ok(None) };
+    let late = TooLate { lease, deadline_s, heirs: tables.heirs(lease)? };
+    Ok(Some(Refusal::new(StatusCode::NOT_FOUND, late)))
 }
 
 /// `POST /tasks/{id}/submit_lease`, `submit_evolution`, `submit_evaluation`
 pub(super) async fn submit(
     State(door): State<Arc<Door>>,
     Path(id): Path<String>,
-    parts: Parts,
-    body: Bytes,
+    asked: Signed,
 ) -> Answered {
-    let caller = door.believe(&parts, &body, &Message::Request)?;
+    let caller = asked.caller;
     let id = read_lease_id(&id).ok_or(Reject::NotFound)?;
-    let submitted = read_submit(&body)?;
+    let submitted = read_submit(&asked.body)?;
     let (answer, now_s) = (submitted.answer, door.now_s());
     let taken = door
         .office

@@ -29,8 +29,8 @@ const BODY_MAX: usize = 8 << 20;
 const NAME_MAX: usize = 200;
 /// Events in a batch.
 const EVENTS_MAX: usize = 1000;
-/// How long a job is a worker's who does not say, and the shortest, in seconds.
-const LEASE_S: (f64, f64) = (60.0, 1.0);
+/// How long a job is a worker's who does not say, the shortest and the longest, in seconds.
+const LEASE_S: (f64, f64, f64) = (60.0, 1.0, 86_400.0);
 
 /// A sidecar.
 pub struct Sidecar {
@@ -75,9 +75,30 @@ impl Sidecar {
     /// Serves until cancelled.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, cancel: CancellationToken) {
         let tasks = TaskTracker::new();
-        socket::serve(listener, None, router(self), tasks.clone(), cancel).await;
+        socket::serve(listener, None, self.router(), tasks.clone(), cancel).await;
         tasks.close();
         tasks.wait().await;
+    }
+
+    /// Every path, and who may take it.
+    pub fn router(self: Arc<Self>) -> Router {
+        Router::new()
+            .route("/health", get(health))
+            .route("/runs/start", post(start))
+            .route("/state", get(state))
+            .route("/jobs/enqueue", post(enqueue))
+            .route("/jobs/next", get(next))
+            .route("/jobs/results", get(results))
+            .route("/jobs/{id}/result", post(finish))
+            .route("/ingest_batch", post(ingest))
+            .route("/logs", get(logs))
+            .route("/candidates", get(candidates))
+            .route("/populations", get(populations))
+            .route("/submission_result", post(submission))
+            .route("/set_global_sota", post(set_global_sota))
+            .layer(DefaultBodyLimit::max(BODY_MAX))
+            .layer(axum::middleware::from_fn_with_state(self.clone(), admit))
+            .with_state(self)
     }
 
     /// Does something with the file, off the threads that serve.
@@ -92,26 +113,6 @@ impl Sidecar {
             done.map_err(|error| BadRequest(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
         Ok(done?)
     }
-}
-
-fn router(sidecar: Arc<Sidecar>) -> Router {
-    Router::new()
-        .route("/health", get(health))
-        .route("/runs/start", post(start))
-        .route("/state", get(state))
-        .route("/jobs/enqueue", post(enqueue))
-        .route("/jobs/next", get(next))
-        .route("/jobs/results", get(results))
-        .route("/jobs/{id}/result", post(finish))
-        .route("/ingest_batch", post(ingest))
-        .route("/logs", get(logs))
-        .route("/candidates", get(candidates))
-        .route("/populations", get(populations))
-        .route("/submission_result", post(submission))
-        .route("/set_global_sota", post(set_global_sota))
-        .layer(DefaultBodyLimit::max(BODY_MAX))
-        .layer(axum::middleware::from_fn_with_state(sidecar.clone(), admit))
-        .with_state(sidecar)
 }
 
 /// Lets in programs of this machine.
@@ -227,7 +228,7 @@ async fn next(
     Query(asked): Query<Asked>,
 ) -> Result<Response, BadRequest> {
     let worker = named(Some(asked.worker_id.unwrap_or_else(|| "worker".into())), "worker_id")?;
-    let lease_s = asked.lease_seconds.unwrap_or(LEASE_S.0).max(LEASE_S.1);
+    let lease_s = asked.lease_seconds.unwrap_or(LEASE_S.0).max(LEASE_S.1).min(LEASE_S.2);
     let taken = sidecar.with(move |jobs| {
         let run = match jobs.run(asked.run_id.as_deref()) {
             Err(StoreError::NoRun) => return Ok(None),

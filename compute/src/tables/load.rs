@@ -139,7 +139,7 @@ fn kinship(row: &Row<'_>, column: usize) -> Result<Kinship, TableError> {
     Ok(Kinship { owner: maybe_key(row, column)?, neighbourhood: neighbourhood.cast_unsigned() })
 }
 
-fn miner(row: &Row<'_>) -> Result<Miner, TableError> {
+pub(super) fn miner(row: &Row<'_>) -> Result<Miner, TableError> {
     let unchecked: Vec<u8> = row.get(14)?;
     let lease: Option<i64> = row.get(7)?;
     Ok(Miner {

@@ -1,6 +1,7 @@
 //! An account: its machines, its money, and what it can expect.
 
 use super::audit::hex;
+use super::leased::{self, LeasedMiner};
 use super::network::{Expectation, expectation};
 use super::payouts::{Payout, payout};
 use super::{Iso, Money, Rows, one_more};
@@ -49,6 +50,9 @@ pub struct Account {
     pub pools: Vec<InPool>,
     /// Its machines.
     pub workers: Vec<Worker>,
+    /// What its work has come to in each pool of leased compute; not there where it is known to none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leased: Vec<LeasedMiner>,
 }
 
 /// Where an account's money stands.
@@ -305,6 +309,7 @@ pub fn account(from: &Sources<'_>, named: &Named) -> Result<Option<Account>, Sto
         member,
         pools: in_pools(from, asset, id, member),
         workers: workers(from.outlook, asset, machines),
+        leased: leased::miners(from.outlook, asset, &named.parsed.identity),
     }))
 }
 

@@ -1,5 +1,6 @@
 //! Pools as their miners see them.
 
+use super::leased::{self, LeasedPool};
 use super::{Iso, Money, blocks, masked};
 use crate::history::{History, PoolTrack};
 use crate::measure::Measure;
@@ -72,6 +73,9 @@ pub struct Pool {
     pub next_payout_run: Iso,
     /// Where it listens.
     pub ports: Vec<Port>,
+    /// What only a pool of leased compute has; not there in others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leased: Option<LeasedPool>,
     /// What it promised about splits, oldest first: the scheme, the fee in basis points and the part of a union's blocks, each
     /// for blocks found after the place `since` in the log and for slices after `after_slice`.
     #[schema(value_type = Vec<Object>)]
@@ -201,6 +205,7 @@ pub fn one(outlook: &Outlook, view: &View, history: &History, pool: &PoolOutlook
         minimum_payout: Money::new(asset.minimum, asset.decimals),
         next_payout_run: Iso(asset.next_run),
         ports: pool.ports.iter().map(port).collect(),
+        leased: pool.leased.as_ref().map(|own| leased::pool(own, asset.decimals)),
         rules: seen.rules.to_vec(),
         mature_after: asset.mature_after,
         orphan_after: asset.orphan_after,

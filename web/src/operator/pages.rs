@@ -1,6 +1,7 @@
 //! The operator's pages and their forms.
 
 use super::Session;
+use crate::leased::Pipeline;
 use crate::model::{Iso, Money};
 use crate::outlook::Outlook;
 use crate::pages::{Page, Trouble, read, render};
@@ -422,6 +423,27 @@ fn ruins(
     .collect()
 }
 
+/// The lease pipeline and the backlog of each pool of leased compute.
+fn pipelines(outlook: &Outlook) -> Vec<Value> {
+    let of = |pool: &crate::outlook::PoolOutlook| {
+        let looked = &pool.leased.as_ref()?.looked;
+        let Pipeline { issued, completed, expired, without_evaluations } = looked.pipeline;
+        Some(context! {
+            name => pool.name,
+            issued,
+            completed,
+            expired,
+            without_evaluations,
+            active_leases => looked.active_leases,
+            open_algorithms => looked.open_algorithms,
+            oldest_open_s => looked.oldest_open_s,
+            awaiting_own_result => looked.awaiting_own_result,
+            relay => looked.relay,
+        })
+    };
+    outlook.pools.iter().filter_map(of).collect()
+}
+
 /// A hold's scope as it was said: an asset's name, or an account's address.
 fn scope_name(
     reader: &store::Reader,
@@ -475,6 +497,7 @@ async fn desk_page(site: &Arc<Site>, session: &Session, more: Value) -> Page {
             csrf => session.csrf,
             covers => covers(&outlook, &view),
             pools,
+            leased => pipelines(&outlook),
             acts,
             held,
             payouts,

@@ -65,7 +65,7 @@ pub async fn page(
         "account.html",
         context! {
             title => shown.address,
-            values => live::account_values(&shown),
+            values => live::account_values(&shown, site.now()),
             account => shown,
             name => profile.and_then(|profile| profile.name.clone()),
             charts,

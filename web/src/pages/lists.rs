@@ -162,6 +162,7 @@ pub async fn leaderboard(State(site): State<Arc<Site>>, Query(query): Query<Lead
         context! {
             title => "Leaderboard",
             measure => asset.measure,
+            leased => super::leaders(&site, pool),
             leaders,
             by => query.by,
             pool => pool.name,

@@ -229,6 +229,7 @@ pub(super) fn typed_rate(
 ) -> TypedRate {
     let usual = match asset.measure {
         Measure::Space { .. } => "TiB",
+        Measure::Reputation => "an hour",
         Measure::Hashes if asset.difficulty_one > 1e6 => "TH/s",
         Measure::Hashes => "MH/s",
     };

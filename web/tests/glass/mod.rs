@@ -308,6 +308,7 @@ fn outlook(now: UnixMs) -> Outlook {
                 max: 1e12,
                 share_interval_s: 10.0,
             }],
+            leased: None,
             rejected: vec![("stale", 2)],
             accepted: 600,
             blocks_unbooked: 0,

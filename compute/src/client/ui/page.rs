@@ -40,6 +40,10 @@ fn write(page: &mut String, shown: &Shown, hotkey: &str) -> std::fmt::Result {
     }
     page.push_str("<table>");
     row(page, "task at work", if shown.task.is_empty() { "none" } else { &shown.task })?;
+    if let Some(progress) = shown.progress {
+        let (done, of) = (progress.done, progress.of);
+        write!(page, "<tr><th>how far<td><progress max={of} value={done}></progress> {progress}")?;
+    }
     row(page, "evaluated", &shown.evaluated.to_string())?;
     row(page, "answers taken", &shown.answered.to_string())?;
     row(page, "last score", &number(shown.last_score))?;
@@ -106,6 +110,7 @@ fn text(raw: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{News, Progress};
     use super::*;
 
     #[test]
@@ -117,7 +122,11 @@ mod tests {
         assert!(page.contains("&lt;b&gt;no tasks"), "{page}");
         assert!(page.contains("action=/start") && !page.contains("refresh"));
         shown.is_working = true;
+        shown.hear(&News::Progress(Progress { doing: "evolving", done: 3, of: 8 }));
         let page = html(&shown, "5x");
         assert!(page.contains("action=/stop") && page.contains("refresh"));
+        assert!(page.contains("<progress max=8 value=3></progress> evolving 3 of 8"), "{page}");
+        shown.hear(&News::Answered("l1".into()));
+        assert!(!html(&shown, "5x").contains("<progress"));
     }
 }
