@@ -210,6 +210,7 @@ pub fn coinbase_only(
         long_poll_id: None,
         gxc: None,
         ethash: None,
+        work: None,
         coinbase_only: true,
     })
 }

@@ -4,6 +4,7 @@
 //! (BIP9), because a block made without knowing them could be invalid.
 
 use crate::dag;
+use crate::ether::work::Work;
 use crate::gxc::offer::Offer;
 use pow::{Target, sha256d};
 use serde::Deserialize;
@@ -56,6 +57,8 @@ pub struct Template {
     pub gxc: Option<Arc<Offer>>,
     /// What its epoch of Ethash is verified by.
     pub ethash: Option<dag::Kept>,
+    /// The header itself, where a node makes it and gives everybody the same.
+    pub work: Option<Arc<Work>>,
 }
 
 /// Why a template cannot be used.
@@ -165,6 +168,7 @@ impl Template {
             coinbase_only: false,
             gxc: None,
             ethash: None,
+            work: None,
         })
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Invariant: a rate is declared to the writer before any job that names it is handed out.
 
-use crate::coin::Coin;
+use crate::coin::{Coin, Family};
+use crate::ether::headers::Headers;
 use crate::job::JobMaker;
 use crate::source::Offer;
 use crate::template::Template;
@@ -33,12 +34,23 @@ pub async fn run(
 ) {
     let mut pricing = Pricing::of(coin);
     let mut announced = 0;
+    let mut headers = None;
+    if coin.family() == Family::Ethash {
+        let Ok(opened) = Headers::open(pool.clone(), pool_id).await else { return };
+        headers = Some(opened);
+    }
     loop {
         let pause = paused.borrow_and_update().clone();
         let offer = offers.borrow_and_update().clone();
         let offer = match pause {
             Some(reason) => Offer::Later(format!("the operator paused this pool: {reason}")),
             None => offer,
+        };
+        let offer = match (offer, &mut headers) {
+            (Offer::Template(template), Some(headers)) => {
+                may_be_handed_out(template, &maker, headers).await
+            }
+            (offer, _) => offer,
         };
         match offer {
             Offer::Template(template) => {
@@ -84,6 +96,26 @@ pub async fn run(
             changed = offers.changed() => if changed.is_err() { return },
             changed = paused.changed() => if changed.is_err() { return },
         }
+    }
+}
+
+/// A header that a node gives to everybody: whether it may be handed out, and if so it is on disk.
+async fn may_be_handed_out(
+    template: Arc<Template>,
+    maker: &JobMaker,
+    headers: &mut Headers,
+) -> Offer {
+    let Some(work) = &template.work else { return Offer::Template(template) };
+    if maker.knows(&work.header) {
+        return Offer::Template(template);
+    }
+    if headers.know(&work.header) {
+        let text = "the node's work was handed out before, and what was credited for it is not known any more: waiting for newer";
+        return Offer::Later(text.to_owned());
+    }
+    match headers.note(work.header).await {
+        Ok(()) => Offer::Template(template),
+        Err(refused) => Offer::None(format!("new work cannot be noted: {refused}")),
     }
 }
 
@@ -135,7 +167,7 @@ impl Pricing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::coin::{Family, Network};
+    use crate::coin::Network;
     use crate::job::tests::template;
 
     fn new_pricing() -> Pricing {

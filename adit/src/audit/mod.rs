@@ -9,6 +9,7 @@
 mod bought;
 mod chain;
 mod chia;
+mod ether;
 mod local;
 mod memory;
 mod own;

@@ -133,6 +133,7 @@ pub fn read(raw: Value, miner: &str, spent: &HashSet<Outpoint>) -> Result<Templa
         coinbase_only: false,
         gxc: Some(Arc::new(offer)),
         ethash: None,
+        work: None,
     })
 }
 
