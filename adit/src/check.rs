@@ -3,6 +3,7 @@
 //! Invariant: changes nothing; each complaint says how to mend it.
 
 mod chia;
+mod ether;
 mod gxc;
 
 use crate::config::{self, AssetKind, AssetSettings, CoinSettings, PoolKind, Settings};
@@ -78,6 +79,10 @@ pub fn run(path: &Path) -> anyhow::Result<bool> {
                 runtime.block_on(block_value(own))
             }
             AssetKind::Gxc(own) => runtime.block_on(gxc::check(asset, own, &mut report)),
+            AssetKind::Ether(own) => {
+                runtime.block_on(ether::check(asset, own, &settings, &mut report));
+                None
+            }
             AssetKind::Chia(own) => {
                 runtime.block_on(chia::check(asset, own, &settings, &mut report))
             }

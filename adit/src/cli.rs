@@ -316,7 +316,7 @@ pub enum PayoutsCommand {
     ///
     /// Without --key it prints the payload, to be signed where the coldkey is; with --signature, the whole.
     Extrinsic(ExtrinsicArgs),
-    /// Says which transaction pays a payout that you send yourself (TAO, alpha)
+    /// Says which transaction pays a payout that you send yourself (TAO, alpha, chains of Ethash)
     Sent {
         /// Where the configuration is
         #[command(flatten)]
@@ -685,6 +685,12 @@ pub struct DevnetArgs {
     /// GXC: a block's hash begins with so many zeros
     #[arg(long, value_name = "ZEROS", default_value_t = 2.0)]
     pub gxc_difficulty: f64,
+    /// Behave as a node of a chain of Ethash (id 1337) that speaks `eth_getWork`, and whose blocks pay this address
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "gxc")]
+    pub ethash: Option<String>,
+    /// Ethash: a block takes two to the power of so many hashes
+    #[arg(long, value_name = "BITS", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=60))]
+    pub ethash_bits: u32,
 }
 
 /// `bench …`

@@ -1,6 +1,7 @@
 //! `adit miner` and `adit devnet`: the two ends a pool stands between.
 
 use crate::cli::{DevnetArgs, MinerAlgorithm, MinerArgs};
+use devnet::ether::{Chain, EtherNode};
 use devnet::gxc::{GxcNode, Ledger, Net};
 use devnet::{Devnet, Options, Params};
 use miner::{Config, Hash, Miner};
@@ -11,6 +12,8 @@ use stratum::coin::{Coin, Family, Network};
 
 /// How often the miner says how it is doing.
 const REPORT: Duration = Duration::from_secs(5);
+/// The id of the chain of Ethash that is made up.
+const ETHASH_CHAIN: u64 = 1337;
 
 /// Mines until interrupted.
 ///
@@ -99,11 +102,40 @@ async fn gxc(
     }
 }
 
+/// Runs a node of a chain of Ethash until interrupted.
+async fn ethash(
+    address: &str,
+    listen: SocketAddr,
+    bits: u32,
+    mine_every: Option<u64>,
+) -> anyhow::Result<()> {
+    let miner = stratum::ether::address::parse(address)?;
+    let node = EtherNode::start(Chain::new(ETHASH_CHAIN, bits, &[]), miner, listen)?;
+    println!(
+        "listening on {} as a node of a chain of Ethash (network = \"{ETHASH_CHAIN}\") whose blocks pay {address}; one takes 2^{bits} hashes",
+        node.address()
+    );
+    let nobody = [0xff; 20];
+    loop {
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
+            () = tokio::time::sleep(Duration::from_millis(mine_every.unwrap_or(3_600_000))) => {
+                if mine_every.is_some() {
+                    node.chain(|chain| chain.mine_to(nobody));
+                }
+            }
+        }
+    }
+}
+
 /// Runs the embedded chain until interrupted or told to stop by RPC.
 ///
 /// # Errors
 /// When the address is taken or the blocks cannot be kept.
 pub async fn devnet(args: DevnetArgs) -> anyhow::Result<()> {
+    if let Some(address) = args.ethash {
+        return ethash(&address, args.listen, args.ethash_bits, args.mine_every).await;
+    }
     if let Some(address) = args.gxc {
         return gxc(address, args.listen, args.gxc_difficulty, args.mine_every).await;
     }

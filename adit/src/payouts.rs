@@ -3,7 +3,7 @@
 mod extrinsic;
 
 use crate::cli::PayoutsCommand;
-use crate::config::{self, Settings};
+use crate::config::{self, AssetKind, Settings};
 use crate::control::{self, Command};
 use accounting::Amount;
 use serde_json::Value;
@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 use store::Reader;
+use stratum::coin::address::address_of;
 
 /// Runs the command.
 ///
@@ -169,9 +170,9 @@ fn export(settings: &Settings, out: Option<&Path>) -> anyhow::Result<()> {
         Some(path) => Box::new(std::fs::File::create_new(path)?),
         None => Box::new(std::io::stdout().lock()),
     };
-    let is_external = |name: &str| {
+    let kind_of = |name: &str| {
         let mut named = settings.assets.iter().filter(|asset| asset.config.name == name);
-        named.any(|asset| matches!(asset.kind, config::AssetKind::External(_)))
+        named.next().map(|asset| &asset.kind)
     };
     writeln!(sink, "payout,asset,state,made_ms,transaction,address,debited,sent,destination")?;
     let mut payouts = reader.payouts(u64::from(u32::MAX))?;
@@ -182,10 +183,13 @@ fn export(settings: &Settings, out: Option<&Path>) -> anyhow::Result<()> {
         for part in payout.parts {
             let (debit, sent) = (part.debit.to_decimal(decimals), part.sent.to_decimal(decimals));
             let (id, state, made) = (payout.id, payout.state.as_str(), payout.created_at.0);
-            // The account's own address, and where the money goes: a coldkey, or the bytes that the chain is paid by.
-            let destination = match is_external(&name) {
-                true => extrinsic::coldkey(&part.destination).map(|coldkey| coldkey.to_string()),
-                false => Some(part.destination.iter().map(|byte| format!("{byte:02x}")).collect()),
+            // The account's own address, and where the money goes: a coldkey, an address, or the bytes that the chain is paid by.
+            let destination = match kind_of(&name) {
+                Some(AssetKind::External(_)) => {
+                    extrinsic::coldkey(&part.destination).map(|coldkey| coldkey.to_string())
+                }
+                Some(AssetKind::Ether(own)) => address_of(&part.destination, own.coin),
+                _ => Some(part.destination.iter().map(|byte| format!("{byte:02x}")).collect()),
             };
             let (own, destination) = (part.address, destination.unwrap_or_default());
             writeln!(sink, "{id},{name},{state},{made},{txid},{own},{debit},{sent},{destination}")?;

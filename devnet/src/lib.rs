@@ -19,6 +19,7 @@
 pub mod chain;
 pub mod check;
 pub mod devnet;
+pub mod ether;
 pub mod gxc;
 pub mod journal;
 pub mod mempool;

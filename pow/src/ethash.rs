@@ -16,7 +16,9 @@ pub use cache::Cache;
 pub use dataset::{Dataset, DatasetError};
 pub use epoch::{CLASSIC_EPOCH, EPOCH, Epoch, epoch_of};
 
-use keccak::{keccak256, keccak512};
+pub use keccak::keccak256;
+
+use keccak::keccak512;
 
 /// 64 bytes, as little-endian words.
 pub type Row = [u32; 16];

@@ -1,11 +1,14 @@
 //! A found block: to disk and to every node, at once, without the database.
 //!
 //! Invariant: nothing waits for anything else here. The file is written, each node is told, and the ledger is told, all
-//! started together; a time-out or "inconclusive" is unknown and tried again; a restart does it all once more.
+//! started together; a time-out or "inconclusive" is unknown and tried again; a restart does it all once more. Only where the node
+//! makes the block, and says what it brought, the ledger is told when the chain shows it ([`crate::ether::prospect`]).
 
-use crate::gxc;
+use crate::ether::prospect::Prospect;
+use crate::ether::seal::Seal;
 use crate::rpc::{Endpoint, Rpc, RpcError};
 use crate::template::{push_hex, to_hex};
+use crate::{ether, gxc};
 use accounting::commitment::Commitment;
 use accounting::rate::Rate;
 use accounting::{
@@ -20,10 +23,10 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 
 /// The first pause before a node is asked again, doubled each time.
@@ -51,6 +54,8 @@ pub enum Verdict {
     Unknown(String),
     /// It says the block is invalid.
     Rejected(String),
+    /// It is of work that this node did not give, or has forgotten.
+    NotItsWork,
 }
 
 /// Reads the answer of `submitblock` (BIP22; nodes differ in the words around the reason).
@@ -86,12 +91,14 @@ pub enum Taker {
     Bitcoind(Endpoint),
     /// GXC's.
     Gxc(gxc::rpc::Node),
+    /// One that speaks `eth_submitWork`.
+    Ether(Endpoint),
 }
 
 impl Taker {
     fn name(&self) -> &str {
         match self {
-            Taker::Bitcoind(endpoint) => &endpoint.address,
+            Taker::Bitcoind(endpoint) | Taker::Ether(endpoint) => &endpoint.address,
             Taker::Gxc(node) => node.address(),
         }
     }
@@ -107,6 +114,10 @@ impl Taker {
                 }))
             }
             Taker::Gxc(node) => gxc::block::submit(node, text).await,
+            Taker::Ether(endpoint) => match Seal::from_text(text) {
+                Some(seal) => seal.submit(&mut ether::node::rpc(endpoint)).await,
+                None => Verdict::Rejected("its file holds no seal".to_owned()),
+            },
         }
     }
 }
@@ -124,6 +135,9 @@ pub struct Blocks {
     tasks: TaskTracker,
     /// Counts what nodes have said about blocks.
     judged: watch::Sender<u64>,
+    /// Solutions whose block and income the chain has to tell first, for who looks there.
+    prospects: mpsc::UnboundedSender<Prospect>,
+    found: Mutex<Option<mpsc::UnboundedReceiver<Prospect>>>,
 }
 
 /// What was found lately: by hash, and how many on each parent.
@@ -139,6 +153,7 @@ impl Blocks {
     pub fn new(folder: PathBuf, nodes: Vec<Taker>, pool: Pool, coin: String) -> Arc<Self> {
         let (recent, tasks) = (Mutex::default(), TaskTracker::new());
         let judged = watch::channel(0).0;
+        let (prospects, found) = mpsc::unbounded_channel();
         Arc::new(Blocks {
             folder,
             nodes,
@@ -148,6 +163,8 @@ impl Blocks {
             unbooked: Arc::default(),
             tasks,
             judged,
+            prospects,
+            found: Mutex::new(Some(found)),
         })
     }
 
@@ -212,11 +229,54 @@ impl Blocks {
         answer
     }
 
+    /// Writes and submits a solution, at once. What it brought is booked when the chain tells.
+    pub fn solved(self: &Arc<Self>, prospect: Prospect) {
+        let report = &prospect.report;
+        tracing::info!(solution = %report.block, height = report.height, coin = %self.coin, "solution found");
+        let text: Arc<str> = prospect.seal.to_text().into();
+        self.submit_everywhere(report.block, &text);
+        let (file, path) = (BlockFile::of(report), self.path_of(report.height, report.block));
+        self.tasks.spawn(write_until_done(path, Arc::new(file), text));
+        self.look_for(prospect);
+    }
+
+    fn look_for(&self, prospect: Prospect) {
+        if self.prospects.send(prospect).is_err() {
+            tracing::debug!("nobody looks for solutions any more");
+        }
+    }
+
+    /// Solutions to look for in the chain; given away once.
+    #[must_use]
+    pub fn prospects(&self) -> Option<mpsc::UnboundedReceiver<Prospect>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Nothing can change about a solution any more: its file goes, or is set aside where it brought nothing.
+    pub fn close(&self, height: u64, solution: RewardId, brought: bool) {
+        let path = self.path_of(height, solution);
+        let closed = match brought {
+            true => std::fs::remove_file(&path),
+            false => std::fs::rename(&path, path.with_extension("lost")),
+        };
+        if let Err(error) = closed {
+            tracing::warn!(path = %path.display(), %error, "the file of a solution that rests stays");
+        }
+    }
+
     fn submit_everywhere(&self, block: RewardId, text: &Arc<str>) {
+        let open = Arc::new(AtomicUsize::new(self.nodes.len()));
+        let taken = Arc::new(AtomicBool::new(false));
         for node in &self.nodes {
             let (node, text, judged) = (node.clone(), text.clone(), self.judged.clone());
+            let (open, taken) = (open.clone(), taken.clone());
             self.tasks.spawn(async move {
-                submit_until_known(node, block, text).await;
+                if submit_until_known(node, block, text).await {
+                    taken.store(true, Ordering::Release);
+                }
+                if open.fetch_sub(1, Ordering::AcqRel) == 1 && !taken.load(Ordering::Acquire) {
+                    tracing::error!(%block, "no node took what was found; it is kept on disk, and submitted again after the next start");
+                }
                 judged.send_modify(|count| *count += 1);
             });
         }
@@ -268,9 +328,13 @@ impl Blocks {
                     let pool = report.pool.0;
                     tracing::error!(path = %path.display(), pool, "a found block of a pool that is not configured any more");
                 }
-                Ok((report, hex)) => {
-                    self.submit_everywhere(report.block, &hex.into());
-                    drop(self.report(report));
+                Ok((report, text)) => {
+                    let seal = Seal::from_text(&text);
+                    self.submit_everywhere(report.block, &text.into());
+                    match seal {
+                        Some(seal) => self.look_for(Prospect { report, seal }),
+                        None => drop(self.report(report)),
+                    }
                     count += 1;
                 }
                 Err(reason) => {
@@ -304,16 +368,23 @@ async fn write_until_done(path: PathBuf, file: Arc<BlockFile>, hex: Arc<str>) {
     }
 }
 
-async fn submit_until_known(taker: Taker, block: RewardId, text: Arc<str>) {
+/// Gives whether the node has it.
+async fn submit_until_known(taker: Taker, block: RewardId, text: Arc<str>) -> bool {
     let node = taker.name();
     let mut pause = RETRY_FIRST;
     for attempt in 1..=ATTEMPTS_MAX {
         match taker.submit(&text).await {
             Verdict::Accepted => {
-                return tracing::info!(%block, node, attempt, "the node has the block");
+                tracing::info!(%block, node, attempt, "the node has the block");
+                return true;
             }
             Verdict::Rejected(reason) => {
-                return tracing::error!(%block, node, reason, "the node rejects the block; it is kept on disk");
+                tracing::error!(%block, node, reason, "the node rejects the block; it is kept on disk");
+                return false;
+            }
+            Verdict::NotItsWork => {
+                tracing::info!(%block, node, "the node does not know this work: it is another's, or the node started anew");
+                return false;
             }
             Verdict::Unknown(reason) => {
                 tracing::warn!(%block, node, attempt, reason, "unknown whether the node has the block")
@@ -322,6 +393,7 @@ async fn submit_until_known(taker: Taker, block: RewardId, text: Arc<str>) {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(RETRY_MAX);
     }
+    false
 }
 
 /// The first line of a block file: everything the ledger must be told. The second line is the block as its node takes it, ready

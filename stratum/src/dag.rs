@@ -6,7 +6,7 @@
 use crate::source::Offer;
 use crate::template::Template;
 use arc_swap::ArcSwap;
-use pow::ethash::{Cache, Dataset, Epoch, Page, Pages};
+use pow::ethash::{CLASSIC_EPOCH, Cache, Dataset, EPOCH, Epoch, Page, Pages};
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
@@ -185,6 +185,15 @@ impl Dags {
         };
         self.shared.height.store(template.height, Ordering::Relaxed);
         match kept.iter().find(|kept| kept.dag.epoch() == epoch) {
+            Some(own) if template.work.as_ref().is_some_and(|work| work.seed != own.seed) => {
+                let blocks = self.shared.settings.epoch_blocks;
+                let other = EPOCH + CLASSIC_EPOCH - blocks;
+                Offer::None(format!(
+                    "the node's seed is not that of epoch {} of {blocks} blocks, so nobody's work could be verified; if its epochs are longer \
+                     or shorter, set ethash_epoch = {other}",
+                    epoch.number()
+                ))
+            }
             Some(own) => {
                 let mut template = (*template).clone();
                 template.ethash = Some(own.clone());

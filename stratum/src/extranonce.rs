@@ -20,6 +20,13 @@ const REST_MS: u64 = 20 * 60 * 1000;
 /// Connections whose state is kept for resuming; half of the places are for those that were credited a share.
 const PARKED_MAX: usize = 20_000;
 
+/// Prefixes of two bytes are kept behind these, where counting does not come.
+const SHORT: u32 = 0xffff_0000;
+
+fn short(prefix: u16) -> u32 {
+    SHORT | u32::from(prefix)
+}
+
 /// What a subscription is called: its prefix, and a secret to take it up again with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Token {
@@ -87,6 +94,8 @@ struct State {
     next: u32,
     seats: HashMap<u32, Seat>,
     resting: VecDeque<(u64, u32)>,
+    /// Seats of prefixes of two bytes.
+    short: usize,
     parked: HashMap<u32, Parked>,
     /// Open connections whose miners have come back.
     superseded: HashSet<u32>,
@@ -110,12 +119,40 @@ impl Extranonces {
         loop {
             state.next = state.next.wrapping_add(1);
             let prefix = state.next;
+            if prefix >= SHORT {
+                continue;
+            }
             if let Entry::Vacant(seat) = state.seats.entry(prefix) {
                 let secret = self.random.hash_one((prefix, now_ms));
                 seat.insert(Seat { secret, rests_until: None, leads_to: None });
                 return Token { prefix, secret };
             }
         }
+    }
+
+    /// A prefix of two bytes that nobody has, and nobody can guess before; `None` when all are taken. The last two bytes of its
+    /// extranonce1 are it.
+    pub fn take_short(&self, now_ms: u64) -> Option<Token> {
+        let mut state = self.lock();
+        state.wake_rested(now_ms);
+        if state.short > usize::from(u16::MAX) {
+            return None;
+        }
+        state.next = state.next.wrapping_add(1);
+        let [first, second, ..] = self.random.hash_one((state.next, now_ms)).to_le_bytes();
+        let from = u16::from_be_bytes([first, second]);
+        let free = (0..=u16::MAX)
+            .map(|step| short(from.wrapping_add(step)))
+            .find(|prefix| !state.seats.contains_key(prefix))?;
+        let secret = self.random.hash_one((free, now_ms));
+        state.seats.insert(free, Seat { secret, rests_until: None, leads_to: None });
+        state.short += 1;
+        Some(Token { prefix: free, secret })
+    }
+
+    /// Is this a prefix of two bytes that a connection has, or had while its jobs may live?
+    pub fn is_short(&self, prefix: [u8; 2]) -> bool {
+        self.lock().seats.contains_key(&short(u16::from_be_bytes(prefix)))
     }
 
     /// Takes up what a connection left behind, if its token is known and nobody did before.
@@ -192,6 +229,7 @@ impl State {
             // Somebody may have resumed it meanwhile, and left again later.
             if self.seats.get(&prefix).is_some_and(|seat| seat.rests_until == Some(until)) {
                 self.seats.remove(&prefix);
+                self.short -= usize::from(prefix >= SHORT);
                 self.parked.remove(&prefix);
             }
         }
@@ -287,5 +325,20 @@ mod tests {
             extranonces.park(extranonces.take(0), None, parked(), 0);
         }
         assert_eq!(extranonces.lock().parked.len(), PARKED_MAX / 2);
+    }
+
+    #[test]
+    fn a_short_prefix_is_one_connections_until_its_jobs_are_forgotten() {
+        let extranonces = Extranonces::default();
+        let token = extranonces.take_short(0).unwrap();
+        let [_, _, own @ ..] = token.extranonce1();
+        assert!(extranonces.is_short(own));
+        let others: Vec<_> = std::iter::from_fn(|| extranonces.take_short(0)).collect();
+        assert_eq!(others.len(), usize::from(u16::MAX), "every one once");
+        assert!(others.iter().all(|other| other.prefix != token.prefix));
+        extranonces.park(token, None, parked(), 0);
+        assert!(extranonces.is_short(own) && extranonces.take_short(REST_MS - 1).is_none());
+        assert_eq!(extranonces.take_short(REST_MS).unwrap().prefix, token.prefix);
+        assert!(extranonces.take(REST_MS).prefix < SHORT);
     }
 }

@@ -88,6 +88,17 @@ pub struct Preimage {
     pub previous: [u8; 32],
     /// The block's height.
     pub height: u64,
+    /// What Ethash is given of a header that a node made.
+    pub work: Option<[u8; 32]>,
+}
+
+/// A hash, and what proves it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hash {
+    /// In the byte order in which SHA-256 gives a block's.
+    pub value: [u8; 32],
+    /// Ethash: what the data set was mixed to.
+    pub mix: [u8; 32],
 }
 
 /// What a verifying thread keeps between two hashes.
@@ -106,11 +117,14 @@ impl Preimage {
         sha256d(&bytes)
     }
 
-    /// The hash, in the byte order in which SHA-256 gives a block's.
+    /// The hash.
     #[must_use]
-    pub fn hash(&self, hashing: Hashing, dag: Option<&Dag>, kept: &mut Kept) -> [u8; 32] {
-        let mut digest = match (hashing, dag) {
-            (Hashing::Header(algorithm), _) => return algorithm.header_hash(&self.header),
+    pub fn hash(&self, hashing: Hashing, dag: Option<&Dag>, kept: &mut Kept) -> Hash {
+        let mut mix = [0; 32];
+        let mut value = match (hashing, dag) {
+            (Hashing::Header(algorithm), _) => {
+                return Hash { value: algorithm.header_hash(&self.header), mix };
+            }
             (Hashing::Legacy(legacy), _) if legacy.profile() == Profile::Node => {
                 node::gxhash(&self.text(), self.nonce)
             }
@@ -118,12 +132,16 @@ impl Preimage {
                 let scratch = kept.scratch.get_or_insert_default();
                 documented::hash(&self.header, self.nonce, &self.previous, scratch)
             }
-            (Hashing::Ethash, Some(dag)) => ethash::hash(dag, &self.digest(), self.nonce).result,
+            (Hashing::Ethash, Some(dag)) => {
+                let hashed = ethash::hash(dag, &self.digest(), self.nonce);
+                mix = hashed.mix;
+                hashed.result
+            }
             // Work without it is never handed out; nothing meets a target with this.
             (Hashing::Ethash, None) => [0xff; 32],
         };
-        digest.reverse();
-        digest
+        value.reverse();
+        Hash { value, mix }
     }
 
     /// A block's text, as the node's own code puts it together.
@@ -139,6 +157,6 @@ impl Preimage {
     /// What Ethash's miners are given of the header.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
-        header_hash(&self.header)
+        self.work.unwrap_or_else(|| header_hash(&self.header))
     }
 }

@@ -6,6 +6,7 @@
 use crate::block::Solved;
 use crate::by_block::{self, Committed};
 use crate::coinbase::{self, CoinbaseInput, Output};
+use crate::ether::claims::Claims;
 use crate::gxc;
 use crate::hashing::Hashing;
 use crate::template::{Template, push_as_hex, to_hex};
@@ -80,6 +81,8 @@ pub struct JobRules {
     pub pays: Pays,
     /// The scheme in force.
     pub scheme: Scheme,
+    /// Where a node gives everybody the same header: the one difficulty of all who choose their nonces freely.
+    pub free_nonces: Difficulty,
 }
 
 /// What a job is paid by, where that was decided when it was made.
@@ -114,6 +117,8 @@ pub struct Job {
     pub made_at: UnixMs,
     /// No share of it is harder than this: a block is always a share, as far as difficulties go down.
     pub hardest: Difficulty,
+    /// Where all have the same header: the shares that were taken for it, whichever of its jobs they are of.
+    claims: Option<Arc<Claims>>,
     midstate: Midstate,
     head_rest: Vec<u8>,
     /// The coinbase's end, where it is the same for everybody.
@@ -147,6 +152,7 @@ impl Job {
             committed: terms.committed,
             made_at,
             hardest: Difficulty::not_harder_than(template.target, rules.hashing.scale()),
+            claims: template.work.as_ref().map(|_| Arc::default()),
             midstate: Midstate::of(&[]).0,
             head_rest: Vec::new(),
             shared_tail: None,
@@ -167,6 +173,25 @@ impl Job {
             job.shared_tail = Some(tail);
         }
         job
+    }
+
+    /// The header that a node gave for it, where nodes make headers.
+    #[must_use]
+    pub fn header(&self) -> Option<&[u8; 32]> {
+        self.template.work.as_ref().map(|work| &work.header)
+    }
+
+    /// Takes a share of a header that all have, unless somebody took it; where each connection has its own header nobody else could.
+    #[must_use]
+    pub fn claim(&self, key: &[u8; 32]) -> bool {
+        self.claims.as_ref().is_none_or(|claims| claims.claim(key))
+    }
+
+    /// A share that was taken and did not count may be sent again.
+    pub fn release(&self, key: &[u8; 32]) {
+        if let Some(claims) = &self.claims {
+            claims.release(key);
+        }
     }
 
     /// The end of the coinbase for this finder: shared where the pool is paid.
@@ -411,6 +436,12 @@ impl Jobs {
         self.list.get(usize::try_from(no.checked_sub(first)?).ok()?)
     }
 
+    /// A job with this header, which a node gave.
+    #[must_use]
+    pub fn of_header(&self, header: &[u8; 32]) -> Option<&Arc<Job>> {
+        self.list.iter().find(|job| job.header() == Some(header))
+    }
+
     /// The oldest number still here: what is older is forgotten.
     #[must_use]
     pub fn oldest_no(&self) -> u32 {
@@ -464,8 +495,13 @@ impl JobMaker {
             self.tip += 1;
             jobs.tip_since = now;
         }
-        let job =
-            Arc::new(Job::new(self.next_no, self.tip, template, self.rules.clone(), terms, now));
+        let mut job = Job::new(self.next_no, self.tip, template, self.rules.clone(), terms, now);
+        // The same header is the same work: what was credited for it counts, whatever it is called.
+        let same = job.header().and_then(|header| jobs.of_header(header));
+        if let Some(claims) = same.and_then(|same| same.claims.clone()) {
+            job.claims = Some(claims);
+        }
+        let job = Arc::new(job);
         self.next_no = self.next_no.checked_add(1).unwrap_or(1);
         if self.next_no == 1 {
             jobs.list.clear();
@@ -476,6 +512,12 @@ impl JobMaker {
         }
         self.jobs.send_replace(Arc::new(jobs));
         job
+    }
+
+    /// Is work with this header still known?
+    #[must_use]
+    pub fn knows(&self, header: &[u8; 32]) -> bool {
+        self.jobs.borrow().of_header(header).is_some()
     }
 
     /// Takes all work back: the node is on another chain, or syncing. What miners go on hashing is stale, but a header
@@ -490,6 +532,7 @@ impl JobMaker {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::ether::work::Work;
     use crate::template::hash_from_hex;
     use accounting::scheme::Scheme;
     use pow::Algorithm;
@@ -511,6 +554,7 @@ pub(crate) mod tests {
             extranonce2_size: 8,
             pays,
             scheme: Scheme::Tides,
+            free_nonces: Difficulty::nearest(1.0),
         }
     }
 
@@ -631,5 +675,29 @@ pub(crate) mod tests {
         );
         assert_eq!(job.version, 0x2080_0000);
         assert_eq!(job.version_mask, VERSION_MASK & !0x0080_0000);
+    }
+
+    #[test]
+    fn the_same_header_is_the_same_work_whatever_it_is_called() {
+        let given = |header: u8| {
+            let work = Work {
+                header: [header; 32],
+                seed: [0; 32],
+                boundary: template().target,
+                height: 700,
+            };
+            Arc::new(work.template([1; 32], 1_700_000_000))
+        };
+        let mut maker = JobMaker::new(rules(pool_pays()), UnixMs(1_000));
+        let one = maker.publish(given(1), None, UnixMs(10));
+        let other = maker.publish(given(2), None, UnixMs(20));
+        let again = maker.publish(given(1), None, UnixMs(30));
+        assert!(one.claim(&[7; 32]) && !again.claim(&[7; 32]) && other.claim(&[7; 32]));
+        again.release(&[7; 32]);
+        assert!(one.claim(&[7; 32]));
+        for _ in 0..JOBS_MAX {
+            maker.publish(given(3), None, UnixMs(40));
+        }
+        assert!(maker.knows(&[3; 32]) && !maker.knows(&[1; 32]), "forgotten with its jobs");
     }
 }

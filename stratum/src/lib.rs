@@ -14,6 +14,7 @@ pub mod coinbase;
 pub mod dag;
 pub mod difficulty;
 pub mod epochs;
+pub mod ether;
 pub mod extranonce;
 pub mod gxc;
 pub mod hashing;

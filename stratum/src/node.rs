@@ -235,6 +235,7 @@ pub fn coinbase_only(
         gxc: None,
         enforced: before.enforced,
         ethash: None,
+        work: None,
         coinbase_only: true,
     })
 }

@@ -23,6 +23,8 @@ pub enum Reject {
     BadVersion,
     /// The hash does not meet the target the job was sent with.
     LowDifficulty,
+    /// Of a nonce that another connection's extranonce begins.
+    ForeignNonce,
     /// As GXC's pool miner sends it, which never tells the extranonce2 that it hashed.
     PoolMiner,
     /// Too many of this host's shares, or of all, wait to be hashed.
@@ -33,7 +35,7 @@ pub enum Reject {
 
 impl Reject {
     /// All of them, for counters.
-    pub const ALL: [Reject; 12] = [
+    pub const ALL: [Reject; 13] = [
         Reject::Malformed,
         Reject::NotSubscribed,
         Reject::Unauthorized,
@@ -43,6 +45,7 @@ impl Reject {
         Reject::BadTime,
         Reject::BadVersion,
         Reject::LowDifficulty,
+        Reject::ForeignNonce,
         Reject::PoolMiner,
         Reject::Busy,
         Reject::NotRecorded,
@@ -55,6 +58,7 @@ impl Reject {
             Reject::Malformed
             | Reject::BadTime
             | Reject::BadVersion
+            | Reject::ForeignNonce
             | Reject::Busy
             | Reject::NotRecorded => 20,
             Reject::UnknownJob | Reject::Stale => 21,
@@ -78,6 +82,9 @@ impl Reject {
             Reject::BadTime => "Time out of range",
             Reject::BadVersion => "Version bits outside mask",
             Reject::LowDifficulty => "Low difficulty share",
+            Reject::ForeignNonce => {
+                "This nonce is another connection's; begin with your extranonce, or start the miner anew to have it choose others"
+            }
             Reject::PoolMiner => {
                 "gxc-pool-miner sends another extranonce2 than it hashed, so nobody can verify its work; use gxc-miner-standalone"
             }
@@ -99,6 +106,7 @@ impl Reject {
             Reject::BadTime => "bad_time",
             Reject::BadVersion => "bad_version",
             Reject::LowDifficulty => "low",
+            Reject::ForeignNonce => "foreign_nonce",
             Reject::PoolMiner => "pool_miner",
             Reject::Busy => "busy",
             Reject::NotRecorded => "not_recorded",

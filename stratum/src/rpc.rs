@@ -33,6 +33,8 @@ pub enum Auth {
     },
     /// The cookie file that the node writes at each start.
     Cookie(PathBuf),
+    /// Nobody asks.
+    None,
 }
 
 /// Where a node is.
@@ -96,6 +98,7 @@ struct ReplyError {
 /// A node's RPC; keeps one connection open while it is used.
 pub struct Rpc {
     endpoint: Endpoint,
+    version: &'static str,
     sender: Option<http1::SendRequest<Full<Bytes>>>,
 }
 
@@ -103,7 +106,13 @@ impl Rpc {
     /// A client that connects when first used.
     #[must_use]
     pub fn new(endpoint: Endpoint) -> Self {
-        Rpc { endpoint, sender: None }
+        Rpc { endpoint, version: "1.0", sender: None }
+    }
+
+    /// The same for nodes that insist on version 2.0 of JSON-RPC.
+    #[must_use]
+    pub fn v2(endpoint: Endpoint) -> Self {
+        Rpc { version: "2.0", ..Rpc::new(endpoint) }
     }
 
     /// Where it connects to.
@@ -122,8 +131,10 @@ impl Rpc {
         params: &str,
         limit: Duration,
     ) -> Result<String, RpcError> {
-        let body =
-            format!(r#"{{"jsonrpc":"1.0","id":"adit","method":"{method}","params":{params}}}"#);
+        let version = self.version;
+        let body = format!(
+            r#"{{"jsonrpc":"{version}","id":"adit","method":"{method}","params":{params}}}"#
+        );
         match tokio::time::timeout(limit, self.exchange(body)).await {
             Ok(Ok((status, answer))) => read_answer(status, &answer),
             Ok(Err(error)) => {
@@ -178,21 +189,24 @@ impl Rpc {
 
     async fn request(&self, body: String) -> Result<Request<Full<Bytes>>, String> {
         let credentials = match &self.endpoint.auth {
-            Auth::Basic { user, password } => format!("{user}:{password}"),
+            Auth::None => None,
+            Auth::Basic { user, password } => Some(format!("{user}:{password}")),
             Auth::Cookie(path) => {
                 let text = tokio::fs::read_to_string(path).await;
-                text.map_err(|error| format!("cookie file {}: {error}", path.display()))?
-                    .trim()
-                    .to_owned()
+                let text =
+                    text.map_err(|error| format!("cookie file {}: {error}", path.display()))?;
+                Some(text.trim().to_owned())
             }
         };
         let path = if self.endpoint.path.is_empty() { "/" } else { &self.endpoint.path };
-        Request::post(path)
+        let mut request = Request::post(path)
             .header("host", &self.endpoint.address)
-            .header("content-type", "application/json")
-            .header("authorization", format!("Basic {}", BASE64.encode(&credentials)))
-            .body(Full::new(Bytes::from(body)))
-            .map_err(|error| error.to_string())
+            .header("content-type", "application/json");
+        if let Some(credentials) = credentials {
+            let encoded = format!("Basic {}", BASE64.encode(&credentials));
+            request = request.header("authorization", encoded);
+        }
+        request.body(Full::new(Bytes::from(body))).map_err(|error| error.to_string())
     }
 
     async fn connect(&self) -> Result<http1::SendRequest<Full<Bytes>>, String> {

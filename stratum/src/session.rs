@@ -369,7 +369,12 @@ impl Session {
         let now = self.door.clock.now().0;
         if let Some(Channel { token, other, epochs, mut seen, .. }) = self.channel {
             // What was not handed over may be sent again.
-            self.accepted.iter().for_each(|share| seen.forget(share.job, &share.hash));
+            for share in &self.accepted {
+                seen.forget(share.job, &share.hash);
+                if let Some(job) = self.jobs.find(share.job) {
+                    job.release(&share.hash);
+                }
+            }
             let parked = Parked { epochs, seen, vardiff: self.vardiff };
             self.door.extranonces.park(token, other, parked, now);
         }

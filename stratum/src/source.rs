@@ -5,6 +5,7 @@
 //!
 //! Invariant: the last good work stays out until better work is there; no work at all is handed out while no node is fit.
 
+pub mod ether;
 pub mod gxc;
 mod post;
 

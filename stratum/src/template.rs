@@ -4,6 +4,7 @@
 //! (BIP9), because a block made without knowing them could be invalid.
 
 use crate::dag;
+use crate::ether::work::Work;
 use crate::gxc::offer::Offer;
 use covenant::Enforced;
 use covenant::enforcement::NotEnforced;
@@ -60,6 +61,8 @@ pub struct Template {
     pub enforced: Result<Enforced, NotEnforced>,
     /// What its epoch of Ethash is verified by.
     pub ethash: Option<dag::Kept>,
+    /// The header itself, where a node makes it and gives everybody the same.
+    pub work: Option<Arc<Work>>,
 }
 
 /// Why a template cannot be used.
@@ -170,6 +173,7 @@ impl Template {
             gxc: None,
             enforced: Err(NotEnforced::Unknown),
             ethash: None,
+            work: None,
         })
     }
 }

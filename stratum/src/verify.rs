@@ -5,7 +5,7 @@
 
 pub mod legacy;
 
-use crate::hashing::{Hashing, Preimage};
+use crate::hashing::{Hash, Hashing, Preimage};
 use crate::job::{Job, Jobs};
 use crate::reject::Reject;
 use crate::wire::v1::{Extranonce2, Submission};
@@ -59,6 +59,8 @@ pub struct Verified {
     pub block: [u8; 32],
     /// Expected hashes until one is as small: how lucky it was.
     pub hashes: f64,
+    /// Ethash: what the data set was mixed to; zeros elsewhere.
+    pub mix: [u8; 32],
     /// Does it meet the network's target?
     pub solves: bool,
     /// Its weight, or why it is refused.
@@ -101,7 +103,7 @@ pub fn verify(
         seen.remember(job.no, &hash);
     }
     let hashes = hashes_until(&pow_hash);
-    Ok(Verified { header, key: hash, block: hash, hashes, solves, verdict })
+    Ok(Verified { header, key: hash, block: hash, hashes, mix: [0; 32], solves, verdict })
 }
 
 /// A submission that passed all that costs little, and whose hash is still to be computed.
@@ -126,19 +128,26 @@ pub fn prepare(
     given: &Given<'_>,
     seen: &mut Seen,
 ) -> Result<Prepared, Reject> {
-    let root = root(submission, job, given)?;
-    let Version { masked, outside, .. } = Version::of(submission, job, given);
-    let header = header(job, masked, &root, submission.ntime, 0);
     let template = &job.template;
+    let Version { masked, outside, .. } = Version::of(submission, job, given);
+    let work = template.work.as_ref().map(|work| work.header);
+    let header = match &work {
+        Some(digest) => in_place_of_a_header(digest),
+        None => header(job, masked, &root(submission, job, given)?, submission.ntime, 0),
+    };
     let preimage = Preimage {
         header,
         nonce: submission.nonce,
         previous: template.prev_hash,
         height: template.height,
+        work,
     };
     let key = preimage.key();
     let ladder = Ladder { submission, job, jobs, given, key, outside };
     let assignment = ladder.climb(seen)?;
+    if !job.claim(&key) {
+        return Err(Reject::Duplicate);
+    }
     seen.remember(job.no, &key);
     Ok(Prepared { preimage, key, assignment })
 }
@@ -151,16 +160,18 @@ impl Prepared {
     }
 
     /// The last rung, once the hash is there. What falls is forgotten again.
-    pub fn judge(&self, job: &Job, hash: [u8; 32], seen: &mut Seen) -> Verified {
+    pub fn judge(&self, job: &Job, Hash { value: hash, mix }: Hash, seen: &mut Seen) -> Verified {
         let verdict = self.assignment.judge(&hash);
         if verdict.is_err() {
             seen.forget(job.no, &self.key);
+            job.release(&self.key);
         }
         Verified {
             header: self.preimage.header,
             key: self.key,
             block: hash,
             hashes: hashes_until(&hash),
+            mix,
             solves: job.template.target.is_met_by(&hash),
             verdict,
         }
@@ -192,9 +203,19 @@ fn root_of(
 /// What an Ethash miner is given of the header of a connection's work.
 #[must_use]
 pub fn header_digest(job: &Job, variant: u8, extranonce1: [u8; 4], tail: &[u8]) -> [u8; 32] {
+    if let Some(work) = &job.template.work {
+        return work.header;
+    }
     let none = Extranonce2::ZERO.sized(job.rules.extranonce2_size).unwrap_or(Extranonce2::ZERO);
     let root = root_of(job, variant, extranonce1, &none, tail);
     pow::sha256d::header_hash(&header(job, job.version, &root, job.template.cur_time, 0))
+}
+
+/// A header that a node keeps to itself has no bytes to name work by: its digest stands for them.
+fn in_place_of_a_header(digest: &[u8; 32]) -> [u8; 80] {
+    let mut header = [0; 80];
+    header[..32].copy_from_slice(digest);
+    header
 }
 
 /// The version as it was rolled.
@@ -357,7 +378,7 @@ impl Seen {
 }
 
 /// Half the hash names it well enough: a collision costs 2^64 hashes and only hurts who made it.
-fn short(hash: &[u8; 32]) -> u128 {
+pub(crate) fn short(hash: &[u8; 32]) -> u128 {
     let (low, _) = hash.as_chunks::<16>();
     u128::from_le_bytes(low[0])
 }

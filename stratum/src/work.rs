@@ -5,7 +5,8 @@
 
 use crate::block::Blocks;
 use crate::by_block::{self, Committed};
-use crate::coin::Coin;
+use crate::coin::{Coin, Family};
+use crate::ether::headers::Headers;
 use crate::job::{JobMaker, JobTerms, Pays};
 use crate::source::Offer;
 use crate::template::Template;
@@ -55,12 +56,23 @@ pub async fn run(
     let Workplace { pool, pool_id, coin, clock, .. } = &place;
     let mut pricing = Pricing::of(*coin);
     let (mut announced, mut trouble) = (0, None);
+    let mut headers = None;
+    if coin.family() == Family::Ethash {
+        let Ok(opened) = Headers::open(pool.clone(), *pool_id).await else { return };
+        headers = Some(opened);
+    }
     loop {
         let pause = paused.borrow_and_update().clone();
         let offer = offers.borrow_and_update().clone();
         let offer = match pause {
             Some(reason) => Offer::Later(format!("the operator paused this pool: {reason}")),
             None => offer,
+        };
+        let offer = match (offer, &mut headers) {
+            (Offer::Template(template), Some(headers)) => {
+                may_be_handed_out(template, &maker, headers).await
+            }
+            (offer, _) => offer,
         };
         match offer {
             Offer::Template(template) => {
@@ -158,6 +170,26 @@ impl Workplace {
     }
 }
 
+/// A header that a node gives to everybody: whether it may be handed out, and if so it is on disk.
+async fn may_be_handed_out(
+    template: Arc<Template>,
+    maker: &JobMaker,
+    headers: &mut Headers,
+) -> Offer {
+    let Some(work) = &template.work else { return Offer::Template(template) };
+    if maker.knows(&work.header) {
+        return Offer::Template(template);
+    }
+    if headers.know(&work.header) {
+        let text = "the node's work was handed out before, and what was credited for it is not known any more: waiting for newer";
+        return Offer::Later(text.to_owned());
+    }
+    match headers.note(work.header).await {
+        Ok(()) => Offer::Template(template),
+        Err(refused) => Offer::None(format!("new work cannot be noted: {refused}")),
+    }
+}
+
 /// What a share is bought at.
 struct Pricing {
     coin: Coin,
@@ -206,7 +238,7 @@ impl Pricing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::coin::{Family, Network};
+    use crate::coin::Network;
     use crate::job::tests::template;
 
     fn new_pricing() -> Pricing {

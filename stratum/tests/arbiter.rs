@@ -10,7 +10,7 @@ use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
 use bitcoin::hex::DisplayHex;
 use devnet::purse::Purse;
 use miner::work::{Job as Notify, Variation};
-use pow::Algorithm;
+use pow::{Algorithm, Difficulty};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use stratum::coinbase::TAG_MAX;
@@ -62,6 +62,7 @@ fn rules(dice: &mut Dice) -> JobRules {
         extranonce2_size: 4 + dice.throw(5) as usize,
         pays,
         scheme: Scheme::Prop,
+        free_nonces: Difficulty::nearest(1.0),
     }
 }
 

@@ -120,6 +120,7 @@ impl World {
             extranonce2_size: 8,
             pays: Pays::Pool { script: vec![0x51] },
             scheme: Scheme::Prop,
+            free_nonces: Difficulty::nearest(1.0),
         };
         let maker = JobMaker::new(rules, clock.now());
         let coin = Coin::new(Family::Bitcoin, Network::Regtest).unwrap();

@@ -103,7 +103,7 @@ impl Chain {
         let address = match self.family {
             Family::Bitcoin => Address::from_script(to, Network::Regtest).unwrap().to_string(),
             Family::Litecoin => litecoin_address(to),
-            Family::Gxc => panic!("its treasury has tests of its own"),
+            Family::Gxc | Family::Ethash => panic!("its treasury has tests of its own"),
         };
         self.mine_to(count, &address)
     }

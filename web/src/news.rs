@@ -34,9 +34,9 @@ pub enum News {
         /// The height worked on.
         height: u64,
         /// What the block pays, in smallest units.
-        value: u64,
+        value: Option<u64>,
         /// Its transactions.
-        transactions: usize,
+        transactions: Option<usize>,
     },
     /// A block was found, matured, or left the chain.
     Block {
@@ -122,7 +122,7 @@ impl Teller {
 pub struct Seen {
     at: UnixMs,
     shares: BTreeMap<u32, (u64, u128)>,
-    jobs: BTreeMap<String, (u64, u64, usize)>,
+    jobs: BTreeMap<String, (u64, Option<u64>, Option<usize>)>,
     blocks: BTreeMap<[u8; 32], &'static str>,
     payouts: BTreeMap<u64, &'static str>,
     began: bool,

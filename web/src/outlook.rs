@@ -106,10 +106,10 @@ pub struct NextBlock {
     pub height: u64,
     /// Expected hashes to find it.
     pub work: f64,
-    /// What its coinbase pays, in smallest units.
-    pub value: u64,
-    /// Transactions without the coinbase.
-    pub transactions: usize,
+    /// What its coinbase pays, in smallest units; `None` where a block's worth is known when it is there.
+    pub value: Option<u64>,
+    /// Transactions without the coinbase; `None` where the node keeps them to itself.
+    pub transactions: Option<usize>,
     /// When the node gave it.
     pub at: UnixMs,
 }

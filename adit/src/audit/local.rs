@@ -4,7 +4,7 @@
 
 use super::chain::{self, Chain, Depths};
 use super::chia::ChiaChain;
-use super::{Finding, say};
+use super::{Finding, ether, say};
 use crate::cli::AuditArgs;
 use crate::config::{self, AssetKind, AssetSettings, Settings};
 use accounting::audit::{
@@ -82,6 +82,9 @@ pub fn run(args: &AuditArgs, runtime: &Runtime) -> anyhow::Result<bool> {
             let depths = Depths { mature: depths.mature, orphan: depths.orphan };
             if let Some(chain) = chia.get(asset.config.name.as_str()) {
                 return runtime.block_on(chain.reward(&reward, state, depths));
+            }
+            if let AssetKind::Ether(own) = &asset.kind {
+                return runtime.block_on(ether::reward(own, &reward, state, depths));
             }
             let AssetKind::Coin(own) = &asset.kind else { return Chain::Silent };
             let nodes: Vec<Endpoint> =

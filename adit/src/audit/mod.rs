@@ -10,6 +10,7 @@ mod bought;
 mod by_block;
 mod chain;
 mod chia;
+mod ether;
 mod local;
 mod memory;
 mod own;

@@ -1,6 +1,8 @@
 //! The assets' part of the configuration: what all kinds of money have in common.
 
-use super::{AssetKind, AssetSettings, Reader, Wrong, chia, coin, compute, file, gxc, wrong};
+use super::{
+    AssetKind, AssetSettings, Reader, Wrong, chia, coin, compute, ether, file, gxc, wrong,
+};
 use ::pool::config::{FeePayer, Payday};
 use ::pool::{AssetConfig, PayoutRules};
 use accounting::Amount;
@@ -12,7 +14,7 @@ use stratum::coin::{Coin, Family};
 use toml::Spanned;
 
 /// A limit that nobody set.
-const UNLIMITED: Amount = Amount::from_units(i64::MAX as i128);
+const UNLIMITED: Amount = Amount::from_units(1 << 100);
 
 /// What a kind of money is used to, where the file is silent.
 pub(super) struct Customs {
@@ -60,6 +62,10 @@ impl Reader<'_> {
             file::CoinName::Bitcoin => of_family(Family::Bitcoin)?,
             file::CoinName::Litecoin => of_family(Family::Litecoin)?,
             file::CoinName::Gxc => of_family(Family::Gxc)?,
+            file::CoinName::Ethash => {
+                let (customs, coin) = ether::named(&name, &asset.network)?;
+                (customs, Chain::Coin(coin))
+            }
             file::CoinName::Chia => {
                 let (customs, network) =
                     chia::named(&name, &asset.network, asset.genesis.as_ref())?;
@@ -107,6 +113,9 @@ impl Reader<'_> {
         let kind = match chain {
             Chain::Coin(coin) if coin.family() == Family::Gxc => {
                 AssetKind::Gxc(Box::new(gxc::source(coin, &name, asset, &span)?))
+            }
+            Chain::Coin(coin) if coin.family() == Family::Ethash => {
+                AssetKind::Ether(Box::new(ether::source(coin, &name, asset, &span)?))
             }
             Chain::Coin(coin) => AssetKind::Coin(Box::new(self.coin(coin, &name, asset, &span)?)),
             Chain::Chia(network) => {

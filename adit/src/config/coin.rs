@@ -46,8 +46,8 @@ pub(super) fn named(
         Family::Bitcoin => customs,
         // Its nodes want ten times as much.
         Family::Litecoin => Customs { dust: 5460, ..customs },
-        // Its node sends to one at a time, and takes the fee off nobody.
-        Family::Gxc => Customs {
+        // Their payouts go to one at a time, and nobody is taken the fee off.
+        Family::Gxc | Family::Ethash => Customs {
             dust: 1,
             outputs: 1,
             minimum: 10_000_000,
@@ -157,6 +157,13 @@ impl Reader<'_> {
         let needs = |key: &str| {
             wrong(&span, format!("assets.{asset}.wallet.{key} is missing for this kind of wallet"))
         };
+        if wallet.kind == file::WalletKind::External {
+            let text = format!(
+                "assets.{asset}.wallet.kind: {} pools pay by themselves; \"external\" is for coin = \"ethash\"",
+                coin.family()
+            );
+            return Err(wrong(&span, text));
+        }
         let own = wallet.kind != file::WalletKind::Node;
         if own && coin.family() != Family::Bitcoin {
             let text = format!(
@@ -198,7 +205,7 @@ impl Reader<'_> {
                 psbt_folder: self.path(wallet.psbt_folder.ok_or_else(|| needs("psbt_folder"))?),
                 birthday: wallet.birthday,
             },
-            file::WalletKind::Node => {
+            file::WalletKind::Node | file::WalletKind::External => {
                 let name = wallet.name.ok_or_else(|| needs("name"))?;
                 let path = format!("/wallet/{name}");
                 let first = nodes.first().ok_or_else(|| needs("nodes"))?;

@@ -237,6 +237,8 @@ pub enum CoinName {
     Litecoin,
     /// GoldXCoin.
     Gxc,
+    /// A chain of Ethash: its nodes speak `eth_getWork`.
+    Ethash,
     /// Chia.
     Chia,
     /// Bittensor's TAO: paid by hand.
@@ -319,7 +321,7 @@ pub struct Wallet {
     pub birthday: Option<u32>,
     /// node: the wallet's name in the first node.
     pub name: Option<String>,
-    /// GXC: the pool's address, whose key the node has.
+    /// GXC: the pool's address, whose key the node has. Ethash: the address that the nodes' blocks pay.
     pub address: Option<Spanned<String>>,
     /// More than this in the wallet raises an alarm.
     pub cap: Option<Coins>,
@@ -335,6 +337,8 @@ pub enum WalletKind {
     Watch,
     /// In the node.
     Node,
+    /// The operator's, who sends payouts.
+    External,
 }
 
 /// Who pays a payout's transaction fee.
@@ -405,11 +409,11 @@ pub struct Pool {
     pub asset: Spanned<String>,
     /// How it divides income.
     pub scheme: Scheme,
-    /// GXC: how its work is hashed.
+    /// GXC: how its work is hashed; Ethash has one.
     pub algorithm: Option<Spanned<HashName>>,
     /// GXC: the program whose idea of that hash it is; the documented one without.
     pub profile: Option<Spanned<stratum::gxc::legacy::Profile>>,
-    /// Ethash: blocks of an epoch (30 000, or 60 000 as Ethereum Classic has).
+    /// Ethash: blocks of an epoch (30 000, or 60 000 as Ethereum Classic has, whose pools need not say so).
     pub ethash_epoch: Option<Spanned<u64>>,
     /// Ethash: keep whole data sets (1 GiB and more) in memory and in this folder, which verifies faster.
     pub ethash_dataset: Option<PathBuf>,

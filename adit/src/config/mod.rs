@@ -8,6 +8,7 @@ mod chia;
 mod coin;
 pub mod compute;
 pub(crate) mod environment;
+mod ether;
 mod farm;
 pub mod file;
 mod gxc;
@@ -29,6 +30,7 @@ use stratum::difficulty::Policy;
 use stratum::hashing::Hashing;
 use stratum::limits::Limits;
 use stratum::source::SourceConfig;
+use stratum::source::ether::EtherSource;
 use stratum::source::gxc::GxcSource;
 use stratum::treasury::TreasuryConfig;
 use toml::Spanned;
@@ -99,6 +101,8 @@ pub enum AssetKind {
     Coin(Box<CoinSettings>),
     /// GXC.
     Gxc(Box<GxcSource>),
+    /// A chain of Ethash, whose nodes speak `eth_getWork`.
+    Ether(Box<EtherSource>),
     /// Chia.
     Chia(Box<ChiaSettings>),
     /// A chain that the pool does not see: its operator sends.
@@ -235,6 +239,7 @@ impl AssetSettings {
         match &self.kind {
             AssetKind::Coin(own) => Ok(address::identity_of(text, own.coin)?),
             AssetKind::Gxc(own) => Ok(address::identity_of(text, own.coin)?),
+            AssetKind::Ether(own) => Ok(address::identity_of(text, own.coin)?),
             AssetKind::External(own) => own.identity_of(text),
             AssetKind::Chia(own) => {
                 let launcher = text.parse().map_err(|_| {
@@ -253,9 +258,10 @@ impl AssetSettings {
     /// Why it is no address of this money.
     pub fn destination_of(&self, text: &str) -> Result<Vec<u8>, BadName> {
         match &self.kind {
-            AssetKind::Coin(_) | AssetKind::Gxc(_) | AssetKind::External(_) => {
-                self.identity_of(text).map(|identity| identity.bytes)
-            }
+            AssetKind::Coin(_)
+            | AssetKind::Gxc(_)
+            | AssetKind::Ether(_)
+            | AssetKind::External(_) => self.identity_of(text).map(|identity| identity.bytes),
             AssetKind::Chia(own) => {
                 let is_paid_elsewhere = own.external.is_some();
                 let read =
@@ -566,5 +572,83 @@ start_difficulty = 0.5
                 assert!(error.to_string().starts_with("adit.toml:"), "{error}");
             }
         });
+    }
+
+    const ETHASH: &str = r#"
+data_dir = "data"
+
+[assets.etc]
+coin = "ethash"
+network = "classic"
+wallet = { kind = "external", address = "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf" }
+nodes = [{ rpc = "http://127.0.0.1:8545/rpc" }, { rpc = "127.0.0.1:8546", user = "u", password = "p" }]
+
+[[pools]]
+name = "etc"
+asset = "etc"
+scheme = "pplns"
+
+[[pools.ports]]
+listen = "127.0.0.1:4444"
+"#;
+
+    #[test]
+    fn a_chain_of_ethash_is_named_or_numbered_and_has_its_epochs() {
+        let read_epoch = |text: &str| {
+            let settings = read(text, Path::new("/etc/adit.toml")).unwrap();
+            let AssetKind::Ether(own) = &settings.assets[0].kind else {
+                panic!("a chain of Ethash")
+            };
+            let PoolKind::Stratum(pool) = &settings.pools[0].kind else { panic!("a port") };
+            (
+                own.clone(),
+                settings.assets[0].config.clone(),
+                pool.ethash.clone().unwrap().epoch_blocks,
+            )
+        };
+        let (own, config, epoch) = read_epoch(ETHASH);
+        assert_eq!((own.gate.chain, epoch, config.decimals), (61, 60_000, 18));
+        assert_eq!(config.network, "ethash/61");
+        assert_eq!(config.payouts.max_outputs, 1);
+        let places: Vec<_> = own.nodes.iter().map(|node| (&*node.address, &*node.path)).collect();
+        assert_eq!(places, [("127.0.0.1:8545", "/rpc"), ("127.0.0.1:8546", "")]);
+        let (own, _, epoch) = read_epoch(&ETHASH.replace("classic", "1337"));
+        assert_eq!((own.gate.chain, epoch), (1337, 30_000));
+        let longer = ETHASH
+            .replace("classic", "1337")
+            .replace("\"pplns\"", "\"prop\"\nethash_epoch = 60000");
+        assert_eq!(read_epoch(&longer).2, 60_000);
+        let account = read(ETHASH, Path::new("/etc/adit.toml")).unwrap();
+        let account = |text: &str| account.assets[0].identity_of(text);
+        let (mixed, plain) = (
+            "0x2B5AD5c4795c026514f8317c7a215E218DcCD6cF",
+            "0x2b5ad5c4795c026514f8317c7a215e218dccd6cf",
+        );
+        assert_eq!(account(mixed).unwrap(), account(plain).unwrap());
+        assert!(
+            account(&mixed.replace("0x2B", "0x2b")).unwrap_err().to_string().contains("EIP-55")
+        );
+    }
+
+    #[test]
+    fn what_a_chain_of_ethash_cannot_do_is_said() {
+        for (from, to, words) in [
+            ("classic", "ropsten", "classic, mordor, ethereumpow, or the chain's id"),
+            ("0x7E5F", "0x7e5F", "EIP-55"),
+            ("\"external\", address", "\"node\", address", "payouts of this coin are sent by you"),
+            ("http://127.0.0.1:8545/rpc", "https://127.0.0.1:8545", "plain http"),
+            ("127.0.0.1:8546", "127.0.0.1", "no host and port"),
+            (", password = \"p\"", "", "come together"),
+            ("\"pplns\"", "\"pps\"", "cannot be bought before"),
+            ("\"pplns\"", "\"solo\"", "one finder's"),
+            ("\"pplns\"", "\"pplns\"\nalgorithm = \"sha256\"", "has one; remove it"),
+            ("\"pplns\"", "\"pplns\"\nethash_epoch = 5", "30000 or 60000"),
+        ] {
+            assert!(ETHASH.contains(from), "{from}");
+            let said = refused(&ETHASH.replacen(from, to, 1));
+            assert!(said.contains(words), "{to}: {said}");
+        }
+        let bitcoin = GOOD.replace("\"hot\", key_file", "\"external\", key_file");
+        assert!(refused(&bitcoin).contains("pay by themselves"));
     }
 }

@@ -99,6 +99,19 @@ const READING: [&str; 15] = [
 ];
 /// Those that ask GXC's node about any address or transaction; of others they ask the wallet.
 const READING_GXC: [&str; 3] = ["getbalance", "gettransaction", "listunspent"];
+/// Those that ask a node of a chain of Ethash.
+const READING_ETHER: [&str; 10] = [
+    "eth_blockNumber",
+    "eth_chainId",
+    "eth_gasPrice",
+    "eth_getBalance",
+    "eth_getBlockByHash",
+    "eth_getBlockByNumber",
+    "eth_getTransactionByHash",
+    "eth_getTransactionReceipt",
+    "eth_getUncleByBlockNumberAndIndex",
+    "eth_syncing",
+];
 
 /// What of an asset's node may be asked by programs. The pool's money may be in its wallet, so nothing is offered that is not
 /// known to change nothing.
@@ -111,14 +124,17 @@ fn offered(
     let Some(known) = assets.iter().find(|known| known.config.name == asset) else {
         return Err(refused("there is no such asset".into()));
     };
-    let more: &[&str] = match &known.kind {
-        AssetKind::Coin(_) => &[],
-        AssetKind::Gxc(_) => &READING_GXC,
+    let (usual, more): (&[&str], &[&str]) = match &known.kind {
+        AssetKind::Coin(_) => (&READING, &[]),
+        AssetKind::Gxc(_) => (&READING, &READING_GXC),
+        AssetKind::Ether(_) => (&READING_ETHER, &[]),
         AssetKind::Chia(_) | AssetKind::External(_) => {
-            return Err(refused("only nodes of coins and of GXC can be asked this way".into()));
+            return Err(refused(
+                "only nodes of coins, of GXC and of chains of Ethash can be asked this way".into(),
+            ));
         }
     };
-    let mut allowed = READING.iter().chain(more);
+    let mut allowed = usual.iter().chain(more);
     match methods.get_ref().iter().find(|method| !allowed.clone().any(|known| known == method)) {
         None => Ok(methods.get_ref().clone()),
         Some(odd) => {

@@ -2,7 +2,7 @@
 
 use super::{
     AssetKind, AssetSettings, PoolKind, PoolSettings, PortSettings, Reader, StratumSettings, Wrong,
-    by_block, compute, file, wrong,
+    by_block, compute, ether, file, wrong,
 };
 use ::pool::PoolConfig;
 use ::pool::config::SliceRule;
@@ -95,12 +95,17 @@ impl Reader<'_> {
             AssetKind::Coin(own) => {
                 let hashing = hashing(&pool, own.coin)?;
                 let by_block = by_block::settings(pool.by_block.take(), &config, asset)?;
-                let own = self.stratum(pool, hashing, &span)?;
+                let own = self.stratum(pool, hashing, EPOCH, &span)?;
                 PoolKind::Stratum(StratumSettings { by_block, ..own })
             }
             AssetKind::Gxc(own) => {
                 let hashing = hashing(&pool, own.coin)?;
-                PoolKind::Stratum(self.stratum(pool, hashing, &span)?)
+                PoolKind::Stratum(self.stratum(pool, hashing, EPOCH, &span)?)
+            }
+            AssetKind::Ether(own) => {
+                let usual = ether::usual_epoch(own.coin);
+                of_chain(&pool, scheme, &span)?;
+                PoolKind::Stratum(self.stratum(pool, Hashing::Ethash, usual, &span)?)
             }
             AssetKind::Chia(own) => PoolKind::Farming(Box::new(self.farming(pool, own, &span)?)),
             AssetKind::External(_) => {
@@ -121,6 +126,7 @@ impl Reader<'_> {
         &self,
         pool: file::Pool,
         hashing: Hashing,
+        usual_epoch: u64,
         span: &Spanned<()>,
     ) -> Result<StratumSettings, Wrong> {
         let name = &pool.name;
@@ -160,13 +166,14 @@ impl Reader<'_> {
                     .map_err(|text| wrong(span, format!("pools.ports of \"{name}\": {text}")))?,
             );
         }
-        let ethash = self.ethash(hashing, pool.ethash_epoch, pool.ethash_dataset, span)?;
+        let dataset = pool.ethash_dataset;
+        let ethash = self.ethash((hashing, usual_epoch), pool.ethash_epoch, dataset, span)?;
         Ok(StratumSettings { tag, extranonce2_size, hashing, ethash, by_block: None, ports })
     }
 
     fn ethash(
         &self,
-        hashing: Hashing,
+        (hashing, usual): (Hashing, u64),
         epoch: Option<Spanned<u64>>,
         dataset: Option<PathBuf>,
         span: &Spanned<()>,
@@ -179,7 +186,7 @@ impl Reader<'_> {
             return Ok(None);
         }
         let epoch_blocks = match epoch {
-            None => EPOCH,
+            None => usual,
             Some(blocks) if [EPOCH, CLASSIC_EPOCH].contains(blocks.get_ref()) => *blocks.get_ref(),
             Some(blocks) => {
                 return Err(wrong(&blocks, format!("ethash_epoch: {EPOCH} or {CLASSIC_EPOCH}")));
@@ -227,6 +234,30 @@ impl Reader<'_> {
             tls,
             proxy_protocol: port.proxy_protocol,
         })
+    }
+}
+
+/// A pool of a chain whose nodes make the blocks.
+fn of_chain(pool: &file::Pool, scheme: Scheme, span: &Spanned<()>) -> Result<(), Wrong> {
+    if let Some(name) =
+        pool.algorithm.as_ref().filter(|name| *name.get_ref() != file::HashName::Ethash)
+    {
+        return Err(wrong(name, "algorithm: coin = \"ethash\" has one; remove it"));
+    }
+    if let Some(profile) = &pool.profile {
+        return Err(wrong(profile, "profile: only pools of GXC have one; remove it"));
+    }
+    match scheme {
+        Scheme::Prop | Scheme::Pplns(_) | Scheme::Tides => Ok(()),
+        Scheme::Pps | Scheme::Fpps => Err(wrong(
+            span,
+            "scheme: what a block of this chain brings is known when it is there, so shares cannot be bought before: pplns, tides or prop",
+        )),
+        Scheme::Solo { .. } | Scheme::Budget { .. } => Err(wrong(
+            span,
+            "scheme: the node makes the blocks, and what one brought and an uncle in it is one sum, so it cannot be one finder's: pplns, \
+             tides or prop",
+        )),
     }
 }
 

@@ -25,7 +25,7 @@ impl Desk<'_> {
         let by = self.by.to_owned();
         let mut external = Vec::new();
         for asset in &self.settings.assets {
-            if matches!(asset.kind, AssetKind::External(_)) {
+            if matches!(asset.kind, AssetKind::External(_) | AssetKind::Ether(_)) {
                 external.push(self.asset(&asset.config.name).await?);
             }
         }

@@ -189,8 +189,8 @@ fn about(network: &Network, nodes: &Arc<Nodes>) -> About {
         Some(NextBlock {
             height: height.into(),
             work: points_of_a_block(own.pool_sub_slot_iters, &standing) as f64,
-            value: own.pool_reward_mojo(height),
-            transactions: 0,
+            value: Some(own.pool_reward_mojo(height)),
+            transactions: Some(0),
             at: UnixMs(SystemClock.now().0),
         })
     };

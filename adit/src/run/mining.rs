@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use arc_swap::ArcSwap;
 use pool::treasury::{Treasury, TreasuryError};
 use pool::{Clock, SystemClock};
+use pow::Difficulty;
 use std::collections::HashSet;
 use std::future::Future;
 use std::sync::{Arc, PoisonError};
@@ -233,8 +234,9 @@ fn about(coin: Coin, source: &Source) -> About {
         Offer::Template(template) => Some(NextBlock {
             height: template.height,
             work: f64::from(template.target.work().value()),
-            value: template.coinbase_value,
-            transactions: template.transaction_ends.len(),
+            // Where a node makes the header it says neither.
+            value: template.work.is_none().then_some(template.coinbase_value),
+            transactions: template.work.is_none().then_some(template.transaction_ends.len()),
             at: UnixMs(u64::from(template.cur_time) * 1000),
         }),
         Offer::Waiting | Offer::Later(_) | Offer::None(_) => None,
@@ -324,5 +326,11 @@ fn job_rules(settings: &PoolSettings, own: &StratumSettings, boot: u32, script: 
         extranonce2_size: own.extranonce2_size,
         pays,
         scheme: config.scheme,
+        free_nonces: own
+            .ports
+            .iter()
+            .map(|port| port.policy.start)
+            .min()
+            .unwrap_or(Difficulty::MAX),
     }
 }

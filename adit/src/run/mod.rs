@@ -8,6 +8,7 @@ mod coin;
 mod compute;
 mod counter;
 mod door;
+mod ether;
 mod exchange;
 mod gxc;
 mod mining;
@@ -187,6 +188,10 @@ pub async fn start(settings: Settings, cancel: CancellationToken) -> anyhow::Res
             }
             AssetKind::External(own) => {
                 starting.spawn(compute::start(start, own.clone()));
+            }
+            AssetKind::Ether(own) => {
+                let blocks = ether::recovered(&start, own).await?;
+                starting.spawn(ether::start(start, (**own).clone(), blocks));
             }
             AssetKind::Gxc(own) => {
                 let blocks = gxc::recovered(&start, own).await?;

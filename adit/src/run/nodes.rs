@@ -20,6 +20,7 @@ pub(super) fn offered(settings: &Settings, web: &WebSettings) -> Nodes {
             Some(AssetKind::Gxc(own)) => {
                 door(own.nodes.iter().map(|node| Node::Gxc(gxc::rpc::Node::at(node))))
             }
+            Some(AssetKind::Ether(own)) => door(own.nodes.iter().cloned().map(Node::Ether)),
             Some(AssetKind::Chia(_) | AssetKind::External(_)) | None => continue,
         };
         nodes.offer(name, methods.iter().cloned(), door);
@@ -31,12 +32,17 @@ pub(super) fn offered(settings: &Settings, web: &WebSettings) -> Nodes {
 enum Node {
     Coin(Endpoint),
     Gxc(gxc::rpc::Node),
+    Ether(Endpoint),
 }
 
 impl Node {
     async fn ask(&self, method: &str, params: Value) -> Result<Value, RpcError> {
         match self {
             Node::Coin(endpoint) => Rpc::new(endpoint.clone()).call(method, params).await,
+            Node::Ether(endpoint) => Rpc::v2(endpoint.clone())
+                .call::<Option<Value>>(method, params)
+                .await
+                .map(Option::unwrap_or_default),
             Node::Gxc(node) => {
                 node.call::<Option<Value>>(method, params).await.map(Option::unwrap_or_default)
             }

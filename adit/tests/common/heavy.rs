@@ -73,7 +73,8 @@ fn cache() -> &'static Cache {
     })
 }
 
-struct Line {
+/// A conversation with a port.
+pub struct Line {
     reader: BufReader<TcpStream>,
     writer: TcpStream,
     dialect: Dialect,
@@ -81,6 +82,10 @@ struct Line {
     prefix: Vec<u8>,
     extranonce2_size: usize,
     target: Option<Target>,
+    /// As it was told.
+    difficulty: f64,
+    /// A line that is not whole yet.
+    half: Vec<u8>,
     /// The parameters of the newest work.
     work: Option<Value>,
     accepted: Arc<AtomicU64>,
@@ -103,6 +108,8 @@ impl Line {
             prefix: Vec::new(),
             extranonce2_size: 0,
             target: None,
+            difficulty: 0.0,
+            half: Vec::new(),
             work: None,
             accepted,
             last: 10,
@@ -145,7 +152,8 @@ impl Line {
         let params = &said["params"];
         match (said["method"].as_str(), said["id"].as_u64()) {
             (Some("mining.set_difficulty"), _) => {
-                let difficulty = Difficulty::nearest(params[0].as_f64().unwrap());
+                self.difficulty = params[0].as_f64().unwrap();
+                let difficulty = Difficulty::nearest(self.difficulty);
                 self.target = Some(difficulty.target(Algorithm::Sha256d));
             }
             (Some("mining.notify"), _) => self.work = Some(params.clone()),
@@ -172,6 +180,91 @@ impl Line {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A connection that sends what it is told to, and nothing by itself.
+    pub fn silent(address: SocketAddr, dialect: Dialect, user: &str) -> Self {
+        Line::open(address, dialect, user.to_owned(), Arc::default())
+    }
+
+    /// Takes what has come.
+    pub fn listen(&mut self) {
+        let mut half = std::mem::take(&mut self.half);
+        self.hear(&mut half);
+        self.half = half;
+    }
+
+    /// The name of the newest work.
+    pub fn job(&self) -> Value {
+        self.work.as_ref().unwrap()[0].clone()
+    }
+
+    /// Its header.
+    pub fn header(&self) -> [u8; 32] {
+        self.header_and_target(self.work.as_ref().unwrap()).0
+    }
+
+    /// As it was told last.
+    pub fn difficulty(&self) -> f64 {
+        self.difficulty
+    }
+
+    /// Asks for something whose answer is not looked at.
+    pub fn tell(&mut self, method: &str, params: Value) {
+        self.ask(4, method, params);
+    }
+
+    /// A nonce of the newest work that is a share here, from this one on.
+    pub fn solve(&mut self, from: u64) -> (u64, [u8; 32]) {
+        testkit::wait_for("work", || {
+            self.listen();
+            let work = self.work.clone()?;
+            self.header_and_target(&work).1
+        });
+        let (header, target) = self.header_and_target(&self.work.clone().unwrap());
+        (from..)
+            .map(|nonce| self.own(nonce))
+            .map(|nonce| (nonce, ethash::hash(cache(), &header, nonce)))
+            .find(|(_, found)| {
+                let mut result = found.result;
+                result.reverse();
+                target.unwrap().is_met_by(&result)
+            })
+            .map(|(nonce, found)| (nonce, found.mix))
+            .unwrap()
+    }
+
+    /// Sends a whole nonce for the newest work; gives `true`, or why not.
+    pub fn send(&mut self, (nonce, mix): (u64, [u8; 32])) -> String {
+        let work = testkit::wait_for("work", || {
+            self.listen();
+            self.work.clone()
+        });
+        let header = format!("0x{}", hex(&self.header()));
+        let (whole, mix) = (format!("0x{nonce:016x}"), format!("0x{}", hex(&mix)));
+        let before = self.accepted.load(Ordering::Relaxed);
+        self.answers = Some(BTreeMap::new());
+        match self.dialect {
+            Dialect::Proxy => self.submit("eth_submitWork", json!([whole, header, mix])),
+            _ => self.submit("mining.submit", json!([self.user, work[0], whole, header, mix])),
+        }
+        testkit::wait_for("an answer", || {
+            self.listen();
+            if self.accepted.load(Ordering::Relaxed) > before {
+                return Some("true".to_owned());
+            }
+            self.answers.as_ref().and_then(|answers| answers.keys().next().cloned())
+        })
+    }
+
+    /// A nonce as this connection may use it.
+    fn own(&self, nonce: u64) -> u64 {
+        match self.dialect {
+            Dialect::EthereumStratum => {
+                u64::from_be_bytes([self.prefix[0], self.prefix[1], 0, 0, 0, 0, 0, 0]) | nonce
+            }
+            _ => nonce,
         }
     }
 
@@ -250,7 +343,8 @@ impl Line {
         }
     }
 
-    fn try_ethash(&mut self, work: &Value, nonce: u64) {
+    /// What Ethash's work says, in this dialect.
+    fn header_and_target(&self, work: &Value) -> ([u8; 32], Option<Target>) {
         let text = |at: usize| work[at].as_str().unwrap_or_default().trim_start_matches("0x");
         let target_at =
             |at: usize| Target::from_be_bytes(unhex(text(at)).unwrap().try_into().unwrap());
@@ -259,14 +353,12 @@ impl Line {
             Dialect::Plain => (text(1), Some(target_at(3))),
             Dialect::Proxy | Dialect::GxHash => (text(0), Some(target_at(2))),
         };
-        let Some(target) = target else { return };
-        let header: [u8; 32] = unhex(header).unwrap().try_into().unwrap();
-        let nonce = match self.dialect {
-            Dialect::EthereumStratum => {
-                u64::from_be_bytes([self.prefix[0], self.prefix[1], 0, 0, 0, 0, 0, 0]) | nonce
-            }
-            _ => nonce,
-        };
+        (unhex(header).unwrap().try_into().unwrap(), target)
+    }
+
+    fn try_ethash(&mut self, work: &Value, nonce: u64) {
+        let (header, Some(target)) = self.header_and_target(work) else { return };
+        let nonce = self.own(nonce);
         let found = ethash::hash(cache(), &header, nonce);
         let mut result = found.result;
         result.reverse();

@@ -2,7 +2,9 @@
 
 use sha3::{Digest, Keccak256, Keccak512};
 
-pub(super) fn keccak256(bytes: &[u8]) -> [u8; 32] {
+/// Keccak-256, by which Ethereum's chains name blocks, addresses and messages.
+#[must_use]
+pub fn keccak256(bytes: &[u8]) -> [u8; 32] {
     Keccak256::digest(bytes).into()
 }
 

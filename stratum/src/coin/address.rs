@@ -24,6 +24,9 @@ pub enum BadAddress {
     /// GXC's, with a reason of their own.
     #[error("{0}")]
     Gxc(#[from] crate::gxc::address::BadAddress),
+    /// Of Ethereum's kind, with a reason of their own.
+    #[error("{0}")]
+    Ether(#[from] crate::ether::address::BadAddress),
     /// A kind of address that a coinbase or an ordinary transaction cannot pay.
     #[error("\"{0}\" is a kind of address this pool cannot pay; use an ordinary {1} address")]
     Unpayable(String, Coin),
@@ -35,7 +38,7 @@ struct Prefixes {
     bech32: &'static str,
 }
 
-/// How a coin's addresses begin; GXC's are text that its chain compares letter by letter.
+/// How a coin's addresses begin; GXC's are text that its chain compares letter by letter, Ethereum's are 20 bytes.
 const fn prefixes(coin: Coin) -> Option<Prefixes> {
     Some(match (coin.family(), coin.network()) {
         (Family::Bitcoin, Network::Main) => {
@@ -55,7 +58,7 @@ const fn prefixes(coin: Coin) -> Option<Prefixes> {
         (Family::Litecoin, _) => {
             Prefixes { key_hash: 111, script_hash: &[58, 196], bech32: "tltc" }
         }
-        (Family::Gxc, _) => return None,
+        (Family::Gxc | Family::Ethash, _) => return None,
     })
 }
 
@@ -68,7 +71,7 @@ pub fn identity_of(text: &str, coin: Coin) -> Result<Identity, BadAddress> {
     Ok(Identity { kind: IdentityKind::Script, network: coin.to_string(), bytes })
 }
 
-/// The output script an address stands for.
+/// The output script an address stands for; of Ethereum's kind its bytes.
 ///
 /// # Errors
 /// See [`BadAddress`].
@@ -79,6 +82,9 @@ pub fn script_of(text: &str, coin: Coin) -> Result<ScriptBuf, BadAddress> {
         return Err(mistyped());
     }
     let Some(prefixes) = prefixes(coin) else {
+        if coin.family() == Family::Ethash {
+            return Ok(ScriptBuf::from_bytes(crate::ether::address::parse(text)?.to_vec()));
+        }
         // Its outputs name the address itself.
         crate::gxc::address::check(text, coin.network())?;
         return Ok(ScriptBuf::from_bytes(text.as_bytes().to_vec()));
@@ -124,6 +130,9 @@ fn is_mweb(text: &str) -> bool {
 #[must_use]
 pub fn address_of(script: &[u8], coin: Coin) -> Option<String> {
     let Some(prefixes) = prefixes(coin) else {
+        if coin.family() == Family::Ethash {
+            return script.try_into().ok().map(crate::ether::address::show);
+        }
         return std::str::from_utf8(script).ok().map(str::to_owned);
     };
     let base58 = |prefix: u8, hash: &[u8]| Some(base58::encode_check(&[&[prefix], hash].concat()));

@@ -1,5 +1,5 @@
 //! Messages signed by the owner of an address: the old 65-byte signatures (with BIP137's headers), and BIP322's simple
-//! ones for witness programs.
+//! ones for witness programs; `personal_sign`'s (EIP-191) where addresses are Ethereum's.
 //!
 //! Invariant: a signature is for one message and one script; whatever cannot be read is no signature.
 
@@ -30,6 +30,9 @@ pub enum BadSignature {
     /// Neither of the forms.
     #[error("this is no signature in base64, as wallets give it for a signed message")]
     Unreadable,
+    /// Not as wallets of Ethereum's kind write it.
+    #[error("this is no signature of 65 bytes in hexadecimal, as personal_sign gives it")]
+    NoHex,
     /// Of another message or by another key.
     #[error("the signature is not of this message by this address")]
     Wrong,
@@ -50,11 +53,14 @@ pub fn verify(
     message: &str,
     signature: &str,
 ) -> Result<(), BadSignature> {
-    let script = ScriptBuf::from_bytes(script.to_vec());
     let text = signature.trim();
     if text.len() > TEXT_MAX {
         return Err(BadSignature::Unreadable);
     }
+    if coin.family() == Family::Ethash {
+        return personal(script, message, text);
+    }
+    let script = ScriptBuf::from_bytes(script.to_vec());
     let bytes = BASE64.decode(text).map_err(|_| BadSignature::Unreadable)?;
     match <[u8; 65]>::try_from(bytes.as_slice()) {
         // A witness of 65 bytes is a P2TR signature with its count before it.
@@ -101,11 +107,35 @@ fn recoverable(
     if is_own { Ok(()) } else { Err(BadSignature::Wrong) }
 }
 
+/// `personal_sign` (EIP-191): the address follows from the key, and the key from the signature.
+fn personal(address: &[u8], message: &str, text: &str) -> Result<(), BadSignature> {
+    let mut bytes = Vec::with_capacity(65);
+    crate::template::push_hex(&mut bytes, text.trim_start_matches("0x"))
+        .ok_or(BadSignature::NoHex)?;
+    let ([v], compact) = (bytes.get(64..).unwrap_or_default(), bytes.get(..64).unwrap_or_default())
+    else {
+        return Err(BadSignature::NoHex);
+    };
+    let id = v.checked_sub(27).unwrap_or(*v);
+    let id = RecoveryId::from_i32(id.into()).map_err(|_| BadSignature::NoHex)?;
+    let signature = RecoverableSignature::from_compact(compact, id);
+    let signature = signature.map_err(|_| BadSignature::NoHex)?;
+    let length = message.len();
+    let words = format!("\x19Ethereum Signed Message:\n{length}{message}");
+    let digest = Message::from_digest(pow::ethash::keccak256(words.as_bytes()));
+    let key = Secp256k1::verification_only().recover_ecdsa(&digest, &signature);
+    let key = key.map_err(|_| BadSignature::Wrong)?;
+    match crate::ether::address::of_key(&key.serialize_uncompressed()) == *address {
+        true => Ok(()),
+        false => Err(BadSignature::Wrong),
+    }
+}
+
 /// The digest of the old form: each coin has its own first words.
 fn old_digest(coin: Coin, message: &str) -> [u8; 32] {
     // GXC's own wallets sign no messages: its key in any tool that does is Bitcoin's.
     let magic: &[u8] = match coin.family() {
-        Family::Bitcoin | Family::Gxc => b"\x18Bitcoin Signed Message:\n",
+        Family::Bitcoin | Family::Gxc | Family::Ethash => b"\x18Bitcoin Signed Message:\n",
         Family::Litecoin => b"\x19Litecoin Signed Message:\n",
     };
     let mut engine = sha256d::Hash::engine();
@@ -284,6 +314,28 @@ mod tests {
         assert_eq!(other, Err(BadSignature::Wrong));
         for nonsense in ["", "AAAA", "not base64 at all"] {
             assert!(verify(bitcoin(), script.as_bytes(), "hello", nonsense).is_err());
+        }
+    }
+
+    #[test]
+    fn an_address_of_ethereums_kind_signs_as_personal_sign_does() {
+        let chain = Coin::new(Family::Ethash, crate::coin::Network::Chain(61)).unwrap();
+        let secp = Secp256k1::new();
+        let secret = SecretKey::from_slice(&[9; 32]).unwrap();
+        let own = secret.public_key(&secp).serialize_uncompressed();
+        let own = crate::ether::address::of_key(&own);
+        let digest = pow::ethash::keccak256(b"\x19Ethereum Signed Message:\n5hello");
+        let signed = secp.sign_ecdsa_recoverable(&Message::from_digest(digest), &secret);
+        let (id, compact) = signed.serialize_compact();
+        let hex = crate::template::to_hex(&compact);
+        for v in [id.to_i32(), id.to_i32() + 27] {
+            let text = format!("0x{hex}{v:02x}");
+            assert_eq!(verify(chain, &own, "hello", &text), Ok(()));
+            assert_eq!(verify(chain, &own, "hullo", &text), Err(BadSignature::Wrong));
+            assert_eq!(verify(chain, &[1; 20], "hello", &text), Err(BadSignature::Wrong));
+        }
+        for nonsense in ["", "0x", "AAAA", &format!("0x{hex}"), &format!("0x{hex}0000")] {
+            assert_eq!(verify(chain, &own, "hello", nonsense), Err(BadSignature::NoHex));
         }
     }
 }

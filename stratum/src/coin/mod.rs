@@ -1,4 +1,4 @@
-//! The coins of the bitcoind family and GXC: what differs between them, as data.
+//! The coins of the bitcoind family, GXC, and those that Ethash is mined for: what differs between them, as data.
 //!
 //! Invariant: a closed set; nothing outside this folder knows a coin's constants.
 
@@ -8,6 +8,13 @@ pub mod message;
 use pow::Algorithm;
 use serde::Deserialize;
 use std::fmt;
+
+/// Ethereum Classic's id.
+pub const CLASSIC: u64 = 61;
+/// The id of its test network.
+pub const MORDOR: u64 = 63;
+/// EthereumPoW's id.
+pub const ETHEREUM_POW: u64 = 10_001;
 
 /// Which coin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
@@ -19,6 +26,8 @@ pub enum Family {
     Litecoin,
     /// GoldXCoin: any of three hashes, of which its node checks none.
     Gxc,
+    /// A chain of Ethash, by its nodes' `eth_getWork`: Ethereum Classic and its kin.
+    Ethash,
 }
 
 /// Which of its networks.
@@ -35,6 +44,9 @@ pub enum Network {
     Signet,
     /// A private chain.
     Regtest,
+    /// A chain of Ethash, by its id (EIP-155).
+    #[serde(skip)]
+    Chain(u64),
 }
 
 /// A coin on one of its networks.
@@ -61,6 +73,7 @@ impl Coin {
 
     const fn exists(self) -> bool {
         match self.family {
+            Family::Ethash => matches!(self.network, Network::Chain(_)),
             Family::Gxc => matches!(self.network, Network::Main | Network::Test),
             Family::Bitcoin | Family::Litecoin => self.genesis().is_some(),
         }
@@ -78,11 +91,11 @@ impl Coin {
         self.network
     }
 
-    /// How its headers are hashed, unless a pool says otherwise.
+    /// How its headers are hashed, unless a pool says otherwise: its scale is the one that difficulties are of.
     #[must_use]
     pub const fn algorithm(self) -> Algorithm {
         match self.family {
-            Family::Bitcoin | Family::Gxc => Algorithm::Sha256d,
+            Family::Bitcoin | Family::Gxc | Family::Ethash => Algorithm::Sha256d,
             Family::Litecoin => Algorithm::Scrypt,
         }
     }
@@ -115,9 +128,7 @@ impl Coin {
             (Family::Litecoin, Network::Regtest) => {
                 "530827f38f93b43ed12af0b3ad25a288dc02ed74d6d7857862df51fc56c416f9"
             }
-            (Family::Litecoin, Network::Testnet4 | Network::Signet) | (Family::Gxc, _) => {
-                return None;
-            }
+            _ => return None,
         })
     }
 
@@ -128,8 +139,8 @@ impl Coin {
             (Family::Litecoin, _) => &["segwit", "mweb"],
             (Family::Bitcoin, Network::Signet) => &["segwit", "signet"],
             (Family::Bitcoin, _) => &["segwit"],
-            // Its node does not read them.
-            (Family::Gxc, _) => &[],
+            // Their nodes do not read them.
+            (Family::Gxc | Family::Ethash, _) => &[],
         }
     }
 
@@ -143,6 +154,10 @@ impl Coin {
             (Family::Litecoin, _) => "tLTC",
             (Family::Gxc, Network::Main) => "GXC",
             (Family::Gxc, _) => "tGXC",
+            (Family::Ethash, Network::Chain(CLASSIC)) => "ETC",
+            (Family::Ethash, Network::Chain(MORDOR)) => "METC",
+            (Family::Ethash, Network::Chain(ETHEREUM_POW)) => "ETHW",
+            (Family::Ethash, _) => "ETH",
         }
     }
 
@@ -153,18 +168,22 @@ impl Coin {
             (Family::Bitcoin, _) | (Family::Gxc, Network::Main) => 600,
             (Family::Litecoin, _) => 150,
             (Family::Gxc, _) => 120,
+            (Family::Ethash, _) => 13,
         }
     }
 
     /// The subsidy of a block, in smallest units: used only to build the first, coinbase-only job on a new tip; what is
-    /// booked is what the coinbase pays.
+    /// booked is what the coinbase pays. Chains of Ethash say what a block brought when it is there: before, nobody knows.
     #[must_use]
     pub const fn subsidy(self, height: u64) -> u64 {
+        if matches!(self.family, Family::Ethash) {
+            return 0;
+        }
         let interval = match (self.family, self.network) {
             (_, Network::Regtest) => 150,
             (Family::Bitcoin, _) => 210_000,
             (Family::Litecoin, _) => 840_000,
-            (Family::Gxc, _) => 1_051_200,
+            (Family::Gxc | Family::Ethash, _) => 1_051_200,
         };
         let halvings = height / interval;
         if halvings >= 64 { 0 } else { (50 * 100_000_000) >> halvings }
@@ -175,16 +194,20 @@ impl Coin {
     pub const fn keeps_bits(self, next_height: u64) -> bool {
         match (self.family, self.network) {
             (_, Network::Regtest) => true,
-            (Family::Gxc, _) | (_, Network::Test | Network::Testnet4) => false,
-            (_, Network::Main | Network::Signet) => !next_height.is_multiple_of(2016),
+            (Family::Gxc | Family::Ethash, _) | (_, Network::Test | Network::Testnet4) => false,
+            (_, Network::Main | Network::Signet | Network::Chain(_)) => {
+                !next_height.is_multiple_of(2016)
+            }
         }
     }
 
-    /// Confirmations at which a coinbase can be spent.
+    /// Confirmations before which no income is paid out: those at which a coinbase can be spent.
     #[must_use]
     pub const fn maturity(self) -> u32 {
         match (self.family, self.network) {
             (Family::Gxc, Network::Test) => 7,
+            // Consensus wants none; beyond seven nobody's block can become an uncle any more.
+            (Family::Ethash, _) => 8,
             _ => 101,
         }
     }
@@ -192,7 +215,10 @@ impl Coin {
     /// Decimals of a whole coin.
     #[must_use]
     pub const fn decimals(self) -> u8 {
-        8
+        match self.family {
+            Family::Ethash => 18,
+            Family::Bitcoin | Family::Litecoin | Family::Gxc => 8,
+        }
     }
 }
 
@@ -209,13 +235,18 @@ impl fmt::Display for Family {
             Family::Bitcoin => "bitcoin",
             Family::Litecoin => "litecoin",
             Family::Gxc => "gxc",
+            Family::Ethash => "ethash",
         })
     }
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Network::Chain(id) = self {
+            return id.fmt(f);
+        }
         f.write_str(match self {
+            Network::Chain(_) => "chain",
             Network::Main => "main",
             Network::Test => "test",
             Network::Testnet4 => "testnet4",

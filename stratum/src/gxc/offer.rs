@@ -135,6 +135,7 @@ pub fn read(raw: Value, miner: &str, spent: &HashSet<Outpoint>) -> Result<Templa
         gxc: Some(Arc::new(offer)),
         enforced: Err(NotEnforced::Unknown),
         ethash: None,
+        work: None,
     })
 }
 

@@ -1,16 +1,20 @@
 //! Work and submissions of Ethash miners.
 //!
-//! Invariant: each connection's header is its own: its extranonce and the job's variant are in it, whatever part of the nonce a
-//! dialect lets the pool choose.
+//! Where the pool makes headers, each connection's is its own: its extranonce and the job's variant are in it, whatever part of the nonce
+//! a dialect lets the pool choose. Where a node gives everybody the same header, the nonce is what tells connections apart.
+//!
+//! Invariant: nobody can choose afterwards what a hash counts. Of a header that all have, a connection with an extranonce uses no other
+//! nonces than its own, at the difficulty it was first given for that header; all others have one difficulty, and none of those nonces.
 
 use super::{Closing, Session};
+use crate::coin::Family;
 use crate::job::Job;
 use crate::reject::Reject;
 use crate::template::{push_as_hex, to_hex};
 use crate::verify::header_digest;
 use crate::wire::ethash::{Dialect, ETHEREUM_STRATUM, whole_nonce};
 use crate::wire::v1::{self, Extranonce2, Id, JobRef, Submission};
-use pow::Target;
+use pow::{Difficulty, Target};
 
 /// Headers of sent work that are remembered, for who submits by them.
 const HEADERS_MAX: usize = 64;
@@ -20,7 +24,27 @@ const HEADERS_MAX: usize = 64;
 pub(super) struct Ethash {
     pub(super) dialect: Dialect,
     /// Headers sent, newest last.
-    headers: std::collections::VecDeque<([u8; 32], JobRef)>,
+    headers: std::collections::VecDeque<Sent>,
+}
+
+/// A header that was sent.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    header: [u8; 32],
+    job: JobRef,
+    difficulty: Difficulty,
+}
+
+impl Ethash {
+    /// What was asked of this header first.
+    pub(super) fn difficulty_of(&self, header: &[u8; 32]) -> Option<Difficulty> {
+        self.headers.iter().find(|sent| sent.header == *header).map(|sent| sent.difficulty)
+    }
+
+    /// Was this job sent last?
+    pub(super) fn is_at(&self, job: u32) -> bool {
+        self.headers.back().is_some_and(|sent| sent.job.no == job)
+    }
 }
 
 /// The part of the nonce that is the connection's.
@@ -29,11 +53,34 @@ fn prefix_of(extranonce1: [u8; 4]) -> [u8; 2] {
     prefix
 }
 
+/// What a nonce begins with.
+fn beginning_of(nonce: u64) -> [u8; 2] {
+    let [first, second, ..] = nonce.to_be_bytes();
+    [first, second]
+}
+
 impl Session {
+    /// Does a node give everybody the same header here?
+    pub(super) fn has_shared_headers(&self) -> bool {
+        self.door.coin.family() == Family::Ethash
+    }
+
+    /// How a miner that subscribes wants to speak.
+    pub(super) fn ethash_dialect(asked: Option<&str>) -> Dialect {
+        match asked {
+            Some(ETHEREUM_STRATUM) => Dialect::EthereumStratum,
+            _ => Dialect::Plain,
+        }
+    }
+
     /// The answer to `mining.subscribe`.
-    pub(super) fn ethash_subscribed(&mut self, id: &Id, asked: Option<&str>) {
+    pub(super) fn ethash_subscribed(&mut self, id: &Id, asked: Dialect) {
         let Some(channel) = &self.channel else { return };
-        if asked != Some(ETHEREUM_STRATUM) {
+        if self.has_shared_headers() && asked != self.ethash.dialect {
+            let text = "this connection subscribed in another way; open another";
+            return v1::write_error(id, "null", 20, text, &mut self.out);
+        }
+        if asked != Dialect::EthereumStratum {
             return v1::write_true(id, &mut self.out);
         }
         self.ethash.dialect = Dialect::EthereumStratum;
@@ -51,16 +98,20 @@ impl Session {
         password: &str,
         now: u64,
     ) -> Result<(), Closing> {
+        if self.channel.is_some() && self.has_shared_headers() {
+            // It may have nonces of its own, and goes on with these.
+            return self.authorize(id, user, password, now);
+        }
         self.ethash.dialect = Dialect::Proxy;
         if self.channel.is_none() {
-            self.channel = Some(self.open_channel(None, now));
+            self.channel = self.open_channel(None, now);
         }
         self.authorize(id, user, password, now)
     }
 
     /// The work sent last, once more.
     pub(super) fn ethash_work(&mut self, id: &Id) {
-        let Some((_, sent)) = self.ethash.headers.back().copied() else {
+        let Some(sent) = self.ethash.headers.back().map(|sent| sent.job) else {
             return v1::write_error(id, "null", 21, "no work yet", &mut self.out);
         };
         let work = self.jobs.find(sent.no).cloned().and_then(|job| {
@@ -81,8 +132,8 @@ impl Session {
         nonce: u64,
         now: u64,
     ) -> Result<(), Closing> {
-        let sent = self.ethash.headers.iter().rev().find(|(known, _)| known == header);
-        let (Some((_, job)), Some(first)) = (sent, self.workers.first()) else {
+        let sent = self.ethash.headers.iter().rev().find(|sent| sent.header == *header);
+        let (Some(Sent { job, .. }), Some(first)) = (sent, self.workers.first()) else {
             let reject = match self.workers.is_empty() {
                 true => Reject::Unauthorized,
                 false => Reject::UnknownJob,
@@ -102,23 +153,53 @@ impl Session {
     }
 
     /// What a submission leaves out: the connection's part of the nonce, and the time of its work.
-    pub(super) fn ethash_whole(&self, submission: &Submission, job: &Job) -> Option<Submission> {
-        let channel = self.channel.as_ref()?;
+    pub(super) fn ethash_whole(
+        &self,
+        submission: &Submission,
+        job: &Job,
+    ) -> Result<Submission, Reject> {
+        let channel = self.channel.as_ref().ok_or(Reject::NotSubscribed)?;
         let assigned = channel.epochs.find(submission.job);
         let extranonce1 =
             assigned.map_or(channel.token.extranonce1(), |assigned| assigned.extranonce1);
-        let nonce = whole_nonce(submission, prefix_of(extranonce1))?;
-        Some(Submission { nonce, ntime: job.template.cur_time, ..submission.clone() })
+        let own = prefix_of(extranonce1);
+        let nonce = whole_nonce(submission, own).ok_or(Reject::Malformed)?;
+        let beginning = beginning_of(nonce);
+        let is_foreign = match self.ethash.dialect {
+            _ if job.header().is_none() => false,
+            Dialect::EthereumStratum => beginning != own,
+            Dialect::Plain | Dialect::Proxy => self.door.extranonces.is_short(beginning),
+        };
+        if is_foreign {
+            return Err(Reject::ForeignNonce);
+        }
+        Ok(Submission { nonce, ntime: job.template.cur_time, ..submission.clone() })
+    }
+
+    /// What is asked for work on this job, as hard as the connection is wished to work.
+    pub(super) fn asked_of(&self, job: &Job, wished: Difficulty) -> Difficulty {
+        let Some(header) = job.header() else { return wished };
+        match (self.ethash.difficulty_of(header), self.ethash.dialect) {
+            (Some(first), _) => first,
+            (None, Dialect::EthereumStratum) => wished,
+            (None, Dialect::Plain | Dialect::Proxy) => job.rules.free_nonces,
+        }
     }
 
     /// Writes work as this connection's dialect has it.
-    pub(super) fn ethash_notify(&mut self, job: &Job, sent: JobRef, target: Target, clean: bool) {
+    pub(super) fn ethash_notify(
+        &mut self,
+        job: &Job,
+        sent: JobRef,
+        (target, difficulty): (Target, Difficulty),
+        clean: bool,
+    ) {
         let work = self.proxy_work(job, sent, target);
         let (header, seed) = self.header_and_seed(job, sent);
         if self.ethash.headers.len() >= HEADERS_MAX {
             self.ethash.headers.pop_front();
         }
-        self.ethash.headers.push_back((header, sent));
+        self.ethash.headers.push_back(Sent { header, job: sent, difficulty });
         if self.ethash.dialect == Dialect::Proxy {
             let line = format!("{{\"id\":0,\"jsonrpc\":\"2.0\",\"result\":{work}}}\n");
             return self.out.extend_from_slice(line.as_bytes());

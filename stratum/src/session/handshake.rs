@@ -11,6 +11,7 @@ use crate::job::Pays;
 use crate::reject::Reject;
 use crate::template::push_as_hex;
 use crate::verify::Seen;
+use crate::wire::ethash::Dialect;
 use crate::wire::v1::{self, Configure, Id};
 use crate::worker::{Worker, percent_decoded};
 use pool::observe::AGENT_MAX;
@@ -58,7 +59,10 @@ impl Session {
 
     pub(super) fn subscribe(&mut self, id: &Id, user_agent: &str, resume: Option<&str>, now: u64) {
         let is_ethash = self.door.rules.hashing == Hashing::Ethash;
-        let earlier = resume.and_then(|text| text.parse().ok());
+        let is_shared = self.has_shared_headers();
+        // What tells connections apart there is not taken up by another.
+        let earlier = resume.filter(|_| !is_shared).and_then(|text| text.parse().ok());
+        let dialect = Self::ethash_dialect(resume);
         match &mut self.channel {
             Some(channel) => {
                 // Its own token says nothing new, and one earlier connection is taken up.
@@ -67,14 +71,20 @@ impl Session {
             }
             None => {
                 tracing::debug!(port = %self.port.name, user_agent, "subscribed");
-                let mut channel = self.open_channel(earlier, now);
+                if is_shared {
+                    self.ethash.dialect = dialect;
+                }
+                let Some(mut channel) = self.open_channel(earlier, now) else {
+                    let text = "the pool has no extranonce left; try again in a while, or without EthereumStratum/1.0.0";
+                    return v1::write_error(id, "null", 20, text, &mut self.out);
+                };
                 let printable = user_agent.chars().filter(|c| !c.is_control());
                 channel.agent = printable.take(AGENT_MAX).collect::<String>().into();
                 self.channel = Some(channel);
             }
         }
         if is_ethash {
-            self.ethash_subscribed(id, resume);
+            self.ethash_subscribed(id, dialect);
             return self.first_work(now);
         }
         let Some(channel) = &self.channel else { return };
@@ -89,7 +99,8 @@ impl Session {
         self.first_work(now);
     }
 
-    pub(super) fn open_channel(&mut self, earlier: Option<Token>, now: u64) -> Channel {
+    /// `None` where there are no more extranonces.
+    pub(super) fn open_channel(&mut self, earlier: Option<Token>, now: u64) -> Option<Channel> {
         let mut channel = Channel {
             token: Token::default(),
             other: None,
@@ -102,14 +113,19 @@ impl Session {
             Some((_, Resumed::Parked(token, parked))) => {
                 let Parked { epochs, seen, vardiff } = *parked;
                 self.vardiff = vardiff.within(&self.policy(), now);
-                Channel { token, epochs, seen, ..channel }
+                Some(Channel { token, epochs, seen, ..channel })
             }
             resumed => {
                 let is_open =
                     |(_, resumed): &(Token, Resumed)| matches!(resumed, Resumed::StillOpen);
                 channel.awaited = resumed.filter(is_open).map(|(token, _)| token);
-                channel.token = self.door.extranonces.take(now);
-                channel
+                let has_own_nonces =
+                    self.has_shared_headers() && self.ethash.dialect == Dialect::EthereumStratum;
+                channel.token = match has_own_nonces {
+                    true => self.door.extranonces.take_short(now)?,
+                    false => self.door.extranonces.take(now),
+                };
+                Some(channel)
             }
         }
     }

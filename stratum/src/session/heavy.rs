@@ -4,7 +4,7 @@
 //! may be a block.
 
 use super::{Closing, Session};
-use crate::hashing::Hashing;
+use crate::hashing::{Hash, Hashing};
 use crate::job::Job;
 use crate::reject::Reject;
 use crate::verify::{Prepared, prepare};
@@ -22,7 +22,7 @@ pub(super) struct Waiting {
     worker: usize,
     prepared: Prepared,
     job: Arc<Job>,
-    hash: oneshot::Receiver<[u8; 32]>,
+    hash: oneshot::Receiver<Hash>,
 }
 
 impl Session {
@@ -36,10 +36,11 @@ impl Session {
     ) -> Result<(), Closing> {
         let whole = match job.rules.hashing {
             Hashing::Ethash => self.ethash_whole(submission, &job),
-            Hashing::GxHash | Hashing::Header(_) | Hashing::Legacy(_) => Some(submission.clone()),
+            Hashing::GxHash | Hashing::Header(_) | Hashing::Legacy(_) => Ok(submission.clone()),
         };
-        let Some(submission) = whole else {
-            return self.refuse(&id, worker, Reject::Malformed, now);
+        let submission = match whole {
+            Ok(submission) => submission,
+            Err(reject) => return self.refuse(&id, worker, reject, now),
         };
         let climbed = self.given(&submission, &job, worker.is_some(), now, |given, jobs, seen| {
             prepare(&submission, &job, jobs, given, seen)
@@ -53,7 +54,7 @@ impl Session {
         let asked = self.door.heavy.as_ref().map(|verifier| {
             verifier.ask(self.host, move |kept| {
                 let hash = prepared.preimage.hash(hashing, dag.as_deref(), kept);
-                (hash, prepared.is_met_by(&hash))
+                (hash, prepared.is_met_by(&hash.value))
             })
         });
         let Some(Ok(hash)) = asked else {
@@ -69,6 +70,7 @@ impl Session {
         if let Some(channel) = &mut self.channel {
             channel.seen.forget(job.no, &prepared.key);
         }
+        job.release(&prepared.key);
     }
 
     /// Judges what has been hashed.

@@ -179,6 +179,9 @@ impl Session {
             if let Some(channel) = &mut self.channel {
                 channel.seen.forget(*job, hash);
             }
+            if let Some(job) = self.jobs.find(*job) {
+                job.release(hash);
+            }
             self.door.stats.rejected(Reject::NotRecorded);
             let reject = Reject::NotRecorded;
             v1::write_error(id, "null", reject.code(), reject.message(), &mut self.out);

@@ -6,6 +6,9 @@
 use super::recording::{Accepted, Pending};
 use super::{Closing, Session};
 use crate::coin::address;
+use crate::ether::prospect::Prospect;
+use crate::ether::seal::Seal;
+use crate::ether::work::Work;
 use crate::hashing::Hashing;
 use crate::job::{Job, Jobs};
 use crate::reject::Reject;
@@ -104,7 +107,11 @@ impl Session {
     ) -> Result<(), Closing> {
         let parent = &job.template.prev_hash;
         if verified.solves && self.door.blocks.wants(accounting::RewardId(verified.block), parent) {
-            return self.take_block(id, submission, worker, verified, job, now);
+            match &job.template.work {
+                // What it brings is not known yet: the share is one as any other.
+                Some(work) => self.take_solution(submission, worker, verified, job, work, now),
+                None => return self.take_block(id, submission, worker, verified, job, now),
+            }
         }
         match verified.verdict {
             Ok(_) if self.pending.len() >= PENDING_MAX => {
@@ -112,6 +119,7 @@ impl Session {
                 if let Some(channel) = &mut self.channel {
                     channel.seen.forget(job.no, &verified.key);
                 }
+                job.release(&verified.key);
                 self.refuse(&id, Some(worker), Reject::NotRecorded, now)
             }
             Ok(weight) => {
@@ -151,6 +159,46 @@ impl Session {
         )
     }
 
+    /// What the ledger is to be told of a block, besides its share.
+    fn report(&self, worker: usize, verified: &Verified, job: &Job, now: u64) -> BlockReport {
+        let (finder, display, name) = self.finder(worker);
+        let (to_pool, to_miners) = job.payments();
+        BlockReport {
+            budget: None,
+            pool: self.door.pool_id,
+            finder,
+            display,
+            worker: name,
+            block: accounting::RewardId(verified.block),
+            height: job.template.height,
+            to_pool,
+            to_miners,
+            commitment: None,
+            coinbase_fee: job.coinbase_fee(),
+            network_work: job.template.target.work().as_u128().unwrap_or(u128::MAX),
+            scheme: job.rules.scheme,
+            share: None,
+            found_at: UnixMs(now),
+        }
+    }
+
+    /// Where the node makes the block: its seal goes to the disk and to every node at once, and the chain tells the rest.
+    fn take_solution(
+        &self,
+        submission: &Submission,
+        worker: usize,
+        verified: &Verified,
+        job: &Job,
+        work: &Work,
+        now: u64,
+    ) {
+        let mut result = verified.block;
+        result.reverse();
+        let seal = Seal { header: work.header, nonce: submission.nonce, mix: verified.mix, result };
+        let report = self.report(worker, verified, job, now);
+        self.door.blocks.solved(Prospect { report, seal });
+    }
+
     /// To the disk and to every node at once, before and whatever the ledger says.
     pub(super) fn take_block(
         &mut self,
@@ -164,7 +212,6 @@ impl Session {
         let Some(channel) = &self.channel else {
             return self.refuse(&id, Some(worker), Reject::NotSubscribed, now);
         };
-        let (identity, display, name) = self.finder(worker);
         let extranonce2 = submission
             .extranonce2
             .sized(job.rules.extranonce2_size)
@@ -177,24 +224,10 @@ impl Session {
             extranonce2.as_slice(),
             &tail,
         );
-        let (to_pool, to_miners) = job.payments();
-        let report = BlockReport {
-            budget: None,
-            pool: self.door.pool_id,
-            finder: identity,
-            display,
-            worker: name,
-            block: accounting::RewardId(verified.block),
-            height: job.template.height,
-            to_pool,
-            to_miners,
-            commitment: job.commitment(&coinbase).map(Box::new),
-            coinbase_fee: job.coinbase_fee(),
-            network_work: job.template.target.work().as_u128().unwrap_or(u128::MAX),
-            scheme: job.rules.scheme,
-            share: verified.verdict.ok().map(|weight| (weight, job.rate)),
-            found_at: UnixMs(now),
-        };
+        let share = verified.verdict.ok().map(|weight| (weight, job.rate));
+        let commitment = job.commitment(&coinbase).map(Box::new);
+        let report =
+            BlockReport { share, commitment, ..self.report(worker, verified, job, now) };
         let answer = self.door.blocks.found(report, &job.solved(submission, verified, &coinbase));
         match verified.verdict {
             Ok(weight) => {

@@ -73,6 +73,8 @@ impl Session {
     /// Prints the difficulty where it changed, and the latest job.
     pub(super) fn send_work(&mut self, now: u64) {
         self.work_due = false;
+        let wished = self.vardiff.difficulty();
+        let asked = self.jobs.latest().map_or(wished, |job| self.asked_of(job, wished));
         let (Some(channel), Some(worker)) = (&mut self.channel, self.workers.first()) else {
             return;
         };
@@ -83,11 +85,17 @@ impl Session {
             return;
         }
         // Never harder than a block: what solves must be sent.
-        let difficulty = self.vardiff.difficulty().min(job.hardest);
-        let Some(variant) = channel.epochs.next_variant(job.no, channel.least_variant()) else {
-            return;
+        let difficulty = asked.min(job.hardest);
+        let variant = match job.header() {
+            None => channel.epochs.next_variant(job.no, channel.least_variant()),
+            // A header that all have has no variants: what was asked of it stands until there is another.
+            Some(_) => Some(0),
         };
+        let Some(variant) = variant else { return };
         let Asked { target, told } = job.rules.hashing.asked(difficulty);
+        if job.header().is_some() && self.printed == Some(told) && self.ethash.is_at(job.no) {
+            return;
+        }
         let Some(weight) = target.work().as_u64().and_then(Weight::new) else { return };
         // Work with a target in it needs no difficulty beside it.
         let tells_difficulty =
@@ -115,7 +123,7 @@ impl Session {
         match job.rules.hashing {
             Hashing::Ethash => {
                 let job = job.clone();
-                self.ethash_notify(&job, sent, target, clean);
+                self.ethash_notify(&job, sent, (target, difficulty), clean);
             }
             Hashing::Legacy(own) if own.has_own_work() => {
                 let job = job.clone();

@@ -362,7 +362,7 @@ impl Notes {
 /// The network as the wallet library names it: for the kind of keys and nothing else.
 pub(crate) fn network_of(coin: Coin) -> bitcoin::Network {
     match coin.network() {
-        crate::coin::Network::Main => bitcoin::Network::Bitcoin,
+        crate::coin::Network::Main | crate::coin::Network::Chain(_) => bitcoin::Network::Bitcoin,
         crate::coin::Network::Test => bitcoin::Network::Testnet,
         crate::coin::Network::Testnet4 => bitcoin::Network::Testnet4,
         crate::coin::Network::Signet => bitcoin::Network::Signet,

@@ -158,6 +158,7 @@ impl Claim<'_> {
             nonce,
             previous: self.job.template.prev_hash,
             height: self.job.template.height,
+            work: None,
         })
     }
 }

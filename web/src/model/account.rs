@@ -345,10 +345,11 @@ fn in_pool(
     let fee_percent = f64::from(pool.fee.resolve(standing).points()) / 100.0;
     let part = from.outlook.block_part(pool);
     let fraction = fraction.map(|fraction| fraction * part);
-    let next_block = fraction.zip(asset.next).map(|(fraction, next)| {
-        let units = next.value as f64 * fraction * (1.0 - fee_percent / 100.0);
-        Money::new(Amount::from_units(units as i128), asset.decimals)
-    });
+    let next_block =
+        fraction.zip(asset.next.and_then(|next| next.value)).map(|(fraction, value)| {
+            let units = value as f64 * fraction * (1.0 - fee_percent / 100.0);
+            Money::new(Amount::from_units(units as i128), asset.decimals)
+        });
     let hashrate = asset.measure.of(&track.rates);
     Some(InPool {
         pool: pool.name.clone(),

@@ -63,8 +63,8 @@ pub fn network(asset: &AssetOutlook) -> Network {
         measure: asset.measure,
         hashrate: asset.network_hashrate(),
         block_interval_s: asset.block_interval_s,
-        block_value: asset.next.map(|next| value(next.value)),
-        transactions: asset.next.map(|next| next.transactions),
+        block_value: asset.next.and_then(|next| next.value).map(value),
+        transactions: asset.next.and_then(|next| next.transactions),
         template_at: asset.next.map(|next| next.at).filter(|at| *at > UnixMs(0)).map(Iso),
         nodes: asset.nodes.len(),
         nodes_fit: asset.nodes.iter().filter(|node| node.trouble.is_none()).count(),
@@ -88,13 +88,13 @@ pub struct Expectation {
     pub fee_percent: f64,
 }
 
-/// What so many hashes a second bring; `None` while the network is not known.
+/// What so many hashes a second bring; `None` while the network is not known, or what its next block is worth.
 #[must_use]
 pub fn expectation(asset: &AssetOutlook, hashrate: f64, fee_percent: f64) -> Option<Expectation> {
     let next = asset.next?;
     let network = asset.network_hashrate()?;
     let blocks_per_day = hashrate * 86_400.0 / next.work;
-    let units_per_day = blocks_per_day * next.value as f64 * (1.0 - fee_percent / 100.0);
+    let units_per_day = blocks_per_day * next.value? as f64 * (1.0 - fee_percent / 100.0);
     Some(Expectation {
         hashrate,
         fraction: hashrate / network,

@@ -411,8 +411,8 @@ fn ruins(
     asset: &::pool::view::AssetView,
     about: &crate::outlook::AssetOutlook,
 ) -> Vec<Ruin> {
-    let Some(next) = about.next else { return Vec::new() };
-    let block = Amount::from_units(next.value.into());
+    let Some(value) = about.next.and_then(|next| next.value) else { return Vec::new() };
+    let block = Amount::from_units(value.into());
     let buys = outlook.pools_of(asset.id).filter(|pool| pool.scheme.pays_per_share());
     buys.map(|pool| Ruin {
         pool: pool.name.clone(),

@@ -111,9 +111,9 @@ async fn page(
     let fee = number("fee", &ask.fee_percent, now.fee_percent).min(100.0);
     let price = number("price", &ask.coin_price, 0.0);
     let costs = number("costs", &ask.cost_per_month, 0.0);
-    let next = asset.and_then(|asset| Some((asset, asset.next?)));
-    let expected = next.map(|(asset, next)| {
-        let coins = next.value as f64 / 10f64.powi(asset.decimals.into());
+    let next = asset.and_then(|asset| Some((asset, asset.next?, asset.next?.value?)));
+    let expected = next.map(|(asset, next, value)| {
+        let coins = value as f64 / 10f64.powi(asset.decimals.into());
         let price = Some(price).filter(|price| *price > 0.0);
         revenue(now.hashrate * times, next.work, coins, fee, price, costs)
     });

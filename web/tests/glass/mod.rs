@@ -267,8 +267,8 @@ fn outlook(now: UnixMs) -> Outlook {
             next: Some(NextBlock {
                 height: 206,
                 work: 1000.0,
-                value: 5_000_000_000,
-                transactions: 7,
+                value: Some(5_000_000_000),
+                transactions: Some(7),
                 at: now,
             }),
             nodes: vec![NodeOutlook {
