@@ -689,14 +689,14 @@ pub(crate) mod tests {
             Arc::new(work.template([1; 32], 1_700_000_000))
         };
         let mut maker = JobMaker::new(rules(pool_pays()), UnixMs(1_000));
-        let one = maker.publish(given(1), None, UnixMs(10));
-        let other = maker.publish(given(2), None, UnixMs(20));
-        let again = maker.publish(given(1), None, UnixMs(30));
+        let one = maker.publish(given(1), JobTerms::default(), UnixMs(10));
+        let other = maker.publish(given(2), JobTerms::default(), UnixMs(20));
+        let again = maker.publish(given(1), JobTerms::default(), UnixMs(30));
         assert!(one.claim(&[7; 32]) && !again.claim(&[7; 32]) && other.claim(&[7; 32]));
         again.release(&[7; 32]);
         assert!(one.claim(&[7; 32]));
         for _ in 0..JOBS_MAX {
-            maker.publish(given(3), None, UnixMs(40));
+            maker.publish(given(3), JobTerms::default(), UnixMs(40));
         }
         assert!(maker.knows(&[3; 32]) && !maker.knows(&[1; 32]), "forgotten with its jobs");
     }

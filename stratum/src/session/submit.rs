@@ -226,8 +226,7 @@ impl Session {
         );
         let share = verified.verdict.ok().map(|weight| (weight, job.rate));
         let commitment = job.commitment(&coinbase).map(Box::new);
-        let report =
-            BlockReport { share, commitment, ..self.report(worker, verified, job, now) };
+        let report = BlockReport { share, commitment, ..self.report(worker, verified, job, now) };
         let answer = self.door.blocks.found(report, &job.solved(submission, verified, &coinbase));
         match verified.verdict {
             Ok(weight) => {
