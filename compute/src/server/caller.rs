@@ -41,19 +41,8 @@ impl FromRequest<Arc<Door>> for Signed {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, door: &Arc<Door>) -> Result<Self, Refusal> {
-        let (parts, body) = request.into_parts();
-        // Those headers sign no body: whoever is refused for them is refused before it is read.
-        let early = if parts.headers.contains_key(&BTAUTH) {
-            None
-        } else {
-            match door.believe(&parts, b"", &Message::Request) {
-                Ok(caller) => Some(caller),
-                Err(refusal) => {
-                    hear_out(body).await;
-                    return Err(refusal);
-                }
-            }
-        };
+        let (mut parts, body) = request.into_parts();
+        let early = parts.extensions.remove::<Caller>();
         let read = to_bytes(body, BODY_MAX).await;
         let body = read.map_err(|error| {
             let detail = format!("the body cannot be read ({error}): {BODY_MAX} bytes at most");
@@ -125,6 +114,25 @@ impl Door {
         btauth::verify(&headers, &request, &self.own(), now_ns, &self.replay)
     }
 
+    /// Refuses who asks too often or is banned, by where they ask from.
+    fn let_in(&self, parts: &Parts) -> Result<(), Refusal> {
+        let Some(peer) = self.peer(parts) else { return Ok(()) };
+        let taken = self.addresses.take(peer, self.clock.now().0);
+        taken.map_err(|retry_after_s| too_often("address", retry_after_s))?;
+        if (self.settings.unwanted.0)(Some(peer), None) {
+            let detail = "this address is banned here: ask the operator why";
+            return Err(Refusal::new(StatusCode::FORBIDDEN, detail));
+        }
+        Ok(())
+    }
+
+    fn counted(&self, response: Response) -> Response {
+        if response.status().is_client_error() {
+            self.counters.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        response
+    }
+
     /// The part of the internet a request comes from: those who share it do not judge one another.
     pub(super) fn neighbourhood(&self, parts: &Parts) -> u64 {
         neighbourhood_of(self.peer(parts))
@@ -145,20 +153,38 @@ impl Door {
 /// Lets in who is wanted, and counts who is refused, here or later.
 pub(super) async fn admit(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let peer = door.peer(&parts);
-    let pace = peer.map_or(Ok(()), |peer| door.addresses.take(peer, door.clock.now().0));
-    let response = match pace {
-        Err(retry_after_s) => too_often("address", retry_after_s).into_response(),
-        Ok(()) if (door.settings.unwanted.0)(peer, None) => {
-            let detail = "this address is banned here: ask the operator why";
-            Refusal::new(StatusCode::FORBIDDEN, detail).into_response()
-        }
+    let response = match door.let_in(&parts) {
+        Err(refusal) => refusal.into_response(),
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
     };
-    if response.status().is_client_error() {
-        door.counters.refused.fetch_add(1, Ordering::Relaxed);
-    }
-    response
+    door.counted(response)
+}
+
+/// The same where only miners are wanted. Headers that sign no body are believed here: whoever is refused for them is refused before
+/// anything else is done.
+pub(super) async fn admit_miners(
+    State(door): State<Arc<Door>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let believed = door.let_in(&parts).and_then(|()| {
+        let signs_body = parts.headers.contains_key(&BTAUTH);
+        (!signs_body).then(|| door.believe(&parts, b"", &Message::Request)).transpose()
+    });
+    let response = match believed {
+        Ok(caller) => {
+            if let Some(caller) = caller {
+                parts.extensions.insert(caller);
+            }
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(refusal) => {
+            hear_out(body).await;
+            refusal.into_response()
+        }
+    };
+    door.counted(response)
 }
 
 /// A /24 or a /48, hashed; 0 for this machine, which says nothing about anybody.

@@ -44,7 +44,7 @@ pub(super) fn too_often(who: &'static str, retry_after_s: u64) -> Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         // Refusals are what a flood is answered with: the bytes of one object, and no header that is set twice.
-        let mut body = Vec::with_capacity(self.detail.len() + 16);
+        let mut body = Vec::with_capacity(self.detail.len() + r#"{"detail":""}"#.len());
         body.extend_from_slice(b"{\"detail\":");
         serde_json::to_writer(&mut body, &self.detail).expect("a text is JSON");
         body.push(b'}');

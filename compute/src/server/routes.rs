@@ -12,12 +12,6 @@ pub(super) fn router(door: Arc<Door>) -> Router {
     let miners = Router::new()
         .route("/api/v1/miners/register", post(miners::register))
         .route("/api/v1/miners/stats", get(miners::stats))
-        .route(
-            "/api/v1/miners/recipient-coldkey",
-            get(miners::coldkey).put(miners::set_coldkey).post(miners::set_coldkey),
-        )
-        .route("/api/v1/miners/coldkey_address/update", post(miners::set_coldkey))
-        .route("/coldkey_address/update", post(miners::set_coldkey))
         .route("/api/v1/tasks/pending_evaluations", get(tasks::pending))
         .route("/api/v1/tasks/request", post(tasks::request))
         .route("/api/v1/tasks/lease", post(tasks::lease))
@@ -34,6 +28,14 @@ pub(super) fn router(door: Arc<Door>) -> Router {
         .route("/api/v1/rewards/{hotkey}/withdraw", post(rewards::withdraw))
         .route("/api/v1/rewards/history/{hotkey}", get(rewards::history))
         .route("/api/v1/rewards/{hotkey}/history", get(rewards::history));
+    // The messages that these are signed with are of their own.
+    let owners = Router::new()
+        .route(
+            "/api/v1/miners/recipient-coldkey",
+            get(miners::coldkey).put(miners::set_coldkey).post(miners::set_coldkey),
+        )
+        .route("/api/v1/miners/coldkey_address/update", post(miners::set_coldkey))
+        .route("/coldkey_address/update", post(miners::set_coldkey));
     let anybody = Router::new()
         .route("/openapi.json", get(described::openapi))
         .route("/docs", get(described::page))
@@ -55,11 +57,13 @@ pub(super) fn router(door: Arc<Door>) -> Router {
         .route("/claims/epoch/{id}/proof/{hotkey}", get(reports::proof))
         .route("/claims/epoch/{id}/claim/{hotkey}", get(reports::proof));
     let operators = Router::new().route("/api/v1/monitor/summary", get(summary::monitor));
-    miners
+    let miners = miners
         .merge(rewards)
+        .layer(axum::middleware::from_fn_with_state(door.clone(), caller::admit_miners));
+    let others = owners
         .merge(anybody)
         .merge(operators)
-        .layer(DefaultBodyLimit::max(BODY_MAX))
-        .layer(axum::middleware::from_fn_with_state(door.clone(), caller::admit))
-        .with_state(door)
+        .layer(axum::middleware::from_fn_with_state(door.clone(), caller::admit));
+    // The last one's way is that of paths that are not there.
+    miners.merge(others).layer(DefaultBodyLimit::max(BODY_MAX)).with_state(door)
 }
