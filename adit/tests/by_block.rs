@@ -170,6 +170,15 @@ async fn a_blocks_tree_pays_everybody_to_the_unit_though_the_pool_dies_when_it_i
     let page = http::get(pool.pages(), &format!("/miner/{}/branch/{hash}", ann.0)).body;
     assert!(page.contains("sendrawtransaction"), "{page}");
 
+    let branch = format!("/api/v1/blocks/{hash}/branch/{}", ann.0);
+    let branch = http::get(pool.pages(), &branch).json();
+    let way: Vec<String> = branch["transactions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|transaction| transaction["id"].as_str().unwrap().to_owned())
+        .collect();
+
     // The pool sends the trees by itself; they arrive whatever it does then.
     let trees_are_spent = || {
         node.generate(1, NOBODY);
@@ -186,6 +195,12 @@ async fn a_blocks_tree_pays_everybody_to_the_unit_though_the_pool_dies_when_it_i
         });
         all.then_some(())
     });
+    let last = way.last().unwrap();
+    let paid = (0..2).any(|output| {
+        let found = node.rpc.expect("gettxout", json!([last, output]));
+        found["scriptPubKey"]["hex"] == ann.1.to_hex_string()
+    });
+    assert!(paid, "the branch that was shown is the way the money came");
     pool.audit();
     strangers_audit(&pool, &ann.0, (&node.address().to_string(), USER, PASSWORD));
     pool.stop();

@@ -18,7 +18,7 @@ use glass::Glass;
 use serde_json::Value;
 
 /// Every path that answers with JSON or text at once; `{block}` is the paid block, `{young}` the other.
-const PATHS: [&str; 48] = [
+const PATHS: [&str; 49] = [
     "/api/v1/usage",
     "/api/v1/pools",
     "/api/v1/pools/main",
@@ -38,6 +38,7 @@ const PATHS: [&str; 48] = [
     "/api/v1/blocks/{block}",
     "/api/v1/blocks/nonsense",
     "/api/v1/blocks/{block}/split",
+    "/api/v1/blocks/{block}/branch/miner%201",
     "/api/v1/rewards/{block}/audit",
     "/api/v1/rewards/{young}/audit",
     "/api/v1/payouts",

@@ -190,19 +190,21 @@ impl Reader {
     }
 
     /// The slices that may have ended the round before this reward's (0 for a pool's first), where PROP begins: that of the
-    /// block before, or of one further back where the blocks between are or once were orphaned.
+    /// block before, or of one further back where the blocks between are or once were orphaned. Where its coinbase committed to the
+    /// split, a block that cannot be below it ended no round of its either: both were handed out as work on the same parent.
     ///
     /// # Errors
     /// When they cannot be read.
     pub fn cuts_before(&self, reward: &Reward) -> Result<Vec<SliceNo>, StoreError> {
-        let sql = "SELECT window_through, state = 'orphaned' OR generation > 0 FROM rewards
+        let sql = "SELECT window_through, state = 'orphaned' OR generation > 0, height FROM rewards
                    WHERE pool = ? AND window_end < ? AND window_through IS NOT NULL ORDER BY window_end DESC";
         let mut statement = self.db.prepare_cached(sql)?;
         let mut before = statement.query((reward.pool.0, int(reward.window_end.0)?))?;
         let mut cuts = Vec::new();
         while let Some(row) = before.next()? {
             cuts.push(SliceNo(uint(row, 0)?));
-            if !row.get::<_, bool>(1)? {
+            let is_beside = reward.by_block.is_some() && uint(row, 2)? >= reward.height;
+            if !row.get::<_, bool>(1)? && !is_beside {
                 return Ok(cuts);
             }
         }

@@ -153,7 +153,7 @@ impl Visitor<'_> {
             Err(difference) => return Ok(Err(difference.to_string())),
         };
         let cuts = match reward.scheme {
-            Scheme::Prop | Scheme::Budget { .. } => self.cuts(reward.pool, place)?,
+            Scheme::Prop | Scheme::Budget { .. } => self.cuts(reward, place)?,
             _ => vec![SliceNo(0)],
         };
         let checked = self.split_again(reward, &cuts)?;

@@ -12,6 +12,8 @@ pub(super) struct Known {
     pub through: Option<SliceNo>,
     /// Did it ever leave the chain?
     pub left: bool,
+    /// Its height.
+    pub height: u64,
 }
 
 impl Visitor<'_> {
@@ -38,12 +40,14 @@ impl Visitor<'_> {
     }
 
     /// The slices that may have ended the round before a block, by the pool's other records: that of the block before, or of
-    /// one further back where those between left the chain.
-    pub(super) fn cuts(&mut self, pool: PoolId, place: usize) -> anyhow::Result<Vec<SliceNo>> {
+    /// one further back where those between left the chain. Where its coinbase committed to the split, one that cannot be below it
+    /// ended no round of its either.
+    pub(super) fn cuts(&mut self, reward: &Reward, place: usize) -> anyhow::Result<Vec<SliceNo>> {
         let (mut cuts, mut place) = (Vec::new(), place);
-        while let Some(known) = self.earlier(pool, place)? {
+        while let Some(known) = self.earlier(reward.pool, place)? {
             cuts.extend(known.through);
-            if known.through.is_some() && !known.left {
+            let is_beside = reward.by_block.is_some() && known.height >= reward.height;
+            if known.through.is_some() && !known.left && !is_beside {
                 return Ok(cuts);
             }
             place = place.saturating_add(1);
@@ -60,6 +64,7 @@ impl Known {
             end: reward.window_end,
             through: reward.window.as_ref().map(|window| window.through),
             left: state == RewardState::Orphaned || record.returns > 0,
+            height: reward.height,
         })
     }
 }
