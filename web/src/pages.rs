@@ -104,9 +104,13 @@ impl Trouble {
 
     /// What was said cannot be written now.
     pub fn busy(site: &Arc<Site>) -> Self {
+        Trouble::later(site, "This cannot be written at the moment; please try again soon.")
+    }
+
+    /// It can be asked again soon.
+    pub fn later(site: &Arc<Site>, text: impl Into<String>) -> Self {
         let (status, title) = (StatusCode::SERVICE_UNAVAILABLE, "Not now");
-        let text = "This cannot be written at the moment; please try again soon.".into();
-        Trouble { status, title, text, site: site.clone() }
+        Trouble { status, title, text: text.into(), site: site.clone() }
     }
 
     /// The store did not answer.

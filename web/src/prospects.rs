@@ -14,11 +14,14 @@ use simulator::report::Report;
 use simulator::scenario::{Dividing, Named};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Semaphore;
 
 /// Years simulated for one answer.
 const YEARS: u64 = 24;
 /// Where chance begins: the same question has the same answer.
 const SEED: u64 = 1;
+/// Questions that may wait for their turn: a simulation takes seconds.
+const WAITING_MAX: usize = 8;
 /// Answers kept.
 const KEPT: usize = 256;
 /// Blocks of a day and of thirty, at ten minutes: a horizon is so many of the network's blocks, whatever its pace.
@@ -84,11 +87,29 @@ pub struct Row {
     pub trust: String,
 }
 
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoAnswer {
+    /// Others wait already.
+    #[error("too many simulations wait for their turn; please try again in a minute")]
+    Busy,
+    /// The simulation cannot be made.
+    #[error("{0}")]
+    Impossible(String),
+}
+
 /// Answers, and who reckons them.
-#[derive(Default)]
 pub struct Reckoner {
     known: Mutex<HashMap<Asked, Arc<Prospects>>>,
-    busy: tokio::sync::Mutex<()>,
+    places: Semaphore,
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Default for Reckoner {
+    fn default() -> Self {
+        let (known, turn) = (Mutex::default(), tokio::sync::Mutex::default());
+        Reckoner { known, places: Semaphore::new(WAITING_MAX), turn }
+    }
 }
 
 impl Asked {
@@ -160,17 +181,19 @@ impl Reckoner {
     /// The answer; waits for its turn and for the simulation where nobody asked before.
     ///
     /// # Errors
-    /// In words: when the simulation cannot be made.
-    pub async fn ask(&self, asked: Asked) -> Result<Arc<Prospects>, String> {
+    /// See [`NoAnswer`].
+    pub async fn ask(&self, asked: Asked) -> Result<Arc<Prospects>, NoAnswer> {
         if let Some(known) = self.known(&asked) {
             return Ok(known);
         }
-        let _turn = self.busy.lock().await;
+        let _place = self.places.try_acquire().map_err(|_| NoAnswer::Busy)?;
+        let _turn = self.turn.lock().await;
         if let Some(known) = self.known(&asked) {
             return Ok(known);
         }
         let reckoned = tokio::task::spawn_blocking(move || reckon(&asked)).await;
-        let found = Arc::new(reckoned.map_err(|error| error.to_string())??);
+        let reckoned = reckoned.unwrap_or_else(|error| Err(error.to_string()));
+        let found = Arc::new(reckoned.map_err(NoAnswer::Impossible)?);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= KEPT {
             known.clear();

@@ -11,6 +11,8 @@ mod glass;
 mod keyed;
 #[path = "glass/leased.rs"]
 mod leased;
+#[path = "glass/prospects.rs"]
+mod prospects;
 #[path = "glass/support.rs"]
 mod support;
 

@@ -4,7 +4,7 @@ use super::other::typed_rate;
 use super::{Page, Trouble, render};
 use crate::http::encoded;
 use crate::model::pools;
-use crate::prospects::Asked;
+use crate::prospects::{Asked, NoAnswer};
 use crate::site::Site;
 use axum::extract::{Query, State};
 use axum::http::header;
@@ -63,7 +63,11 @@ async fn reckoned(
     site: &Arc<Site>,
     asked: Asked,
 ) -> Result<Arc<crate::prospects::Prospects>, Trouble> {
-    site.prospects.ask(asked).await.map_err(|why| Trouble::bad(site, why))
+    let answer = site.prospects.ask(asked).await;
+    answer.map_err(|why| match why {
+        NoAnswer::Busy => Trouble::later(site, why.to_string()),
+        NoAnswer::Impossible(why) => Trouble::bad(site, why),
+    })
 }
 
 fn read(
