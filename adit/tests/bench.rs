@@ -22,12 +22,16 @@ fn the_web_bench_fills_a_store_measures_it_and_finds_it_again() {
     let arguments =
         [&["web", "--seconds", "1", "--pairs", "1", "--data", data], &size[..]].concat();
     let found = line(&arguments);
-    for name in ["pages_p99_ms", "api_p99_ms", "requests_per_s", "cpu_us_per_share_alone"] {
+    for name in [
+        "pages_p99_ms",
+        "api_p99_ms",
+        "requests_per_s",
+        "share_ack_p99_us_alone",
+        "share_ack_p99_us_loaded",
+        "cpu_us_per_share_alone",
+        "cpu_us_per_share_loaded",
+    ] {
         assert!(found[name].as_f64().unwrap() > 0.0, "{name}: {found}");
-    }
-    // In so short a time a busy machine may not get to a single share.
-    for name in ["share_ack_p99_us_alone", "share_ack_p99_us_loaded", "cpu_us_per_share_loaded"] {
-        assert!(found[name].is_number(), "{name}: {found}");
     }
     assert_eq!(
         ["accounts", "workers", "blocks", "shares"].map(|name| found[name].as_u64().unwrap()),

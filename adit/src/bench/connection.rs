@@ -17,6 +17,10 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// How long answers are waited for before it is looked at what else is to be done.
+const IDLE: Duration = Duration::from_millis(20);
+/// A pool that has not answered by then, after the last share was sent, does not answer.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
 /// Events taken at once.
 const EVENTS: usize = 256;
 
@@ -277,7 +281,7 @@ pub fn pump(
         connection.send(depth.saturating_sub(connection.in_flight.len()))?;
     }
     while began.elapsed() < span {
-        for at in ready(&watcher, Duration::from_millis(20))? {
+        for at in ready(&watcher, IDLE)? {
             let connection = &mut connections[at];
             accepted += connection.receive(&mut latencies)?;
             connection.send(depth.saturating_sub(connection.in_flight.len()))?;
@@ -290,7 +294,8 @@ pub fn pump(
     Ok((accepted, latencies))
 }
 
-/// Sends so many shares a second, evenly, one connection after the other.
+/// Sends so many shares a second, evenly, one connection after the other, and waits until each is answered: those that wait longest
+/// count too.
 pub fn pace(
     connections: &mut [Connection],
     per_s: f64,
@@ -299,21 +304,25 @@ pub fn pace(
     let (mut accepted, mut latencies) = (0, Latencies::default());
     let watcher = watch(connections)?;
     let (began, mut sent) = (Instant::now(), 0usize);
+    let all = ((span.as_secs_f64() * per_s) as usize).max(1);
     loop {
-        let now = began.elapsed();
-        if now >= span {
-            break;
-        }
-        let due = (now.as_secs_f64() * per_s) as usize;
+        let due = ((began.elapsed().as_secs_f64() * per_s) as usize).min(all);
         while sent < due {
             let count = connections.len();
             connections[sent % count].send(1)?;
             sent += 1;
         }
+        if sent == all && connections.iter().all(|one| one.in_flight.is_empty()) {
+            return Ok((accepted, latencies));
+        }
+        if began.elapsed() > span + ANSWERED_WITHIN {
+            let limit = ANSWERED_WITHIN.as_secs();
+            bail!("the pool has not answered every share {limit} s after the last");
+        }
         let next = Duration::from_secs_f64((sent + 1) as f64 / per_s);
-        for at in ready(&watcher, next.saturating_sub(began.elapsed()))? {
+        let pause = if sent < all { next.saturating_sub(began.elapsed()) } else { IDLE };
+        for at in ready(&watcher, pause)? {
             accepted += connections[at].receive(&mut latencies)?;
         }
     }
-    Ok((accepted, latencies))
 }
