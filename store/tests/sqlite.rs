@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that finds an error has failed")]
 
+use accounting::commitment::PaidBy;
 use accounting::ledger::{Kind, Ledger, Posting, SetKey, Transfer, TransferSet};
 use accounting::payout::{Payout, PayoutPart, PayoutState, PayoutVersion};
 use accounting::rate::Rate;
@@ -396,15 +397,31 @@ fn a_page_of_slices_ends_early_where_they_have_many_rows_and_says_that_more_foll
     assert_eq!(page(Some(3), 9, 2), (vec![2, 1], false));
 }
 
-/// What the last program of each schema wrote when it was told this: its file, as SQL. Schemas 4 and 5 added a table and a column that
-/// this leaves empty, to what schema 3 wrote.
-const EARLIER: [&str; 5] = [
+/// What the last program of each of the first schemas wrote when it was told this: its file, as SQL.
+const EARLIER: [&str; 3] = [
     include_str!("fixtures/schema_1.sql"),
     include_str!("fixtures/schema_2.sql"),
     include_str!("fixtures/schema_3.sql"),
-    include_str!("fixtures/schema_4.sql"),
-    include_str!("fixtures/schema_5.sql"),
 ];
+
+/// What brought a file to schema 4 and on. Since then each only added what this leaves empty, so that a file of such a schema is one
+/// of schema 3 that was brought there.
+const STEPS: [&str; 3] = [
+    include_str!("../src/sqlite/schema_4.sql"),
+    include_str!("../src/sqlite/schema_5.sql"),
+    include_str!("../src/sqlite/schema_6.sql"),
+];
+
+/// A file of an earlier schema, and what one of these days wrote.
+fn earlier(schema: usize, folder: &Path) -> rusqlite::Connection {
+    let db = rusqlite::Connection::open(folder.join("adit.db")).unwrap();
+    db.execute_batch(EARLIER[schema.min(EARLIER.len()) - 1]).unwrap();
+    for step in &STEPS[..schema.saturating_sub(EARLIER.len())] {
+        db.execute_batch(step).unwrap();
+    }
+    db.pragma_update(None, "user_version", schema).unwrap();
+    db
+}
 
 #[test]
 fn a_file_of_every_earlier_schema_is_brought_to_this_one_and_says_the_same() {
@@ -426,17 +443,30 @@ fn a_file_of_every_earlier_schema_is_brought_to_this_one_and_says_the_same() {
     drop(store);
     let expected = said(today.path());
     assert_eq!(expected.1.iter().map(|credit| credit.position).collect::<Vec<_>>(), [3]);
-    for (schema, text) in (1..).zip(EARLIER) {
+    for schema in 1..=EARLIER.len() + STEPS.len() {
         let folder = tempfile::tempdir().unwrap();
-        let db = rusqlite::Connection::open(folder.path().join("adit.db")).unwrap();
-        db.execute_batch(text).unwrap();
-        drop(db);
+        drop(earlier(schema, folder.path()));
         let older = Reader::open(folder.path()).unwrap();
         assert!(older.reward(RewardId([9; 32])).unwrap().is_some(), "can be recomputed as it is");
         drop(older);
         assert_eq!(said(folder.path()), expected, "schema {schema}");
         let mut store = open(folder.path());
         store.append(&[share(4)]).unwrap();
+    }
+}
+
+#[test]
+fn the_finder_whom_an_earlier_schemas_block_paid_was_paid_by_its_coinbase() {
+    for schema in 1..=EARLIER.len() + STEPS.len() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = earlier(schema, folder.path());
+        db.execute("UPDATE rewards SET to_finder = to_pool, to_pool = 0", []).unwrap();
+        drop(db);
+        drop(open(folder.path()));
+        let reader = Reader::open(folder.path()).unwrap();
+        let credits = reader.block_credits(AccountId(2), Cut::first(9)).unwrap();
+        assert_eq!(credits.len(), 1);
+        assert_eq!(credits[0].paid_by, PaidBy::Output, "schema {schema}");
     }
 }
 
