@@ -215,28 +215,16 @@ pub fn coinbase_only(
     }
     let bits = header.bits;
     let min_time = header.mediantime.checked_add(1)?;
+    let target = Target::from_compact(bits).ok()?;
+    let now_s = now_s.max(min_time);
     Some(Template {
-        height,
-        prev_hash: hash_from_hex(tip)?,
         version: before.version,
         required_version: before.required_version,
-        bits,
-        target: Target::from_compact(bits).ok()?,
         min_time,
-        cur_time: now_s.max(min_time),
         coinbase_value: coin.subsidy(height),
-        fees: 0,
-        transactions: Vec::new(),
-        transaction_ends: Vec::new(),
-        branches: Vec::new(),
-        witness_commitment: None,
-        mweb: None,
-        long_poll_id: None,
-        gxc: None,
         enforced: before.enforced,
-        ethash: None,
-        work: None,
         coinbase_only: true,
+        ..Template::empty(height, hash_from_hex(tip)?, bits, target, now_s)
     })
 }
 

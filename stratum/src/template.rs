@@ -122,6 +122,35 @@ struct RawTransaction<'a> {
 }
 
 impl Template {
+    /// A block without transactions upon this parent, that claims nothing and asks for nothing: what every kind of node's work is
+    /// filled in from.
+    #[must_use]
+    pub fn empty(height: u64, prev_hash: [u8; 32], bits: u32, target: Target, now_s: u32) -> Self {
+        Template {
+            height,
+            prev_hash,
+            version: 0,
+            required_version: 0,
+            bits,
+            target,
+            min_time: now_s,
+            cur_time: now_s,
+            coinbase_value: 0,
+            fees: 0,
+            transactions: Vec::new(),
+            transaction_ends: Vec::new(),
+            branches: Vec::new(),
+            witness_commitment: None,
+            mweb: None,
+            long_poll_id: None,
+            coinbase_only: false,
+            gxc: None,
+            enforced: Err(NotEnforced::Unknown),
+            ethash: None,
+            work: None,
+        }
+    }
+
     /// Reads the `result` of `getblocktemplate`.
     ///
     /// # Errors
@@ -149,16 +178,12 @@ impl Template {
         let commitment = raw.default_witness_commitment.as_deref().filter(|_| segwit);
         let Transactions { bytes: transactions, ends, leaves, fees } =
             read_transactions(&raw.transactions)?;
+        let parent = hash_from_hex(&raw.previousblockhash)
+            .ok_or(BadTemplate::Contradiction("bad parent hash"))?;
         Ok(Template {
-            height: raw.height,
-            prev_hash: hash_from_hex(&raw.previousblockhash)
-                .ok_or(BadTemplate::Contradiction("bad parent hash"))?,
             version: (raw.version & 0xffff_ffff) as u32,
             required_version: raw.vbrequired,
-            bits,
-            target,
             min_time: raw.mintime.unwrap_or(raw.curtime),
-            cur_time: raw.curtime,
             coinbase_value: raw.coinbasevalue,
             fees,
             transactions,
@@ -169,11 +194,7 @@ impl Template {
                 .transpose()?,
             mweb: raw.mweb.as_deref().map(|text| bytes_from_hex(text, "bad mweb")).transpose()?,
             long_poll_id: raw.longpollid.map(Cow::into_owned),
-            coinbase_only: false,
-            gxc: None,
-            enforced: Err(NotEnforced::Unknown),
-            ethash: None,
-            work: None,
+            ..Template::empty(raw.height, parent, bits, target, raw.curtime)
         })
     }
 }

@@ -6,7 +6,6 @@ use super::node::{bytes32, number, odd};
 use crate::node::Unfit;
 use crate::rpc::{Rpc, RpcError};
 use crate::template::Template;
-use covenant::enforcement::NotEnforced;
 use pow::Target;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -58,29 +57,8 @@ impl Work {
     #[must_use]
     pub fn template(self, mut parent: [u8; 32], now_s: u32) -> Template {
         parent.reverse();
-        Template {
-            height: self.height,
-            prev_hash: parent,
-            version: 0,
-            required_version: 0,
-            bits: 0,
-            target: self.boundary,
-            min_time: now_s,
-            cur_time: now_s,
-            coinbase_value: 0,
-            fees: 0,
-            transactions: Vec::new(),
-            transaction_ends: Vec::new(),
-            branches: Vec::new(),
-            witness_commitment: None,
-            mweb: None,
-            long_poll_id: None,
-            coinbase_only: false,
-            gxc: None,
-            enforced: Err(NotEnforced::Unknown),
-            ethash: None,
-            work: Some(Arc::new(self)),
-        }
+        let empty = Template::empty(self.height, parent, 0, self.boundary, now_s);
+        Template { work: Some(Arc::new(self)), ..empty }
     }
 }
 

@@ -4,7 +4,6 @@
 
 use super::block;
 use crate::template::{Template, branches, hash_from_hex};
-use covenant::enforcement::NotEnforced;
 use pow::Target;
 use serde::Deserialize;
 use serde_json::Value;
@@ -114,28 +113,14 @@ pub fn read(raw: Value, miner: &str, spent: &HashSet<Outpoint>) -> Result<Templa
     add_what_fits(&mut offer, others, spent);
     let leaf = |tx: &Value| tx["txid"].as_str().and_then(hash_from_hex);
     let leaves: Option<Vec<_>> = offer.transactions.iter().skip(1).map(leaf).collect();
+    let bits = u32::from_str_radix(&raw.bits, 16).unwrap_or(BITS);
     Ok(Template {
-        height: raw.height,
-        prev_hash,
         version: raw.version,
-        required_version: 0,
-        bits: u32::from_str_radix(&raw.bits, 16).unwrap_or(BITS),
-        target,
         min_time: raw.mintime.unwrap_or(raw.curtime),
-        cur_time: raw.curtime,
         coinbase_value,
-        fees: 0,
-        transactions: Vec::new(),
-        transaction_ends: Vec::new(),
         branches: branches(&leaves.ok_or_else(|| unreadable("a transaction has no id"))?),
-        witness_commitment: None,
-        mweb: None,
-        long_poll_id: None,
-        coinbase_only: false,
         gxc: Some(Arc::new(offer)),
-        enforced: Err(NotEnforced::Unknown),
-        ethash: None,
-        work: None,
+        ..Template::empty(raw.height, prev_hash, bits, target, raw.curtime)
     })
 }
 
