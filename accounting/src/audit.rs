@@ -172,26 +172,19 @@ pub fn check_reach<S: SliceSource>(
     Ok(if left_out || put_in { Err(Difference::Reach(window.through)) } else { Ok(()) })
 }
 
-/// What was closed between the work that a block was found on and the block, and is left to the blocks after it: slices, and their
-/// work.
+/// How many slices were closed between the work that a block was found on and the block, and are left to the blocks after it.
 ///
 /// # Errors
 /// The source's.
-pub fn left_to_later<S: SliceSource>(
-    reward: &Reward,
-    source: &mut S,
-) -> Result<(u64, WeightSum), S::Error> {
-    let (mut slices, mut work) = (0_u64, 0);
+pub fn left_to_later<S: SliceSource>(reward: &Reward, source: &mut S) -> Result<u64, S::Error> {
     let Some(window) = reward.window.as_ref().filter(|_| reward.by_block.is_some()) else {
-        return Ok((slices, work));
+        return Ok(0);
     };
-    let mut no = window.through.next();
-    while let Some(found) = source.slice(no)?.filter(|found| found.slice.first <= reward.window_end)
-    {
-        (slices, work) = (slices.saturating_add(1), found.slice.total.weight.saturating_add(work));
-        no = no.next();
+    let (mut slices, mut no) = (0_u64, window.through.next());
+    while source.slice(no)?.is_some_and(|found| found.slice.first <= reward.window_end) {
+        (slices, no) = (slices.saturating_add(1), no.next());
     }
-    Ok((slices, work))
+    Ok(slices)
 }
 
 /// Recomputes the window of a pool beside the one that found a block, from its own slices.

@@ -194,6 +194,9 @@ mod tests {
     #[test]
     fn it_reads_back_from_what_the_log_keeps() {
         let mut kept = commitment(&[1, 3]);
+        // A window's weights are 128 bits wide, and hashes of years are more than 64.
+        kept.window.rows[0].1 = u128::MAX;
+        kept.window.oldest_part = (u128::MAX - 1, u128::MAX);
         kept.by_block.tree = Some(PaidByTree {
             rule: "{}".into(),
             cost: Amount::from_units(7),

@@ -74,6 +74,14 @@ fn audited(folder: &Path, n: u8, cut: SliceNo) -> Result<(), accounting::audit::
     accounting::audit::check_reward(&reward, cut, &mut slices).unwrap()
 }
 
+/// The slices that a block leaves to the blocks after it.
+fn left_to_later(folder: &Path, n: u8) -> u64 {
+    let reader = Reader::open(folder).unwrap();
+    let (reward, _) = reader.reward(RewardId([n; 32])).unwrap().unwrap();
+    let mut slices = reader.slices(reward.pool, reward.as_of);
+    accounting::audit::left_to_later(&reward, &mut slices).unwrap()
+}
+
 fn booked(folder: &Path, kind: Kind) -> (i128, i128) {
     let balance = Reader::open(folder).unwrap().balance(AssetId(1), kind).unwrap();
     (balance.debits_posted.sub(balance.credits_posted).units(), balance.debits_pending.units())
@@ -93,6 +101,7 @@ async fn what_a_block_pays_itself_is_nobodys_debt_and_the_rest_is_credited_by_th
     writer.pool.revoke(ShareSeq(1), "forged".into()).await.unwrap();
     found(&writer.pool, committed(9, PPLNS, 100, commitment(&plan, &[one.0]))).await;
     assert_eq!(audited(folder.path(), 9, SliceNo(0)), Ok(()));
+    assert_eq!(left_to_later(folder.path(), 9), 1, "the slice of what came after the work");
     let mut cashier = cashier(&writer, folder.path(), &clock, &treasury);
     treasury.world(|w| w.sightings.insert(RewardId([9; 32]), Sighting::InChain(101)));
     treasury.world(|w| w.spendable = 50 * COIN);

@@ -197,7 +197,7 @@ impl Visitor<'_> {
                 return Ok(Err(difference));
             }
             more += &slices.revoked_in_words(window, own)?;
-            let (left, _) = left_to_later(reward, &mut slices)?;
+            let left = left_to_later(reward, &mut slices)?;
             if left > 0 {
                 more += &format!(
                     ", {left} slices closed since its work was handed out are left to later blocks"
