@@ -116,11 +116,9 @@ impl Trouble {
     /// The store did not answer.
     pub fn store(site: &Arc<Site>, error: &StoreError) -> Self {
         tracing::warn!(%error, "a page could not be read from the store");
-        let (status, title) = (StatusCode::SERVICE_UNAVAILABLE, "Not now");
         let text =
-            "The pool's store cannot be read at the moment. Mining goes on; please try again soon."
-                .into();
-        Trouble { status, title, text, site: site.clone() }
+            "The pool's store cannot be read at the moment. Mining goes on; please try again soon.";
+        Trouble::later(site, text)
     }
 }
 
