@@ -8,7 +8,8 @@ mod common;
 use accounting::RewardId;
 use accounting::commitment::PaidBy;
 use accounting::reward::RewardState;
-use bitcoin::Script;
+use bitcoin::hashes::Hash;
+use bitcoin::{Script, Txid};
 use common::{Chain, Pool, Setup, all_rest, http, somebody};
 use pow::Algorithm;
 use serde_json::json;
@@ -137,8 +138,11 @@ async fn a_blocks_tree_pays_everybody_to_the_unit_though_the_pool_dies_when_it_i
     let node = Bitcoind::start(bitcoind::Options::default());
     node.generate(1, NOBODY);
     let mut setup = Setup::bitcoin(node.address(), USER, PASSWORD);
-    setup.pool =
-        pool_text("scheme = \"tides\"", &format!("{{ tree = {TREE}, least = \"0.0001\" }}"));
+    // Who sends the trees, once they can be, is nobody yet.
+    setup.pool = pool_text(
+        "scheme = \"tides\"",
+        &format!("{{ tree = {TREE}, least = \"0.0001\", send = false }}"),
+    );
     let mut pool = Pool::new(&setup).with_pages("");
     assert!(pool.says(&["check"], &[]).contains("its chain enforces BIP-119"));
     pool.start_with_pages();
@@ -165,6 +169,8 @@ async fn a_blocks_tree_pays_everybody_to_the_unit_though_the_pool_dies_when_it_i
     assert!(paying.len() >= 2);
     let standing = paying.iter().find(|block| block.state == RewardState::Matured).unwrap();
     let hash = standing.id;
+    let page = http::get(pool.pages(), "/").body;
+    assert!(page.contains("A block pays its miners itself, by a tree"), "{page}");
     let page = http::get(pool.pages(), &format!("/miner/{}", ann.0)).body;
     assert!(page.contains("Paid by blocks themselves") && page.contains("your branch"), "{page}");
     let page = http::get(pool.pages(), &format!("/miner/{}/branch/{hash}", ann.0)).body;
@@ -179,13 +185,26 @@ async fn a_blocks_tree_pays_everybody_to_the_unit_though_the_pool_dies_when_it_i
         .map(|transaction| transaction["id"].as_str().unwrap().to_owned())
         .collect();
 
-    // The pool sends the trees by itself; they arrive whatever it does then.
+    let coinbase = pool.reader().reward(hash).unwrap().unwrap().0.by_block.unwrap().tree.unwrap();
+    let coinbase = Txid::from_byte_array(coinbase.coinbase).to_string();
+    let waits = || !node.rpc.expect("gettxout", json!([coinbase, 0])).is_null();
+    for _ in 0..3 {
+        node.generate(1, NOBODY);
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    assert!(waits(), "the pool was told to leave its trees to others");
+    pool.stop();
+    let text = std::fs::read_to_string(pool.config()).unwrap();
+    std::fs::write(pool.config(), text.replace("send = false", "send = true")).unwrap();
+    pool.start_with_pages();
+    // Now it sends them by itself, those of its past too; they arrive whatever it does then.
     let trees_are_spent = || {
         node.generate(1, NOBODY);
         std::thread::sleep(Duration::from_millis(300));
         pool.log().contains("the chain has paid all of a block's miners").then_some(())
     };
     testkit::wait_for("trees in the chain", trees_are_spent);
+    assert!(!waits());
     testkit::wait_for("everybody's money", || {
         node.generate(1, NOBODY);
         std::thread::sleep(Duration::from_millis(300));

@@ -77,3 +77,46 @@ pub(super) fn ask_for_trees(pool: &PoolSettings, assets: &mut [AssetSettings]) {
         coin.source.trees |= pays_trees;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{ByBlockSettings, PoolKind, read};
+    use std::path::Path;
+
+    /// What a file that says this of its pool's blocks means.
+    fn settings(by_block: &str) -> ByBlockSettings {
+        let text = format!(
+            r#"
+data_dir = "data"
+[assets.btc]
+coin = "bitcoin"
+network = "regtest"
+payouts = {{ minimum = "0.003" }}
+wallet = {{ kind = "hot", key_file = "pool.key" }}
+nodes = [{{ rpc = "127.0.0.1:18443", user = "u", password = "p" }}]
+[[pools]]
+name = "main"
+asset = "btc"
+scheme = "tides"
+by_block = {by_block}
+[[pools.ports]]
+listen = "127.0.0.1:3333"
+"#
+        );
+        let mut settings = read(&text, Path::new("adit.toml")).unwrap();
+        match settings.pools.remove(0).kind {
+            PoolKind::Stratum(own) => own.by_block.unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_part_is_as_large_as_a_payout_and_trees_are_sent_unless_said_otherwise() {
+        let tree = "tree = { shape = { kind = \"balanced\", radix = 2 }, fee = {} }";
+        let silent = settings(&format!("{{ {tree} }}"));
+        assert_eq!((silent.rules.least, silent.send), (300_000, true));
+        let said = settings(&format!("{{ {tree}, least = \"0.5\", send = false }}"));
+        assert_eq!((said.rules.least, said.send), (50_000_000, false));
+        assert_eq!(settings("{ outputs = 500 }").rules.least, 300_000);
+    }
+}
