@@ -67,7 +67,9 @@ fn until_paid(pool: &Pool, node: &GxcNode, who: &[&str]) {
         let paid = |address| payouts.iter().any(|payout| has_part(payout, address));
         (confirmed && who.iter().all(paid)).then_some(())
     });
-    pool.audit();
+    let said = pool.says(&["audit"], &[]);
+    assert!(said.contains("PASS:") && said.contains(", chain agrees"), "{said}");
+    assert!(!said.contains("not compared"), "{said}");
     // What the books say these were paid is what the chain gave them.
     for address in who {
         let payouts = pool.reader().payouts(1000).unwrap();

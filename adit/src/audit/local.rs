@@ -4,7 +4,7 @@
 
 use super::chain::{self, Chain, Depths};
 use super::chia::ChiaChain;
-use super::{Finding, ether, say};
+use super::{Finding, ether, gxc, say};
 use crate::cli::AuditArgs;
 use crate::config::{self, AssetKind, AssetSettings, Settings};
 use accounting::audit::{
@@ -80,16 +80,22 @@ pub fn run(args: &AuditArgs, runtime: &Runtime) -> anyhow::Result<bool> {
             let Some(asset) = asset else { return Chain::Silent };
             let depths = asset.config.depths;
             let depths = Depths { mature: depths.mature, orphan: depths.orphan };
-            if let Some(chain) = chia.get(asset.config.name.as_str()) {
-                return runtime.block_on(chain.reward(&reward, state, depths));
-            }
-            if let AssetKind::Ether(own) = &asset.kind {
-                return runtime.block_on(ether::reward(own, &reward, state, depths));
-            }
-            let AssetKind::Coin(own) = &asset.kind else { return Chain::Silent };
-            let nodes: Vec<Endpoint> =
-                own.source.nodes.iter().map(|node| node.endpoint.clone()).collect();
-            runtime.block_on(chain::compare(&nodes, &reward, state, depths))
+            runtime.block_on(async {
+                match &asset.kind {
+                    AssetKind::Chia(_) => match chia.get(asset.config.name.as_str()) {
+                        Some(chain) => chain.reward(&reward, state, depths).await,
+                        None => Chain::Silent,
+                    },
+                    AssetKind::Ether(own) => ether::reward(own, &reward, state, depths).await,
+                    AssetKind::Gxc(own) => gxc::reward(own, &reward, state, depths).await,
+                    AssetKind::Coin(own) => {
+                        let nodes = own.source.nodes.iter().map(|node| node.endpoint.clone());
+                        let nodes: Vec<Endpoint> = nodes.collect();
+                        chain::compare(&nodes, &reward, state, depths).await
+                    }
+                    AssetKind::External(_) => Chain::Silent,
+                }
+            })
         });
         // A store whose pool does not run has not looked at the chain since.
         let (chain, more) = match chain {
