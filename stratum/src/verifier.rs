@@ -14,7 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 /// How much less these threads ask for than the others.
-const NICENESS: i32 = 10;
+const NICENESS: i32 = 19;
 
 /// How much there may be of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
