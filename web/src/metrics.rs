@@ -2,6 +2,7 @@
 //!
 //! Invariant: no label of an address or a machine, so that their number stays small; every name is in [`NAMES`].
 
+use crate::leased::Leased;
 use crate::model::activity::Activity;
 use crate::server::Way;
 use crate::site::Site;
@@ -19,7 +20,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Every metric there is, as it is scraped.
-pub const NAMES: [&str; 42] = [
+pub const NAMES: [&str; 51] = [
     "stratum_shares_total",
     "stratum_clients_connected",
     "stratum_jobs_sent_total",
@@ -44,6 +45,15 @@ pub const NAMES: [&str; 42] = [
     "payouts_in_24h",
     "payouts_seconds_between",
     "pool_blocks_unbookable",
+    "leased_active",
+    "leased_issued_15m",
+    "leased_completed_15m",
+    "leased_expired_15m",
+    "leased_open_algorithms",
+    "leased_awaiting_own_result",
+    "leased_oldest_open_seconds",
+    "leased_best_score",
+    "leased_epoch_end_timestamp_seconds",
     "wal_pending",
     "store_ok",
     "node_healthy",
@@ -199,6 +209,7 @@ impl Collector for Scrape {
         self.stratum(&mut to)?;
         self.networks(&mut to)?;
         self.pools(&mut to)?;
+        self.leased(&mut to)?;
         self.money(&mut to)?;
         self.process(&mut to)
     }
@@ -364,6 +375,45 @@ impl Scrape {
             "Found blocks that are not in the books yet",
             unbookable,
         )
+    }
+
+    /// What is on its way through pools of leased compute, and what is stuck.
+    fn leased(&self, to: &mut Family<'_, '_>) -> fmt::Result {
+        let outlook = self.0.outlook.load();
+        let named = |value: fn(&Leased) -> Option<f64>| {
+            outlook.pools.iter().filter_map(move |pool| {
+                let value = value(pool.leased.as_ref()?)?;
+                Some((vec![("pool", pool.name.as_str())], value))
+            })
+        };
+        let gauges: [(&str, &str, fn(&Leased) -> Option<f64>); 9] = [
+            ("leased_active", "Leases in somebody's hands", |l| {
+                Some(l.looked.active_leases as f64)
+            }),
+            ("leased_issued_15m", "Leases handed out in a quarter of an hour", |l| {
+                Some(l.looked.pipeline.issued as f64)
+            }),
+            ("leased_completed_15m", "Those of them that were answered", |l| {
+                Some(l.looked.pipeline.completed as f64)
+            }),
+            ("leased_expired_15m", "Those of them that were not answered in time", |l| {
+                Some(l.looked.pipeline.expired as f64)
+            }),
+            ("leased_open_algorithms", "Algorithms that are not decided", |l| {
+                Some(l.looked.open_algorithms as f64)
+            }),
+            ("leased_awaiting_own_result", "Those of them that the pool must evaluate", |l| {
+                Some(l.looked.awaiting_own_result as f64)
+            }),
+            ("leased_oldest_open_seconds", "How long the oldest of them waits", |l| {
+                l.looked.oldest_open_s.map(|s| s as f64)
+            }),
+            ("leased_best_score", "What the best algorithm is worth", |l| l.looked.best_score),
+            ("leased_epoch_end_timestamp_seconds", "When the open epoch ends", |l| {
+                Some(l.epoch.ends_at.0 as f64 / 1000.0)
+            }),
+        ];
+        gauges.into_iter().try_for_each(|(name, help, value)| to.gauges(name, help, named(value)))
     }
 
     fn money(&self, to: &mut Family<'_, '_>) -> fmt::Result {
