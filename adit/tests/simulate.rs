@@ -5,6 +5,9 @@
 use serde_json::Value;
 use std::process::{Command, Output};
 
+/// How every PNG begins.
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+
 const SCENARIO: &str = r#"
 seed = 3
 repeats = 4
@@ -37,7 +40,8 @@ fn a_scenario_is_run_and_written_the_same_on_one_thread_and_on_two() {
     let path = |name: &str| folder.path().join(name).display().to_string();
     std::fs::write(path("scenario.toml"), SCENARIO).unwrap();
     let run = |threads: &str| {
-        let (csv, json, svg) = (path("out.csv"), path("out.json"), path("out.svg"));
+        let (csv, json) = (path("out.csv"), path("out.json"));
+        let (svg, png) = (path("out.svg"), path("out.png"));
         let said = says(&[
             "sim",
             "run",
@@ -51,7 +55,10 @@ fn a_scenario_is_run_and_written_the_same_on_one_thread_and_on_two() {
             &json,
             "--svg",
             &svg,
+            "--png",
+            &png,
         ]);
+        assert!(std::fs::read(png).unwrap().starts_with(PNG));
         [said]
             .into_iter()
             .chain([csv, json, svg].map(|file| std::fs::read_to_string(file).unwrap()))
@@ -76,12 +83,14 @@ fn a_scenario_is_run_and_written_the_same_on_one_thread_and_on_two() {
 fn the_article_is_repeated_as_it_stands_and_as_it_should_be() {
     let folder = tempfile::tempdir().unwrap();
     let svg = folder.path().display().to_string();
-    let said = says(&["sim", "article", "--repeats", "4", "--quiet", "--svg", &svg]);
+    let said = says(&["sim", "article", "--repeats", "4", "--quiet", "--svg", &svg, "--png", &svg]);
     assert!(said.contains("as the article defines it") && said.contains("corrected"));
     assert!(said.contains("What holds") && said.contains("What does not"));
     for name in ["article.svg", "corrected.svg"] {
         let picture = std::fs::read_to_string(folder.path().join(name)).unwrap();
         assert!(picture.starts_with("<svg") && picture.trim_end().ends_with("</svg>"));
+        let picture = folder.path().join(name).with_extension("png");
+        assert!(std::fs::read(picture).unwrap().starts_with(PNG));
     }
 }
 

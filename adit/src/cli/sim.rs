@@ -43,6 +43,9 @@ pub struct RunArgs {
     /// Draw deviations by horizon as SVG
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
+    /// The same as PNG
+    #[arg(long, value_name = "FILE")]
+    pub png: Option<PathBuf>,
     /// Threads, progress
     #[command(flatten)]
     pub common: CommonArgs,
@@ -60,6 +63,9 @@ pub struct ArticleArgs {
     /// Write the pictures into this folder: article.svg and corrected.svg
     #[arg(long, value_name = "FOLDER")]
     pub svg: Option<PathBuf>,
+    /// The same as PNG: article.png and corrected.png
+    #[arg(long, value_name = "FOLDER")]
+    pub png: Option<PathBuf>,
     /// Threads, progress
     #[command(flatten)]
     pub common: CommonArgs,
@@ -83,6 +89,9 @@ pub struct CompareArgs {
     /// Draw it as SVG
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
+    /// Draw it as PNG
+    #[arg(long, value_name = "FILE")]
+    pub png: Option<PathBuf>,
     /// Threads, progress
     #[command(flatten)]
     pub common: CommonArgs,

@@ -2,16 +2,19 @@
 //!
 //! Invariant: numbers go to standard output and to the files that were asked for; the bar goes to standard error.
 
+mod png;
+
 use crate::cli::sim::{ArticleArgs, CommonArgs, CompareArgs, RunArgs, SimCommand, ValidateArgs};
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use simulator::article::{Article, experiment};
 use simulator::compare::{self, Question};
+use simulator::picture::Picture;
 use simulator::recorder::Estimate;
 use simulator::report::{self, Report};
 use simulator::scenario::Scenario;
 use simulator::validate::validate;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Carries a command out; false when what was simulated cannot be believed.
 ///
@@ -60,12 +63,12 @@ fn scenario(args: &RunArgs) -> anyhow::Result<()> {
     let found = with_bar(&args.common, |progress| report::run(&scenario, None, progress))?;
     show(&found);
     if let Some(path) = &args.csv {
-        write(path, &found.to_csv())?;
+        write(path, found.to_csv())?;
     }
     if let Some(path) = &args.json {
-        write(path, &serde_json::to_string_pretty(&found)?)?;
+        write(path, serde_json::to_string_pretty(&found)?)?;
     }
-    if let Some(path) = &args.svg {
+    if args.svg.is_some() || args.png.is_some() {
         let subtitle = format!(
             "{} × {} blocks, {:.1} % of the network, seed {}",
             scenario.repeats,
@@ -73,16 +76,23 @@ fn scenario(args: &RunArgs) -> anyhow::Result<()> {
             scenario.miners.share * 100.0,
             scenario.seed
         );
-        write(
-            path,
-            &compare::picture("How steady income is".into(), subtitle, &found.rows).to_svg(),
-        )?;
+        let drawn = compare::picture("How steady income is".into(), subtitle, &found.rows);
+        draw(&drawn, args.svg.as_deref(), args.png.as_deref())?;
     }
     Ok(())
 }
 
-fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+fn write(path: &Path, content: impl AsRef<[u8]>) -> anyhow::Result<()> {
+    std::fs::write(path, content).with_context(|| format!("writing {}", path.display()))
+}
+
+/// Draws a picture into the files that were asked for.
+fn draw(picture: &Picture, svg: Option<&Path>, png: Option<&Path>) -> anyhow::Result<()> {
+    let drawn = picture.to_svg();
+    if let Some(path) = svg {
+        write(path, &drawn)?;
+    }
+    png.map_or(Ok(()), |path| write(path, png::of(&drawn)?))
 }
 
 fn with_error(value: Estimate, scale: f64, decimals: usize) -> String {
@@ -127,9 +137,14 @@ fn show(report: &Report) {
 fn article(args: &ArticleArgs) -> anyhow::Result<()> {
     let found = with_bar(&args.common, |progress| experiment(args.seed, args.repeats, progress))?;
     say_article(&found);
-    if let Some(folder) = &args.svg {
-        write(&folder.join("article.svg"), &Article::scatter(args.seed).to_svg())?;
-        write(&folder.join("corrected.svg"), &found.picture().to_svg())?;
+    let into = |folder: &Option<PathBuf>, name| folder.as_ref().map(|folder| folder.join(name));
+    if args.svg.is_some() || args.png.is_some() {
+        for (name, picture) in
+            [("article", Article::scatter(args.seed)), ("corrected", found.picture())]
+        {
+            let svg = into(&args.svg, format!("{name}.svg"));
+            draw(&picture, svg.as_deref(), into(&args.png, format!("{name}.png")).as_deref())?;
+        }
     }
     Ok(())
 }
@@ -172,7 +187,7 @@ fn compared(args: &CompareArgs) -> anyhow::Result<()> {
         "fees and trust are stated, everything else is simulated: {} years each",
         args.repeats
     );
-    if let Some(path) = &args.svg {
+    if args.svg.is_some() || args.png.is_some() {
         let subtitle = format!(
             "a miner of {} % of the network, in a pool of {} %, {} years",
             args.hashrate * 100.0,
@@ -180,7 +195,8 @@ fn compared(args: &CompareArgs) -> anyhow::Result<()> {
             args.repeats
         );
         let title = "How steady one miner's income is".into();
-        write(path, &compare::picture(title, subtitle, &found.rows).to_svg())?;
+        let drawn = compare::picture(title, subtitle, &found.rows);
+        draw(&drawn, args.svg.as_deref(), args.png.as_deref())?;
     }
     Ok(())
 }
