@@ -2,7 +2,7 @@
 //!
 //! Invariant: a secret is printed once and kept as a hash.
 
-use crate::cli::WebCommand;
+use crate::cli::web::WebCommand;
 use crate::config;
 use crate::control::Command;
 use crate::payouts;

@@ -27,7 +27,8 @@ mod worker;
 pub use own::{Hash, OwnPool};
 
 use clap::Parser;
-use cli::{BanArgs, BenchCommand, Cli, Command, PauseArgs, ResumeArgs, UnbanArgs};
+use cli::bench::BenchCommand;
+use cli::{BanArgs, Cli, Command, PauseArgs, ResumeArgs, UnbanArgs};
 use config::Settings;
 use config::file::Level;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! How a command proves to somebody's own node who asks: a cookie file, or a user and a password from the environment.
 
-use crate::cli::NODE_PASSWORD;
+use crate::cli::audit::NODE_PASSWORD;
 use anyhow::bail;
 use std::path::PathBuf;
 use stratum::rpc::Auth;

@@ -2,7 +2,7 @@
 
 mod extrinsic;
 
-use crate::cli::PayoutsCommand;
+use crate::cli::payouts::PayoutsCommand;
 use crate::config::{self, AssetKind, Settings};
 use crate::control::{self, Command};
 use accounting::Amount;

@@ -133,6 +133,8 @@ impl fmt::Debug for Scrape {
     }
 }
 
+/// A number of a pool of leased compute, where there is one.
+type OfLeased = fn(&Leased) -> Option<f64>;
 type Labels<'a> = &'a [(&'a str, &'a str)];
 /// Exemplars have none.
 type NoLabels = [(&'static str, &'static str); 0];
@@ -380,13 +382,13 @@ impl Scrape {
     /// What is on its way through pools of leased compute, and what is stuck.
     fn leased(&self, to: &mut Family<'_, '_>) -> fmt::Result {
         let outlook = self.0.outlook.load();
-        let named = |value: fn(&Leased) -> Option<f64>| {
+        let named = |value: OfLeased| {
             outlook.pools.iter().filter_map(move |pool| {
                 let value = value(pool.leased.as_ref()?)?;
                 Some((vec![("pool", pool.name.as_str())], value))
             })
         };
-        let gauges: [(&str, &str, fn(&Leased) -> Option<f64>); 9] = [
+        let gauges: [(&str, &str, OfLeased); 9] = [
             ("leased_active", "Leases in somebody's hands", |l| {
                 Some(l.looked.active_leases as f64)
             }),

@@ -5,7 +5,7 @@
 use super::chain::{self, Chain, Depths};
 use super::chia::ChiaChain;
 use super::{Finding, ether, gxc, say};
-use crate::cli::AuditArgs;
+use crate::cli::audit::AuditArgs;
 use crate::config::{self, AssetKind, AssetSettings, Settings};
 use accounting::audit::{
     Difference, check_beside, check_purchase, check_reach, check_reward, check_rule, check_slice,

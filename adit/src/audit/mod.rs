@@ -20,7 +20,7 @@ mod served;
 
 pub use local::Auditor;
 
-use crate::cli::AuditArgs;
+use crate::cli::audit::AuditArgs;
 use accounting::audit::Difference;
 use accounting::reward::{Reward, RewardState};
 use chain::Chain;

@@ -16,7 +16,7 @@ use super::bought::Log;
 use super::memory::Memory;
 use super::own::OwnAccount;
 use super::served::{Seen, Untrue};
-use crate::cli::AuditArgs;
+use crate::cli::audit::AuditArgs;
 use accounting::rule::RuleSince;
 use accounting::{AccountId, PoolId, SliceNo};
 use anyhow::{Context, bail};

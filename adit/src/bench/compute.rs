@@ -8,7 +8,7 @@ mod evaluator;
 mod refusal;
 
 use super::{cpu, round};
-use crate::cli::ComputeBenchArgs;
+use crate::cli::bench::ComputeBenchArgs;
 use compute::auth::{Headers, Message, Replay, ReplayCache, verify};
 use compute::key::SigningKey;
 use serde_json::json;

@@ -20,7 +20,7 @@ pub mod sim;
 mod sync;
 pub mod web;
 
-use crate::cli::BenchArgs;
+use crate::cli::bench::BenchArgs;
 use connection::{Connection, Latencies, greeting};
 use cpu::Cpu;
 use pool::{BenchPool, Ground, Plan};

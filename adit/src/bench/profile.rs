@@ -10,7 +10,7 @@ use super::connection::{self, Connection, Latencies, greeted, greeting_of};
 use super::pool::free_address;
 use super::served::Served;
 use super::{PACED, WARM_UP, round};
-use crate::cli::{BenchArgs, BenchProfile};
+use crate::cli::bench::{BenchArgs, BenchProfile};
 use anyhow::{Context, bail};
 use devnet::gxc::{GxcNode, Ledger, Net};
 use miner::Hash;

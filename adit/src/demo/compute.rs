@@ -8,7 +8,7 @@ mod cheat;
 
 use super::Temporary;
 use crate::audit::{Auditor, Finding};
-use crate::cli::DemoArgs;
+use crate::cli::demo::DemoArgs;
 use crate::config;
 use crate::run::{self, OpenDoor, Running};
 use anyhow::Context;

@@ -6,7 +6,7 @@
 
 use super::outcome::Outcome;
 use super::{Temporary, all_is_paid, scheme};
-use crate::cli::DemoArgs;
+use crate::cli::demo::DemoArgs;
 use crate::config;
 use crate::run::{self, Running};
 use anyhow::{Context, bail};

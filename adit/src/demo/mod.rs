@@ -10,7 +10,7 @@ mod farming;
 mod outcome;
 mod screen;
 
-use crate::cli::{DemoArgs, DemoKind, DemoScheme};
+use crate::cli::demo::{DemoArgs, DemoKind, DemoScheme};
 use crate::config;
 use crate::run::{self, Running};
 use accounting::reward::RewardState;

@@ -3,7 +3,7 @@
 //! Nothing is sent and nothing is noted: after submitting, `adit payouts sent` is told the hash that is printed here. Invariant: amount
 //! and coldkey are the payout's own.
 
-use crate::cli::ExtrinsicArgs;
+use crate::cli::payouts::ExtrinsicArgs;
 use crate::config::{self, AssetKind};
 use accounting::payout::PayoutState;
 use accounting::{Amount, PayoutId};

@@ -13,7 +13,7 @@ mod node;
 mod serve;
 
 use super::cpu::Counting;
-use crate::cli::FarmingBenchArgs;
+use crate::cli::bench::FarmingBenchArgs;
 use anyhow::Context;
 use farm::Farm;
 use load::Outcome;

@@ -9,7 +9,7 @@ mod time;
 
 use super::super::pool::Ground;
 use crate::bench::web::paths::Dice;
-use crate::cli::WebBenchArgs;
+use crate::cli::bench::WebBenchArgs;
 use crate::config::{self, Settings};
 use crate::run::fold_check;
 use accounting::{Amount, BasisPoints, PoolId, RewardId, UnixMs, Weight};

@@ -18,7 +18,7 @@ mod visitors;
 use super::connection::{self, Connection, Latencies, address, greeting_of};
 use super::pool::{BenchPool, Ground, Plan};
 use super::{Load, WARM_UP, round, steady};
-use crate::cli::WebBenchArgs;
+use crate::cli::bench::WebBenchArgs;
 use anyhow::{Context, bail};
 use devnet::Params;
 use fill::Size;
