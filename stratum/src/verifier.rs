@@ -28,9 +28,10 @@ pub struct Limits {
 }
 
 impl Default for Limits {
+    /// All cores but one: whoever gives way is still in the way for a moment, at every wake-up of a share's path.
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Limits { threads: cores, waiting: 1024, waiting_of_host: 64 }
+        Limits { threads: cores.saturating_sub(1).max(1), waiting: 1024, waiting_of_host: 64 }
     }
 }
 

@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use stratum::verifier;
 
 /// Whom blocks would pay; 36 bits of work keep them away.
 const POOL: &str = "tGXC751e76e8199196d454941c45d1b3a323f1";
@@ -49,7 +50,7 @@ const READ_LIMIT: Duration = Duration::from_secs(600);
 /// # Errors
 /// When the pool does not start, or refuses a share.
 pub fn run(profile: BenchProfile, args: &BenchArgs, span: Duration) -> anyhow::Result<()> {
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = verifier::Limits::default().threads;
     let bench = Bench::start(profile, args)?;
     let (_, depth) = bench.load();
     let bare = bench.bare(threads, span);
