@@ -3,8 +3,9 @@
 //! Invariant: uses the rules of [`crate::window`] and [`crate::split`] and nothing the pool concluded; reports the first
 //! difference, or none.
 
-use crate::id::{AccountId, PoolId, RateId, ShareSeq, SliceNo};
+use crate::id::{AccountId, PoolId, RateId, RewardId, ShareSeq, SliceNo};
 use crate::ledger::SetKey;
+use crate::membership::{MemberBlock, Membership, split_earned};
 use crate::rate::Rate;
 use crate::ratio::mul_div_floor;
 use crate::reward::{End, Reward};
@@ -12,7 +13,7 @@ use crate::rule::{self, Rule, RuleSince};
 use crate::scheme::{Scheme, WindowLength};
 use crate::share::{Share, WeightSum};
 use crate::slice::{OpenSlice, Slice, SliceRow};
-use crate::split::{Carry, SliceCredit, Split, fee_of, pay_slice, split};
+use crate::split::{Carry, SliceCredit, Split, SplitRow, fee_of, pay_slice, split};
 use crate::union::{Beside, Part};
 use crate::volume::{Volumes, work_of};
 use crate::window::{SliceSource, Window, WindowTable};
@@ -87,6 +88,11 @@ pub enum Difference {
     /// The parts do not sum.
     #[error("the parts do not sum to the reward")]
     Sum,
+    /// A payment's part of a block that could not have earned it.
+    #[error(
+        "block {0} is said to have earned a part of it, and is no earlier block of this pool by the same rule"
+    )]
+    Earner(RewardId),
     /// A block that pays less than nothing.
     #[error("the block is said to pay a negative amount")]
     Negative,
@@ -257,7 +263,8 @@ fn is_sane(slice: &Slice, rates: &BTreeMap<RateId, Rate>) -> bool {
 
 /// Recomputes a reward's window from the slices and its split from the window. `cut` is the last slice of the round
 /// before (PROP). The fee of each account is taken from the record, where it is public. Windows of other pools that the reward
-/// pays too are taken as recorded: [`check_beside`] checks each from its own slices.
+/// pays too are taken as recorded: [`check_beside`] checks each from its own slices. So is what a payment follows from:
+/// [`check_earned`] checks that from the rewards of the blocks that earned it.
 ///
 /// # Errors
 /// The outer error is the source's, the inner one the first difference.
@@ -269,8 +276,11 @@ pub fn check_reward<S: SliceSource>(
     if reward.to_pool < Amount::ZERO || reward.to_miners < Amount::ZERO {
         return Ok(Err(Difference::Negative));
     }
-    if let Err(difference) = check_by_block(reward) {
+    if let Err(difference) = check_by_block(reward).and_then(|()| check_member(reward)) {
         return Ok(Err(difference));
+    }
+    if reward.payment().is_some() {
+        return Ok(Ok(()));
     }
     let Some(length) = reward.scheme.window_length(reward.network_work) else {
         return Ok(check_without_window(reward));
@@ -300,6 +310,67 @@ fn check_by_block(reward: &Reward) -> Result<(), Difference> {
     if paid == reward.to_miners { Ok(()) } else { Err(Difference::Sum) }
 }
 
+/// Is what a coordination-free pool has to do with a reward something that can be?
+fn check_member(reward: &Reward) -> Result<(), Difference> {
+    let Some(member) = &reward.member else { return Ok(()) };
+    let is_plain = reward.by_block.is_none() && reward.shared.is_none() && reward.budget.is_none();
+    if !is_plain || reward.to_miners != Amount::ZERO {
+        return Err(Difference::Shape);
+    }
+    match member {
+        Membership::Block(MemberBlock { elsewhere, .. }) if *elsewhere < Amount::ZERO => {
+            Err(Difference::Negative)
+        }
+        Membership::Block(_) => Ok(()),
+        Membership::Payment(_) if reward.window.is_some() || reward.split.is_none() => {
+            Err(Difference::Shape)
+        }
+        Membership::Payment(payment) if !payment.is_sound() => Err(Difference::Shape),
+        Membership::Payment(payment) if payment.amount() != reward.to_pool => Err(Difference::Sum),
+        Membership::Payment(_) => Ok(()),
+    }
+}
+
+/// Divides a payment again by the splits of the blocks that earned it, and compares. Which blocks earned how much of it only the chain
+/// says. A reward that is no payment was earned by nobody else.
+///
+/// # Errors
+/// When the result differs, or one of the blocks could not have earned a part.
+pub fn check_earned(
+    reward: &Reward,
+    earlier: impl Fn(RewardId) -> Option<Reward>,
+) -> Result<(), Difference> {
+    let (Some(payment), Some(recorded)) = (reward.payment(), &reward.split) else {
+        return Ok(());
+    };
+    let mut blocks = Vec::with_capacity(payment.earned.len());
+    for earned in &payment.earned {
+        let could = |block: &Reward| {
+            let by_rule = match &block.member {
+                Some(Membership::Block(own)) => {
+                    own.rule == payment.rule && own.script == payment.script
+                }
+                Some(Membership::Payment(_)) | None => false,
+            };
+            // What is locked for later is earned by the block that locks it.
+            let in_time = block.height <= reward.height && block.window_end < reward.window_end;
+            by_rule && in_time && block.pool == reward.pool
+        };
+        let block = earlier(earned.block).filter(could);
+        let split = block.and_then(|block| block.split).filter(|split| is_listed(&split.rows));
+        blocks.push((earned.amount, split.ok_or(Difference::Earner(earned.block))?));
+    }
+    let parts: Vec<(Amount, &[SplitRow])> =
+        blocks.iter().map(|(amount, split)| (*amount, split.rows.as_slice())).collect();
+    compare_splits(recorded, &split_earned(&parts, reward.finder))
+}
+
+/// Is every account listed once, ascending, and is their work in all a number? A record from elsewhere need not be so.
+fn is_listed(rows: &[SplitRow]) -> bool {
+    let work = rows.iter().try_fold(0, |sum: WeightSum, row| sum.checked_add(row.weight));
+    work.is_some() && rows.is_sorted_by(|a, b| a.account < b.account)
+}
+
 /// How a split follows from what the pool had published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ruled {
@@ -321,6 +392,10 @@ pub fn check_rule(
     rules: &BTreeMap<PoolId, Vec<RuleSince>>,
     before: Option<ShareSeq>,
 ) -> Result<Ruled, Difference> {
+    if reward.payment().is_some() {
+        // Its parts, and their fees, are those of the blocks that earned it.
+        return Ok(Ruled::ByRule);
+    }
     let own = rules.get(&reward.pool).map(Vec::as_slice).unwrap_or_default();
     check_named(reward, rules)?;
     let Some(known) = rule::at(own, reward.window_end) else { return Ok(Ruled::Unknown) };

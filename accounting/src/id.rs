@@ -1,6 +1,6 @@
 //! The numbers that name things, each its own type so that none is taken for another.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
 macro_rules! number {
@@ -55,7 +55,8 @@ number! {
     UnixMs(u64)
 }
 
-/// A reward is named by the 32-byte hash of the block that carries it (in the byte order in which SHA-256 gives it).
+/// A reward is named by the 32-byte hash of the block that carries it, or of the transaction that does (in the byte order in which
+/// SHA-256 gives it).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RewardId(pub [u8; 32]);
 
@@ -86,6 +87,18 @@ impl std::str::FromStr for RewardId {
             *byte = u8::from_str_radix(digits, 16).map_err(|_| BadRewardId)?;
         }
         Ok(RewardId(hash))
+    }
+}
+
+impl Serialize for RewardId {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for RewardId {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -120,6 +133,8 @@ mod tests {
         let text = id.to_string();
         assert!(text.starts_with("1f1e1d") && text.ends_with("020100"));
         assert_eq!(text.parse::<RewardId>(), Ok(id));
+        assert_eq!(serde_json::to_value(id).unwrap(), text.as_str());
+        assert_eq!(serde_json::from_value::<RewardId>(text.as_str().into()).unwrap(), id);
         for bad in [
             "",
             "00",

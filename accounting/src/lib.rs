@@ -26,6 +26,7 @@ pub mod fee;
 pub mod id;
 pub mod identity;
 pub mod ledger;
+pub mod membership;
 pub mod payout;
 pub mod rate;
 mod ratio;

@@ -8,6 +8,7 @@ use crate::budget::Budget;
 use crate::commitment::{ByBlock, PaidBy};
 use crate::id::{AccountId, AssetId, PoolId, RewardId, ShareSeq};
 use crate::ledger::{Kind, SetKey, Transfer, TransferSet};
+use crate::membership::{MemberPayment, Membership};
 use crate::scheme::Scheme;
 use crate::share::WeightSum;
 use crate::split::Split;
@@ -16,16 +17,16 @@ use crate::window::WindowTable;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
-/// Income from one block.
+/// Income from one block, or a payment that earlier blocks earned ([`Reward::payment`]).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reward {
-    /// The block.
+    /// The block, or the transaction of a payment.
     pub id: RewardId,
     /// Whose window it pays.
     pub pool: PoolId,
     /// In which money.
     pub asset: AssetId,
-    /// Height of the block.
+    /// Height of the block; of the one that gave it, where it is a payment.
     pub height: u64,
     /// Who found it.
     pub finder: AccountId,
@@ -49,6 +50,8 @@ pub struct Reward {
     pub by_block: Option<ByBlock>,
     /// What was divided, where it is an epoch's budget: [`Reward::to_pool`] is what of it was granted.
     pub budget: Option<Budget>,
+    /// What a coordination-free pool has to do with it.
+    pub member: Option<Membership>,
     /// Who gets what; `None` under PPS and FPPS, where the bankroll gets it.
     pub split: Option<Split>,
 }
@@ -194,7 +197,17 @@ impl Reward {
     #[must_use]
     pub fn on_chain(&self) -> Amount {
         let tree = self.by_block.as_ref().and_then(|by_block| by_block.tree.as_ref());
-        tree.map_or(self.amount(), |tree| self.amount().add(tree.cost))
+        let elsewhere = match &self.member {
+            Some(Membership::Block(block)) => block.elsewhere,
+            Some(Membership::Payment(_)) | None => Amount::ZERO,
+        };
+        self.amount().add(tree.map_or(Amount::ZERO, |tree| tree.cost)).add(elsewhere)
+    }
+
+    /// The payment that it is, where it is one that earlier blocks earned.
+    #[must_use]
+    pub fn payment(&self) -> Option<&MemberPayment> {
+        self.member.as_ref().and_then(Membership::payment)
     }
 
     /// The credits of this reward, for its first appearance in the chain.

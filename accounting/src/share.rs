@@ -5,6 +5,7 @@
 use crate::budget::Budget;
 use crate::commitment::Commitment;
 use crate::id::{AccountId, PoolId, RateId, RewardId, ShareSeq, UnixMs, WorkerId};
+use crate::membership::Membership;
 use crate::union::Terms;
 use crate::{Amount, BasisPoints, Scheme};
 use std::fmt;
@@ -90,6 +91,8 @@ pub struct BlockFound {
     pub commitment: Option<Commitment>,
     /// What it divides, where it is no block but an epoch's budget.
     pub budget: Option<Budget>,
+    /// What a coordination-free pool has to do with it; a payment that earlier blocks earned is logged as what it is.
+    pub member: Option<Membership>,
     /// When.
     pub found_at: UnixMs,
 }

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that finds an error has failed")]
 
 use accounting::audit::{
-    Difference, Ruled, check_link, check_reward, check_rule, check_slice, check_slice_fees,
+    Difference, Ruled, check_earned, check_link, check_reward, check_rule, check_slice,
+    check_slice_fees,
 };
 use accounting::fee::{FeeRule, VolumeStep};
+use accounting::membership::{Earned, MemberBlock, MemberPayment, Membership, Place, split_earned};
 use accounting::reward::Reward;
 use accounting::rule::{Rule, RuleSince};
 use accounting::share::{ShareKey, Weight};
@@ -109,6 +111,7 @@ fn reward() -> Reward {
         }),
         shared: None,
         budget: None,
+        member: None,
         split: Some(split),
     }
 }
@@ -228,5 +231,105 @@ fn a_block_pays_the_pools_that_had_a_part_and_no_other() {
     ] {
         let text = format!("{own:?} {others:?}");
         assert_eq!(found(own, others), Err(Difference::Parts(PoolId(stranger))), "{text}");
+    }
+}
+
+/// A block of a member that shares most of what it brought, found at a place.
+fn member_block(id: u8, place: u64) -> Reward {
+    let member =
+        MemberBlock { rule: "{}".into(), script: vec![0x51], elsewhere: Amount::from_units(4000) };
+    let member = Some(Membership::Block(member));
+    Reward { id: RewardId([id; 32]), window_end: ShareSeq(place), member, ..reward() }
+}
+
+/// What two such blocks earned of a later one.
+fn payment(parts: &[(u8, i128)]) -> Reward {
+    let (first, second) = (member_block(1, 100), member_block(2, 100));
+    let rows = |block: u8| if block == 1 { first.split.clone() } else { second.split.clone() };
+    let amounts = |units: i128| Amount::from_units(units);
+    let earned = |(block, units): &(u8, i128)| Earned {
+        block: RewardId([*block; 32]),
+        amount: amounts(*units),
+    };
+    let splits: Vec<_> =
+        parts.iter().map(|(block, units)| (amounts(*units), rows(*block).unwrap())).collect();
+    let splits: Vec<_> =
+        splits.iter().map(|(amount, split)| (*amount, split.rows.as_slice())).collect();
+    let split = split_earned(&splits, AccountId(1));
+    let member = MemberPayment {
+        rule: "{}".into(),
+        script: vec![0x51],
+        by: RewardId([7; 32]),
+        output: 0,
+        earned: parts.iter().map(earned).collect(),
+        place: Place { block: RewardId([8; 32]), height: 120 },
+    };
+    Reward {
+        id: RewardId([9; 32]),
+        height: 9,
+        to_pool: split.amount,
+        window_end: ShareSeq(200),
+        window: None,
+        split: Some(split),
+        member: Some(Membership::Payment(member)),
+        ..reward()
+    }
+}
+
+#[test]
+fn a_payment_is_divided_as_the_blocks_that_earned_it_were() {
+    let known = |id: RewardId| {
+        [member_block(1, 100), member_block(2, 150)].into_iter().find(|block| block.id == id)
+    };
+    let honest = payment(&[(1, 700), (2, 301)]);
+    assert_eq!(check_reward(&honest, SliceNo(0), &mut Nothing), Ok(Ok(())));
+    assert_eq!(check_earned(&honest, known), Ok(()));
+    assert_eq!(check_earned(&member_block(1, 100), known), Ok(()), "earned by nobody else");
+    assert_eq!(check_rule(&honest, &BTreeMap::new(), None), Ok(Ruled::ByRule));
+
+    let mut shifted = honest.clone();
+    let rows = &mut shifted.split.as_mut().unwrap().rows;
+    rows[0].net = rows[0].net.add(Amount::ONE);
+    rows[1].net = rows[1].net.sub(Amount::ONE);
+    assert!(matches!(check_earned(&shifted, known), Err(Difference::Part { .. })));
+}
+
+#[test]
+fn only_an_earlier_block_by_the_same_rule_can_have_earned_a_payment() {
+    let honest = payment(&[(1, 700)]);
+    let refused = Err(Difference::Earner(RewardId([1; 32])));
+    let other_rule = |mut block: Reward| {
+        let Some(Membership::Block(own)) = &mut block.member else { unreachable!() };
+        own.rule.push(' ');
+        block
+    };
+    for block in [
+        None,
+        Some(other_rule(member_block(1, 100))),
+        Some(member_block(1, 200)),
+        Some(Reward { member: None, ..member_block(1, 100) }),
+        Some(Reward { height: 10, ..member_block(1, 100) }),
+        Some(Reward { pool: PoolId(2), ..member_block(1, 100) }),
+        Some(Reward { split: None, ..member_block(1, 100) }),
+    ] {
+        assert_eq!(check_earned(&honest, |_| block.clone()), refused, "{block:?}");
+    }
+}
+
+#[test]
+fn a_membership_that_cannot_be_is_refused() {
+    let check = |reward: &Reward| check_reward(reward, SliceNo(0), &mut Nothing).unwrap();
+    let honest = payment(&[(1, 700), (2, 301)]);
+    let more = Reward { to_pool: Amount::from_units(1002), ..honest.clone() };
+    assert_eq!(check(&more), Err(Difference::Sum));
+    for wrong in [
+        payment(&[]),
+        payment(&[(1, 5), (1, 6)]),
+        Reward { to_miners: Amount::ONE, ..honest.clone() },
+        Reward { window: reward().window, ..honest.clone() },
+        Reward { split: None, ..honest },
+        Reward { to_miners: Amount::ONE, ..member_block(1, 100) },
+    ] {
+        assert_eq!(check(&wrong), Err(Difference::Shape), "{wrong:?}");
     }
 }

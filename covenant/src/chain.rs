@@ -12,6 +12,7 @@ use crate::tree::Tree;
 use crate::window::{Place, Slot};
 use bitcoin::{Amount, BlockHash, CompactTarget, Script, ScriptBuf, Target, TxOut};
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 
 /// A block's median time is that of so many blocks.
 const MEDIAN_BLOCKS: usize = 11;
@@ -116,6 +117,38 @@ pub enum ChainError {
     TooDeep,
 }
 
+/// The block after those that were read, without them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upcoming {
+    /// The rule.
+    pub rule: Rule,
+    /// Its height.
+    pub height: u32,
+    /// The block before it.
+    pub previous: BlockHash,
+    /// Whom it pays, in the order of scripts, and their weights.
+    claims: Vec<(ScriptBuf, u128)>,
+    /// How many slots of its window are filled.
+    filled: usize,
+}
+
+impl Upcoming {
+    /// As [`Chain::coinbase`].
+    ///
+    /// # Errors
+    /// When the finder cannot be paid.
+    pub fn coinbase(
+        &self,
+        enforced: &Enforced,
+        value: u64,
+        finder: &Script,
+    ) -> Result<Coinbase, CoinbaseError> {
+        let claims: Vec<Claim<'_>> =
+            self.claims.iter().map(|(script, weight)| Claim { script, weight: *weight }).collect();
+        coinbase::plan(&self.rule, enforced, self.height, value, (&claims, self.filled), finder)
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Read {
     hash: BlockHash,
@@ -202,6 +235,36 @@ impl Chain {
     #[must_use]
     pub fn window(&self) -> &[Slot] {
         self.rule.window.of(&self.slots, self.place(), self.rule.since(self.next))
+    }
+
+    /// The blocks that a qualified block paid, by its position in [`Chain::slots`], and their positions.
+    #[must_use]
+    pub fn window_of(&self, position: usize) -> (Range<usize>, &[Slot]) {
+        let Some(slot) = self.slots.get(position) else { return (0..0, &[]) };
+        let before = self.slots.get(..position).unwrap_or_default();
+        let since = self.rule.since(slot.place.height);
+        let range = self.rule.window.range(before, slot.place, since);
+        let window = before.get(range.clone()).unwrap_or_default();
+        (range, window)
+    }
+
+    /// The position of a qualified block in [`Chain::slots`], by its height.
+    #[must_use]
+    pub fn position_at(&self, height: u32) -> Option<usize> {
+        self.slots.binary_search_by_key(&height, |slot| slot.place.height).ok()
+    }
+
+    /// The next block, as whoever mines it needs to know it; none before a block was read.
+    #[must_use]
+    pub fn upcoming(&self) -> Option<Upcoming> {
+        let owned = |claim: Claim<'_>| (claim.script.to_owned(), claim.weight);
+        Some(Upcoming {
+            rule: self.rule,
+            height: self.next,
+            previous: self.tip()?,
+            claims: self.claims().into_iter().map(owned).collect(),
+            filled: self.window().len(),
+        })
     }
 
     /// What they are owed of it, by script.

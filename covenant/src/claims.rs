@@ -68,6 +68,22 @@ pub fn share(rule: &Rule, value: u64, claims: &[Claim<'_>], finder: &Script) -> 
     Some(tree)
 }
 
+/// What somebody's payment of a tree that shares `value` is made of, beside their own claim: what they took over, as the block's
+/// finder, from those who would have got too little. None where the tree does not pay them.
+#[must_use]
+pub fn taken_over(
+    rule: &Rule,
+    value: u64,
+    claims: &[Claim<'_>],
+    finder: &Script,
+    payee: &Script,
+) -> Option<u128> {
+    let paid = above_floor(rule, value, claims, finder);
+    let paid = paid.iter().find(|claim| claim.script == payee)?;
+    let own = claims.iter().find(|claim| claim.script == payee).map_or(0, |claim| claim.weight);
+    Some(paid.weight.saturating_sub(own))
+}
+
 /// Leaves out, lightest first, who would be paid less than the floor, until all who are left are paid enough
 /// and the tree can be built.
 fn above_floor<'a>(

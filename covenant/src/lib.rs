@@ -8,7 +8,7 @@
 //!
 //! Reading order: [`template`] (what BIP-119 hashes), [`shape`] and [`tree`] (from payees to transactions), [`window`] and
 //! [`rule`] (which blocks count, and what the parameters are), [`claims`] (who gets what of a block), [`marker`], [`coinbase`]
-//! and [`chain`] (from blocks to verdicts), [`enforcement`] (where any of this may be mined).
+//! and [`chain`] (from blocks to verdicts), [`member`] (what one of them is paid, and for which blocks), [`enforcement`] (where any of this may be mined).
 
 #![deny(
     clippy::float_arithmetic,
@@ -24,6 +24,7 @@ pub mod coinbase;
 pub mod committed;
 pub mod enforcement;
 pub mod marker;
+pub mod member;
 pub mod rule;
 pub mod shape;
 pub mod template;
@@ -32,6 +33,7 @@ pub mod window;
 
 pub use chain::{Block, Chain, Verdict};
 pub use enforcement::Enforced;
+pub use member::Member;
 pub use rule::{Rule, RuleId};
 pub use template::TemplateHash;
 pub use tree::{Payee, Tree, TreeRule};

@@ -225,6 +225,7 @@ fn found(door: &Door, income: &Income, standing: &Standing) -> BlockReport {
     };
     BlockReport {
         budget: None,
+        member: None,
         pool,
         finder: door.identity(&income.launcher_id),
         display: income.launcher_id.to_string(),

@@ -9,6 +9,7 @@ use crate::guests::Guests;
 use crate::rules;
 use crate::view::Standings;
 use accounting::ledger::{Applied, Kind, Ledger, Posting, Refusal};
+use accounting::membership::Membership;
 use accounting::payout::Payout;
 use accounting::rate::Rate;
 use accounting::rule::RuleSince;
@@ -263,6 +264,12 @@ impl Books {
         self.assets.iter().find(|(_, asset)| asset.name == name).map(|(id, _)| *id)
     }
 
+    /// Whom an account is of.
+    #[must_use]
+    pub fn identity_of(&self, account: AccountId) -> Option<&Identity> {
+        self.identities.iter().find(|(_, known)| **known == account).map(|(who, _)| who)
+    }
+
     /// The account of an identity, if it ever had an accepted share.
     #[must_use]
     pub fn account_of(&self, identity: &Identity) -> Option<AccountId> {
@@ -408,7 +415,12 @@ impl Books {
     ) -> Result<(), StoreError> {
         match entry {
             LogEntry::Share(share) => self.count(seq, share, now),
-            LogEntry::BlockFound(found) => self.reward_block(store, seq, found, now)?,
+            LogEntry::BlockFound(found) => {
+                match found.member.as_ref().and_then(Membership::payment) {
+                    Some(payment) => self.reward_payment(store, seq, found, payment, now)?,
+                    None => self.reward_block(store, seq, found, now)?,
+                }
+            }
             LogEntry::Revoke { share, .. } => self.revoke(store, seq, *share)?,
         }
         self.folded = seq;

@@ -10,9 +10,10 @@ use crate::crash::crash_point;
 use crate::door::{Answer, Pool, Refused};
 use crate::payouts::Plan;
 use crate::treasury::{Holdings, PayoutOrder, Signing, Treasury, TreasuryError};
+use accounting::membership::Place;
 use accounting::payout::{Fate, Payout, PayoutState, PayoutStep, PayoutVersion};
 use accounting::reward::RewardStep;
-use accounting::{Amount, AssetId, PayoutId, UnixMs};
+use accounting::{Amount, AssetId, PayoutId, RewardId, UnixMs};
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 
@@ -179,8 +180,10 @@ impl<T: Treasury> Cashier<T> {
         if open.is_empty() {
             return Ok(());
         }
-        let sightings = self.treasury.sightings(&open).await;
-        for ((id, height), sighting) in open.into_iter().zip(sightings) {
+        let blocks: Vec<(RewardId, u64)> =
+            open.iter().map(|(_, place)| (place.block, place.height)).collect();
+        let sightings = self.treasury.sightings(&blocks).await;
+        for ((id, Place { height, .. }), sighting) in open.into_iter().zip(sightings) {
             let moved = self
                 .pool
                 .order(move |books, store, now| books.sighted(store, id, sighting, now))

@@ -8,6 +8,7 @@ use crate::observe::Observatory;
 use crate::view::View;
 use accounting::budget::Budget;
 use accounting::commitment::Commitment;
+use accounting::membership::Membership;
 use accounting::rate::Rate;
 use accounting::union::Terms;
 use accounting::{
@@ -76,6 +77,8 @@ pub struct BlockReport {
     pub commitment: Option<Box<Commitment>>,
     /// What it divides, where it is an epoch's budget: then [`BlockReport::to_pool`] is all of it, and what is granted of it follows.
     pub budget: Option<Budget>,
+    /// What a coordination-free pool has to do with it: of a payment that earlier blocks earned, the block is the transaction.
+    pub member: Option<Box<Membership>>,
     /// When.
     pub found_at: UnixMs,
 }
@@ -336,6 +339,7 @@ impl BlockReport {
             shared,
             commitment: self.commitment.as_deref().cloned(),
             budget: self.budget.clone(),
+            member: self.member.as_deref().cloned(),
             found_at: self.found_at,
         }));
         share.into_iter().chain([found]).collect()

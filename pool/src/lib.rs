@@ -7,7 +7,7 @@
 //! Invariant: an `Ok` given to anybody is on disk; when the store fails, nothing is acknowledged and nothing is forgotten.
 //!
 //! Reading order: [`config`] (what a pool is), [`door`] (how the doors come in), [`writer`] (the thread), [`books`] (what
-//! it knows), [`rules`] (what it promised), [`rewards`], [`payouts`] and
+//! it knows), [`rules`] (what it promised), [`rewards`], [`membership`], [`payouts`] and
 //! [`spends`] (how money moves), [`treasury`] (who holds the coins), [`cashier`] (the task
 //! that makes payouts happen), [`view`] and [`observe`] (what readers see).
 
@@ -29,6 +29,7 @@ pub mod crash;
 pub mod door;
 pub mod guests;
 pub mod host;
+pub mod membership;
 pub mod observe;
 pub mod payouts;
 pub mod private_file;

@@ -7,6 +7,7 @@ use crate::books::{Books, PoolBook, StoredSlices};
 use crate::door::{BlockReport, Refused};
 use accounting::fee::{FeeRule, Standing};
 use accounting::ledger::{Kind, Posting, Refusal, SetKey, TransferSet};
+use accounting::membership::Place;
 use accounting::reward::{Reward, RewardState, RewardStep, Sighting, next_step, reversal};
 use accounting::slice::Slice;
 use accounting::split::{self, SliceCredit, Split};
@@ -60,34 +61,40 @@ impl Books {
             shared,
             by_block: found.commitment.as_ref().map(|commitment| commitment.by_block.clone()),
             budget: found.budget.clone(),
+            member: found.member.clone(),
             split,
         };
-        let credits = reward.credits();
-        let force = credits.key.clone();
-        let stored = StoredReward {
-            pool: found.pool,
-            asset,
-            height: found.height,
-            amount: reward.amount(),
-            state: RewardState::Immature,
-            generation: 0,
-            force,
-            closed: false,
-            created_at: now,
-            through: reward.window.as_ref().map(|window| window.through),
-        };
-        self.rewards.insert(found.block, stored);
+        let round_work =
+            self.pools.get_mut(&found.pool).map_or(0, |pool| std::mem::take(&mut pool.round_work));
+        self.book(reward, round_work, now);
         if found.commitment.is_some() {
             // The round ends where the work's window did: what came since is the next one's.
             self.cut_round(found.pool);
         }
-        let round_work =
-            self.pools.get_mut(&found.pool).map_or(0, |pool| std::mem::take(&mut pool.round_work));
+        Ok(())
+    }
+
+    /// Takes a reward into the books, and reserves its credits.
+    pub(crate) fn book(&mut self, reward: Reward, round_work: u128, now: UnixMs) {
+        let credits = reward.credits();
+        let stored = StoredReward {
+            pool: reward.pool,
+            asset: reward.asset,
+            height: reward.height,
+            amount: reward.amount(),
+            state: RewardState::Immature,
+            generation: 0,
+            force: credits.key.clone(),
+            closed: false,
+            created_at: now,
+            through: reward.window.as_ref().map(|window| window.through),
+            place: reward.payment().map(|payment| payment.place),
+        };
+        self.rewards.insert(reward.id, stored);
         self.push(Change::Reward { reward: Box::new(reward), round_work, at: now });
         if !credits.transfers.is_empty() {
             self.must_post(Posting::Pend(credits), now);
         }
-        Ok(())
     }
 
     fn freeze_window(
@@ -233,12 +240,13 @@ impl Books {
         credits
     }
 
-    /// The rewards that may still change, with their heights and how deep they must be to rest.
+    /// The rewards that may still change, each with the block that it stands and falls with.
     #[must_use]
-    pub fn open_rewards(&self, asset: AssetId) -> Vec<(RewardId, u64)> {
+    pub fn open_rewards(&self, asset: AssetId) -> Vec<(RewardId, Place)> {
         let open =
             self.rewards.iter().filter(|(_, reward)| reward.asset == asset && !reward.closed);
-        open.map(|(id, reward)| (*id, reward.height)).collect()
+        let own = |id: RewardId, height: u64| Place { block: id, height };
+        open.map(|(id, reward)| (*id, reward.place.unwrap_or(own(*id, reward.height)))).collect()
     }
 
     /// What the best chain says about a block; moves its reward if that asks for it. Gives the state it is in now.

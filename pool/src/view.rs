@@ -225,7 +225,7 @@ impl Books {
 
     fn block_counts(&self) -> BTreeMap<PoolId, BlockCounts> {
         let mut counts: BTreeMap<PoolId, BlockCounts> = BTreeMap::new();
-        for reward in self.rewards.values() {
+        for reward in self.rewards.values().filter(|reward| reward.place.is_none()) {
             let own = counts.entry(reward.pool).or_default();
             own.found += 1;
             own.immature += u64::from(reward.state == RewardState::Immature);
@@ -269,9 +269,9 @@ impl Books {
     }
 
     fn reward_views(&self) -> Vec<RewardView> {
-        let newest = first(self.rewards.iter().collect(), |(id, reward)| {
-            std::cmp::Reverse((reward.height, **id))
-        });
+        let blocks = self.rewards.iter().filter(|(_, reward)| reward.place.is_none());
+        let newest =
+            first(blocks.collect(), |(id, reward)| std::cmp::Reverse((reward.height, **id)));
         let view = |(id, r): (&RewardId, &store::book::StoredReward)| RewardView {
             id: *id,
             pool: r.pool,

@@ -140,6 +140,7 @@ async fn a_committed_block_that_was_durable_when_the_pool_died_is_booked_as_it_w
         scheme: report.scheme,
         shared: None,
         budget: None,
+        member: None,
         found_at: report.found_at,
     }));
     Sqlite::open(folder.path()).unwrap().append(&[entry]).unwrap();

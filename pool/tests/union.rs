@@ -88,6 +88,7 @@ async fn a_block_that_was_durable_when_the_pool_died_is_split_on_the_terms_of_it
         scheme,
         shared: Some(Terms { part, beside }),
         budget: None,
+        member: None,
         found_at: report.found_at,
     }));
     Sqlite::open(folder.path()).unwrap().append(&[entry]).unwrap();

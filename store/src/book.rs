@@ -1,6 +1,7 @@
 //! What the writer loads when it starts: enough to go on as if it had never stopped.
 
 use accounting::ledger::{Ledger, SetKey};
+use accounting::membership::Place;
 use accounting::payout::Payout;
 use accounting::rate::Rate;
 use accounting::reward::RewardState;
@@ -104,6 +105,8 @@ pub struct StoredReward {
     pub created_at: UnixMs,
     /// The newest slice it was split by, where it was split by a window.
     pub through: Option<SliceNo>,
+    /// The block that it stands and falls with, where it is a payment that earlier blocks earned.
+    pub place: Option<Place>,
 }
 
 /// A payout that may still change.

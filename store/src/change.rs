@@ -3,6 +3,7 @@
 //! Invariant: each change carries its own key, so that applying it twice is applying it once.
 
 use accounting::ledger::{Balance, Kind, Posting, SetKey};
+use accounting::membership::Place;
 use accounting::payout::{Payout, PayoutState, PayoutVersion};
 use accounting::rate::Rate;
 use accounting::reward::{Reward, RewardState};
@@ -104,6 +105,13 @@ pub enum Change {
         closed: bool,
         /// When.
         at: UnixMs,
+    },
+    /// A payment stands in another block of the chain than before.
+    RewardPlace {
+        /// Which.
+        id: RewardId,
+        /// In which block.
+        place: Place,
     },
     /// A step of the ledger.
     Posting {

@@ -17,8 +17,9 @@ pub use change::Change;
 pub use sqlite::{Medium, Reader, Sqlite};
 
 use accounting::ledger::{SetKey, TransferSet};
+use accounting::split::SplitRow;
 use accounting::window::SourcedSlice;
-use accounting::{LogEntry, PoolId, Share, ShareKey, ShareSeq, SliceNo};
+use accounting::{LogEntry, PoolId, RewardId, Share, ShareKey, ShareSeq, SliceNo};
 use std::path::PathBuf;
 
 /// Why the store did not do it, by what can be done about it.
@@ -118,6 +119,12 @@ pub trait Store: Send {
     /// # Errors
     /// When the book cannot be read.
     fn slice_at(&mut self, pool: PoolId, seq: ShareSeq) -> Result<Option<SliceNo>, StoreError>;
+
+    /// The rows of a reward's split, ascending by account; none where there is no such reward, or it is not split.
+    ///
+    /// # Errors
+    /// When the book cannot be read.
+    fn split_rows(&mut self, block: RewardId) -> Result<Vec<SplitRow>, StoreError>;
 
     /// A set of transfers, whatever its state.
     ///

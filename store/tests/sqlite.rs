@@ -4,6 +4,7 @@
 
 use accounting::commitment::PaidBy;
 use accounting::ledger::{Kind, Ledger, Posting, SetKey, Transfer, TransferSet};
+use accounting::membership::{Earned, MemberPayment, Membership, Place};
 use accounting::payout::{Payout, PayoutPart, PayoutState, PayoutVersion};
 use accounting::rate::Rate;
 use accounting::reward::{Reward, RewardState};
@@ -51,6 +52,7 @@ fn found(n: u8) -> LogEntry {
         scheme: Scheme::Tides,
         shared: None,
         budget: None,
+        member: None,
         found_at: UnixMs(2_000),
     }))
 }
@@ -159,6 +161,7 @@ fn reward() -> Reward {
         window: Some(window),
         shared: None,
         budget: None,
+        member: None,
         split: Some(split(amount, &work, |_| BasisPoints::new(150).unwrap())),
     }
 }
@@ -223,6 +226,60 @@ fn a_reward_that_pools_share_comes_back_with_every_window() {
         let reader = Reader::open(folder.path()).unwrap();
         assert_eq!(reader.reward(reward.id).unwrap().unwrap().0, reward);
     }
+}
+
+#[test]
+fn a_payment_comes_back_with_its_place_and_is_no_block_that_was_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open(folder.path());
+    let block = reward();
+    let place = |height: u64| Place { block: RewardId([80; 32]), height };
+    let member = Membership::Payment(MemberPayment {
+        rule: "{}".into(),
+        script: vec![0x51],
+        by: RewardId([70; 32]),
+        output: 2,
+        earned: vec![Earned { block: block.id, amount: Amount::from_units(77) }],
+        place: place(201),
+    });
+    let rows = store.split_rows(block.id).unwrap();
+    assert!(rows.is_empty(), "it is not booked yet");
+    let work = vec![(AccountId(1), 30)];
+    let payment = Reward {
+        id: RewardId([60; 32]),
+        to_pool: Amount::from_units(77),
+        window_end: ShareSeq(7),
+        window: None,
+        split: Some(split(Amount::from_units(77), &work, |_| BasisPoints::ZERO)),
+        member: Some(member.clone()),
+        ..block.clone()
+    };
+    let mut changes = names();
+    for reward in [&block, &payment] {
+        let reward = Box::new(reward.clone());
+        changes.push(Change::Reward { reward, round_work: 3, at: UnixMs(6) });
+    }
+    store.apply(ShareSeq(3), &changes).unwrap();
+    let moved = Change::RewardPlace { id: payment.id, place: place(202) };
+    for _ in 0..2 {
+        store.apply(ShareSeq(3), std::slice::from_ref(&moved)).unwrap();
+    }
+    assert_eq!(store.split_rows(block.id).unwrap(), block.split.as_ref().unwrap().rows);
+    let reader = Reader::open(folder.path()).unwrap();
+    assert_eq!(reader.reward(payment.id).unwrap().unwrap().0, payment);
+    assert_eq!(reader.place(payment.id).unwrap(), Some(place(202)));
+    assert_eq!(reader.place(block.id).unwrap(), None);
+    let listed: Vec<_> = reader.rewards(9).unwrap().iter().map(|row| row.place).collect();
+    assert_eq!(listed, [Some(place(202)), None]);
+    assert_eq!(reader.blocks_by_finder(POOL).unwrap(), [(AccountId(2), 1)]);
+    let book = store.load().unwrap();
+    assert_eq!(book.rewards[&payment.id].place, Some(place(202)));
+    assert_eq!(book.rewards[&block.id].place, None);
+
+    let LogEntry::BlockFound(entry) = found(60) else { unreachable!() };
+    let entry = LogEntry::BlockFound(Box::new(BlockFound { member: Some(member), ..*entry }));
+    store.append(std::slice::from_ref(&entry)).unwrap();
+    assert_eq!(log(&mut store, 1), [(1, entry)]);
 }
 
 #[test]
@@ -406,10 +463,11 @@ const EARLIER: [&str; 3] = [
 
 /// What brought a file to schema 4 and on. Since then each only added what this leaves empty, so that a file of such a schema is one
 /// of schema 3 that was brought there.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("../src/sqlite/schema_4.sql"),
     include_str!("../src/sqlite/schema_5.sql"),
     include_str!("../src/sqlite/schema_6.sql"),
+    include_str!("../src/sqlite/schema_7.sql"),
 ];
 
 /// A file of an earlier schema, and what one of these days wrote.

@@ -10,6 +10,7 @@ use crate::rpc::{Endpoint, Rpc, RpcError};
 use crate::template::{push_hex, to_hex};
 use crate::{ether, gxc};
 use accounting::commitment::Commitment;
+use accounting::membership::Membership;
 use accounting::rate::Rate;
 use accounting::{
     Amount, BasisPoints, Identity, IdentityKind, PoolId, RewardId, Scheme, UnixMs, Weight,
@@ -178,6 +179,16 @@ impl Blocks {
     #[must_use]
     pub fn unbooked(&self) -> usize {
         self.unbooked.load(Ordering::Relaxed)
+    }
+
+    /// Waits until every block that was found is in the books, at most so long; gives whether they are.
+    pub async fn all_booked(&self, at_most: Duration) -> bool {
+        let booked = async {
+            while self.unbooked() > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(at_most, booked).await.is_ok()
     }
 
     /// Waits until every block is written and every node has judged it, at most so long; what is not done is done again
@@ -413,6 +424,8 @@ struct BlockFile {
     #[serde(default)]
     commitment: Option<Box<Commitment>>,
     #[serde(default)]
+    member: Option<Box<Membership>>,
+    #[serde(default)]
     coinbase_fee: BasisPoints,
     network_work: u128,
     scheme: Scheme,
@@ -434,6 +447,7 @@ impl BlockFile {
             to_pool: report.to_pool,
             to_miners: report.to_miners,
             commitment: report.commitment.clone(),
+            member: report.member.clone(),
             coinbase_fee: report.coinbase_fee,
             network_work: report.network_work,
             scheme: report.scheme,
@@ -452,6 +466,7 @@ impl BlockFile {
             .transpose()?;
         Ok(BlockReport {
             budget: None,
+            member: self.member,
             pool: PoolId(self.pool),
             finder: Identity { kind: IdentityKind::Script, network: self.network, bytes: script },
             display: self.address,
@@ -548,6 +563,11 @@ mod tests {
         let header: &[u8; 80] = block.first_chunk().unwrap();
         let report = BlockReport {
             budget: None,
+            member: Some(Box::new(Membership::Block(accounting::membership::MemberBlock {
+                rule: "{}".into(),
+                script: vec![0, 1],
+                elsewhere: Amount::from_units(6),
+            }))),
             pool: PoolId(3),
             finder: Identity {
                 kind: IdentityKind::Script,
@@ -587,6 +607,7 @@ mod tests {
         id.reverse();
         let report = BlockReport {
             budget: None,
+            member: None,
             pool: PoolId(3),
             finder: Identity {
                 kind: IdentityKind::Script,

@@ -9,10 +9,12 @@ use crate::coinbase::{self, CoinbaseInput, Output};
 use crate::ether::claims::Claims;
 use crate::gxc;
 use crate::hashing::Hashing;
+use crate::member::{Following, Planned};
 use crate::template::{Template, push_as_hex, to_hex};
 use crate::verify::Verified;
 use crate::wire::v1::{JobRef, Submission};
 use accounting::commitment::Commitment;
+use accounting::membership::Membership;
 use accounting::rate::Rate;
 use accounting::split::fee_of;
 use accounting::{Amount, BasisPoints, Scheme, UnixMs};
@@ -32,7 +34,7 @@ pub const VERSION_MASK: u32 = 0x1fff_e000;
 pub const EXTRANONCE1_SIZE: usize = 4;
 
 /// Who the coinbase pays.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Pays {
     /// The pool's wallet, all of it.
     Pool {
@@ -53,6 +55,13 @@ pub enum Pays {
         /// How far.
         rules: by_block::Rules,
     },
+    /// The members of a coordination-free pool, of which this is one.
+    Member {
+        /// The wallet's script.
+        script: Vec<u8>,
+        /// By which rule.
+        following: Following,
+    },
 }
 
 impl Pays {
@@ -60,7 +69,9 @@ impl Pays {
     #[must_use]
     pub fn pool_script(&self) -> &[u8] {
         match self {
-            Pays::Pool { script } | Pays::Window { script, .. } => script,
+            Pays::Pool { script } | Pays::Window { script, .. } | Pays::Member { script, .. } => {
+                script
+            }
             Pays::Finder { fee_script, .. } => fee_script,
         }
     }
@@ -92,6 +103,8 @@ pub struct JobTerms {
     pub rate: Option<Rate>,
     /// What its block pays miners itself.
     pub committed: Option<Arc<Committed>>,
+    /// What its block pays by a coordination-free pool's rule.
+    pub planned: Option<Arc<Planned>>,
 }
 
 /// Work handed out.
@@ -113,6 +126,8 @@ pub struct Job {
     pub rate: Option<Rate>,
     /// What it pays miners itself, where it pays a window.
     pub committed: Option<Arc<Committed>>,
+    /// What it pays by a coordination-free pool's rule.
+    pub planned: Option<Arc<Planned>>,
     /// When it was made.
     pub made_at: UnixMs,
     /// No share of it is harder than this: a block is always a share, as far as difficulties go down.
@@ -150,6 +165,7 @@ impl Job {
             version_mask,
             rate: terms.rate,
             committed: terms.committed,
+            planned: terms.planned,
             made_at,
             hardest: Difficulty::not_harder_than(template.target, rules.hashing.scale()),
             claims: template.work.as_ref().map(|_| Arc::default()),
@@ -204,17 +220,22 @@ impl Job {
         coinbase::tail(&self.outputs(finder_script))
     }
 
-    /// What the coinbase pays to the pool and to miners; what a tree takes is neither's.
+    /// What the coinbase pays to the pool and to miners; what a tree takes, or other members get, is neither's.
     #[must_use]
     pub fn payments(&self) -> (Amount, Amount) {
         let value = Amount::from_units(self.template.coinbase_value.into());
+        if let Some(planned) = &self.planned {
+            return (planned.to_pool, Amount::ZERO);
+        }
         match &self.rules.pays {
-            Pays::Window { .. } | Pays::Pool { .. } => match &self.committed {
-                Some(committed) => {
-                    (committed.commitment.to_pool(), committed.commitment.to_miners())
+            Pays::Window { .. } | Pays::Member { .. } | Pays::Pool { .. } => {
+                match &self.committed {
+                    Some(committed) => {
+                        (committed.commitment.to_pool(), committed.commitment.to_miners())
+                    }
+                    None => (value, Amount::ZERO),
                 }
-                None => (value, Amount::ZERO),
-            },
+            }
             Pays::Finder { fee, .. } => {
                 let fee = fee_of(value, *fee);
                 (fee, value.sub(fee))
@@ -232,11 +253,17 @@ impl Job {
         Some(commitment)
     }
 
+    /// What a coordination-free pool has to do with it.
+    #[must_use]
+    pub fn membership(&self) -> Option<Membership> {
+        self.planned.as_ref().map(|planned| Membership::Block(planned.member.clone()))
+    }
+
     /// The fee that the coinbase withholds from a finder it pays.
     #[must_use]
     pub fn coinbase_fee(&self) -> BasisPoints {
         match self.rules.pays {
-            Pays::Pool { .. } | Pays::Window { .. } => BasisPoints::ZERO,
+            Pays::Pool { .. } | Pays::Window { .. } | Pays::Member { .. } => BasisPoints::ZERO,
             Pays::Finder { fee, .. } => fee,
         }
     }
@@ -253,16 +280,25 @@ impl Job {
             }
             None => to_miners,
         };
+        if let Some(planned) = &self.planned {
+            outputs.extend(planned.outputs.iter().cloned());
+            outputs.extend(self.commitment_output());
+            return outputs;
+        }
         let pool_script = self.rules.pays.pool_script();
         for (amount, script) in [(to_finder, finder_script), (to_pool, pool_script)] {
             if let Some(value) = amount.as_u64().filter(|value| *value > 0) {
                 outputs.push(Output { value, script: script.to_vec() });
             }
         }
-        if let Some(script) = &self.template.witness_commitment {
-            outputs.push(Output { value: 0, script: script.clone() });
-        }
+        outputs.extend(self.commitment_output());
         outputs
+    }
+
+    /// The witness commitment, which is always the last.
+    fn commitment_output(&self) -> Option<Output> {
+        let script = self.template.witness_commitment.clone()?;
+        Some(Output { value: 0, script })
     }
 
     /// Everything of the coinbase before the extranonce.

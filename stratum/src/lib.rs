@@ -20,6 +20,7 @@ pub mod gxc;
 pub mod hashing;
 pub mod job;
 pub mod limits;
+pub mod member;
 pub mod node;
 pub mod proxy;
 pub mod reject;

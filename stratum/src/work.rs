@@ -8,6 +8,7 @@ use crate::by_block::{self, Committed};
 use crate::coin::{Coin, Family};
 use crate::ether::headers::Headers;
 use crate::job::{JobMaker, JobTerms, Pays};
+use crate::member::{Following, Planned};
 use crate::source::Offer;
 use crate::template::Template;
 use accounting::rate::Rate;
@@ -28,6 +29,8 @@ const FEES_MOST: u64 = 4;
 
 /// When the ledger is asked again that could not say whom to pay.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// The reader of a coordination-free pool's blocks is waited for so long before work is withdrawn.
+const READ_WITHIN: Duration = Duration::from_secs(2);
 /// A found block is in the books within so long, or something is wrong with them.
 const BOOKED_WITHIN: Duration = Duration::from_secs(5);
 
@@ -96,10 +99,10 @@ pub async fn run(
                 {
                     return;
                 }
-                match place.committed(&maker.rules().pays, &template, work).await {
-                    Ok(committed) => {
+                match place.terms(&maker.rules().pays, &template, work).await {
+                    Ok(terms) => {
                         trouble = None;
-                        let terms = JobTerms { rate, committed };
+                        let terms = JobTerms { rate, ..terms };
                         let job = maker.publish(template, terms, clock.now());
                         tracing::debug!(
                             job = job.no,
@@ -136,6 +139,37 @@ pub async fn run(
 }
 
 impl Workplace {
+    /// What a job made from this template pays others than the pool. An error says why no work can be handed out.
+    async fn terms(
+        &self,
+        pays: &Pays,
+        template: &Template,
+        network_work: u128,
+    ) -> Result<JobTerms, String> {
+        if let Pays::Member { script, following } = pays {
+            let planned = self.planned(following, script, template).await?;
+            return Ok(JobTerms { planned, ..JobTerms::default() });
+        }
+        let committed = self.committed(pays, template, network_work).await?;
+        Ok(JobTerms { committed, ..JobTerms::default() })
+    }
+
+    /// What the rule of a coordination-free pool pays. Its reader hears of a new block when this does, and reads it meanwhile; where
+    /// it takes longer there is no work, as without a node: a coinbase by an older state would pay others and qualify for nothing.
+    async fn planned(
+        &self,
+        following: &Following,
+        script: &[u8],
+        template: &Template,
+    ) -> Result<Option<Arc<Planned>>, String> {
+        if template.enforced.is_ok() && template.height >= u64::from(following.rule.start) {
+            let ready = tokio::time::timeout(READ_WITHIN, following.ready_for(template)).await;
+            tracing::trace!(in_time = ready.is_ok(), "the rule's reader was waited for");
+        }
+        let planned = following.plan(template, script).map_err(|error| error.to_string())?;
+        Ok(planned.map(Arc::new))
+    }
+
     /// What a job made from this template pays miners itself; none where its pool is paid alone. An error says why no work can be
     /// handed out.
     async fn committed(
@@ -160,13 +194,10 @@ impl Workplace {
 
     /// A round that a block has just paid must be over before the next work commits to one.
     async fn wait_for_the_books(&self) -> Result<(), String> {
-        let booked = async {
-            while self.blocks.unbooked() > 0 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        let booked = tokio::time::timeout(BOOKED_WITHIN, booked).await;
-        booked.map_err(|_| "a found block is not in the books yet".to_owned())
+        match self.blocks.all_booked(BOOKED_WITHIN).await {
+            true => Ok(()),
+            false => Err("a found block is not in the books yet".to_owned()),
+        }
     }
 }
 

@@ -130,6 +130,7 @@ impl World {
         let (height, hash) = self.node.chain(|l| (l.length() - 1, l.tip().hash.clone()));
         let report = BlockReport {
             budget: None,
+            member: None,
             pool: PoolId(1),
             finder: Identity {
                 kind: IdentityKind::Script,

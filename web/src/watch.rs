@@ -307,6 +307,10 @@ fn of_block(block: &RewardRow, outlook: &Outlook, at: &Settings) -> Vec<Notice> 
     let (decimals, symbol) = asset.map_or((8, ""), |asset| (asset.decimals, asset.symbol.as_str()));
     let worth = Money::new(block.amount, decimals).decimal;
     let pool = outlook.pool(block.pool).map_or("", |pool| pool.name.as_str());
+    if block.place.is_some() {
+        // What earlier blocks earned: nothing was found.
+        return Vec::new();
+    }
     let found = Notice {
         once: format!("block/{}/found", block.id),
         kind: Kind::BlockFound,

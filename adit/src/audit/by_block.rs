@@ -70,6 +70,7 @@ mod tests {
                 tree: None,
             }),
             budget: None,
+            member: None,
             split: Some(split(Amount::from_units(100), &rows, |_| BasisPoints::ZERO)),
         }
     }

@@ -3,7 +3,8 @@
 //! Invariant: what stands at a height decides, not a node's "confirmations" of a block: bcoin counts those of blocks beside the
 //! chain too. A node that does not answer says nothing.
 
-use super::by_block;
+use super::{by_block, member};
+use accounting::membership::Place;
 use accounting::reward::{Reward, RewardState, Sighting};
 use anyhow::Context;
 use serde::Deserialize;
@@ -45,11 +46,19 @@ pub async fn compare(
     nodes: &[Endpoint],
     reward: &Reward,
     state: RewardState,
+    place: Option<Place>,
     depths: Depths,
 ) -> Chain {
     for node in nodes {
         // A node that does not answer says nothing.
-        match asked(node, reward, state, depths).await {
+        let said = match (reward.payment(), place) {
+            (Some(payment), Some(place)) => {
+                let said = member::stands(node, (reward, payment), state, place, depths).await;
+                said.map_err(anyhow::Error::from)
+            }
+            _ => asked(node, reward, state, depths).await,
+        };
+        match said {
             Ok(Chain::Silent) | Err(_) => {}
             Ok(said) => return said,
         }
@@ -158,7 +167,8 @@ impl Block {
         if paid != booked {
             return Some(format!("its coinbase pays {paid} on the chain, {booked} in the books"));
         }
-        if let Some(missing) = by_block::missing(reward, &self.outputs) {
+        let missing = by_block::missing(reward, &self.outputs);
+        if let Some(missing) = missing.or_else(|| member::missing(reward, &self.outputs)) {
             return Some(missing);
         }
         let wrong = work.filter(|work| *work != reward.network_work);
@@ -186,7 +196,8 @@ async fn block_of(rpc: &mut Rpc, reward: &Reward) -> anyhow::Result<Option<Block
     }))
 }
 
-fn output(output: &Value) -> (String, i128) {
+/// An output's script in hexadecimal digits, and its smallest units.
+pub(super) fn output(output: &Value) -> (String, i128) {
     (output["scriptPubKey"]["hex"].as_str().unwrap_or_default().to_owned(), units(output))
 }
 

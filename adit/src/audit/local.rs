@@ -4,12 +4,13 @@
 
 use super::chain::{self, Chain, Depths};
 use super::chia::ChiaChain;
+use super::member::Traces;
 use super::{Finding, ether, gxc, say};
 use crate::cli::audit::AuditArgs;
 use crate::config::{self, AssetKind, AssetSettings, Settings};
 use accounting::audit::{
-    Difference, check_beside, check_purchase, check_reach, check_reward, check_rule, check_slice,
-    check_slice_fees,
+    Difference, check_beside, check_earned, check_purchase, check_reach, check_reward, check_rule,
+    check_slice, check_slice_fees,
 };
 use accounting::ledger::TransferSet;
 use accounting::payout::PayoutState;
@@ -29,6 +30,8 @@ use store::sqlite::{Cut, PayoutSummary, RewardFilter};
 use stratum::rpc::Endpoint;
 use tokio::runtime::Runtime;
 
+/// Rewards that are looked at in one go.
+const BLOCKS_AT_ONCE: u64 = 8;
 /// Payouts that are looked at in one go.
 const PAYOUTS_AT_ONCE: u64 = 500;
 
@@ -55,6 +58,7 @@ pub fn run(args: &AuditArgs, runtime: &Runtime) -> anyhow::Result<bool> {
             .map(|text| text.parse().map_err(|_| anyhow::anyhow!("\"{text}\" is no block hash")))
             .collect::<Result<_, _>>()?,
     };
+    let mut traces = Traces::default();
     let mut chia: BTreeMap<&str, ChiaChain> = BTreeMap::new();
     let asked = settings.iter().filter(|_| !args.offline).flat_map(|settings| &settings.assets);
     for asset in asked {
@@ -76,6 +80,11 @@ pub fn run(args: &AuditArgs, runtime: &Runtime) -> anyhow::Result<bool> {
         }
         let asset = settings.as_ref().filter(|_| !args.offline);
         let asset = asset.map(|settings| asset_of(settings, &auditor.book, &reward));
+        let place = reader.place(*block)?;
+        let is_known = |block| {
+            let known = reader.reward(block);
+            known.is_ok_and(|known| known.is_some_and(|(known, _)| known.pool == reward.pool))
+        };
         let chain = asset.map(|asset| {
             let Some(asset) = asset else { return Chain::Silent };
             let depths = asset.config.depths;
@@ -91,7 +100,8 @@ pub fn run(args: &AuditArgs, runtime: &Runtime) -> anyhow::Result<bool> {
                     AssetKind::Coin(own) => {
                         let nodes = own.source.nodes.iter().map(|node| node.endpoint.clone());
                         let nodes: Vec<Endpoint> = nodes.collect();
-                        chain::compare(&nodes, &reward, state, depths).await
+                        let said = chain::compare(&nodes, &reward, state, place, depths).await;
+                        traces.compare(&nodes, &reward, state, is_known, said).await
                     }
                     AssetKind::External(_) => Chain::Silent,
                 }
@@ -258,7 +268,8 @@ impl<'a> Auditor<'a> {
         }
         let before = self.block_before(reward)?;
         let ruled = || check_rule(reward, &self.rules_of(reward), before).map(drop);
-        let checked = checked.and_then(|()| ruled());
+        let known = |id| self.reader.reward(id).ok().flatten().map(|(reward, _)| reward);
+        let checked = checked.and_then(|()| ruled()).and_then(|()| check_earned(reward, known));
         let credits = reward.credits();
         Ok(checked.and_then(|()| self.carries(&credits)).into())
     }
@@ -300,11 +311,18 @@ impl<'a> Auditor<'a> {
         pools.map(|pool| (pool.id, rules(pool))).collect()
     }
 
-    /// Where the pool's block before a reward's was found.
+    /// Where the pool's block before a reward's was found; payments for earlier ones in between are none.
     fn block_before(&self, reward: &Reward) -> anyhow::Result<Option<ShareSeq>> {
-        let cut = Cut { from: Some(reward.window_end.0), limit: 1 };
-        let found = self.reader.rewards_by(RewardFilter::Pool(reward.pool), cut)?;
-        Ok(found.first().map(|before| before.window_end))
+        let mut cut = Cut { from: Some(reward.window_end.0), limit: BLOCKS_AT_ONCE };
+        loop {
+            let found = self.reader.rewards_by(RewardFilter::Pool(reward.pool), cut)?;
+            let before = found.iter().find(|before| before.place.is_none());
+            let Some(last) = found.last() else { return Ok(None) };
+            if let Some(before) = before {
+                return Ok(Some(before.window_end));
+            }
+            cut.from = Some(last.window_end.0);
+        }
     }
 
     /// Recomputes every slice of a pool, and what was paid for those that were bought at once; gives how many, and for how

@@ -143,6 +143,9 @@ fn frozen(reward: &Reward) -> [u8; 32] {
         hasher.update(beside.part.get().to_be_bytes());
         hasher.update(beside.window.hash());
     }
+    if let Some(member) = &reward.member {
+        hasher.update(serde_json::to_vec(member).unwrap_or_default());
+    }
     for row in reward.split.iter().flat_map(|split| &split.rows) {
         hasher.update(row.account.0.to_be_bytes());
         hasher.update(row.fee_bps.points().to_be_bytes());

@@ -2,7 +2,7 @@
 //!
 //! From a store ([`local`]), or from outside through the pool's API ([`remote`], which reads slices by [`served`], recomputes what
 //! was bought by [`bought`], an account by [`own`], and remembers what it saw by [`memory`]); both compare with the chain
-//! ([`chain`] and [`by_block`], [`chia`], [`ether`], [`gxc`]).
+//! ([`chain`], [`by_block`] and [`member`], [`chia`], [`ether`], [`gxc`]).
 //!
 //! Invariant: uses what was written down and what the chain says, and nothing the running pool believes.
 
@@ -13,6 +13,7 @@ mod chia;
 mod ether;
 mod gxc;
 mod local;
+mod member;
 mod memory;
 mod own;
 mod remote;

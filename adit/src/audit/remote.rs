@@ -13,6 +13,7 @@ mod promises;
 use self::judgement::Judged;
 use self::places::Known;
 use super::bought::Log;
+use super::member::Traces;
 use super::memory::Memory;
 use super::own::OwnAccount;
 use super::served::{Seen, Untrue};
@@ -115,6 +116,8 @@ pub struct Visitor<'a> {
     pub judged: BTreeMap<String, Judged>,
     saw: Memory,
     compared: u64,
+    /// The chain as coordination-free pools' rules see it.
+    traces: Traces,
 }
 
 impl<'a> Visitor<'a> {
@@ -153,6 +156,7 @@ impl<'a> Visitor<'a> {
             judged: BTreeMap::new(),
             saw: Memory::default(),
             compared: 0,
+            traces: Traces::default(),
         };
         visitor.look()?;
         Ok(visitor)

@@ -1,10 +1,12 @@
 //! Blocks that pay miners themselves, in the configuration.
 
 use super::{
-    AssetKind, AssetSettings, ByBlockSettings, PoolKind, PoolSettings, Wrong, file, wrong,
+    AssetKind, AssetSettings, BlockPays, ByBlockSettings, PoolKind, PoolSettings, Wrong, file,
+    wrong,
 };
 use accounting::Scheme;
 use pool::PoolConfig;
+use std::path::PathBuf;
 use stratum::by_block::{Form, Rules};
 use toml::Spanned;
 
@@ -18,6 +20,7 @@ pub(super) fn settings(
     given: Option<Spanned<file::ByBlock>>,
     pool: &PoolConfig,
     asset: &AssetSettings,
+    path: impl Fn(PathBuf) -> PathBuf,
 ) -> Result<Option<ByBlockSettings>, Wrong> {
     let Some(spanned) = given else { return Ok(None) };
     let span = Spanned::new(spanned.span(), ());
@@ -33,6 +36,16 @@ pub(super) fn settings(
             "by_block: not together with part; such blocks pay several windows",
         ));
     }
+    if let Some(rule) = given.rule {
+        if given.outputs.is_some() || given.tree.is_some() || given.least.is_some() {
+            let text = "by_block.rule: without outputs, tree and least; the rule says what a block pays, and to whom";
+            return Err(wrong(&rule, text));
+        }
+        let found = crate::ctv::read_rule(&path(rule.get_ref().clone()))
+            .map_err(|error| wrong(&rule, format!("by_block.rule: {error:#}")))?;
+        let send = given.send.unwrap_or(true);
+        return Ok(Some(ByBlockSettings { pays: BlockPays::Members(found), send }));
+    }
     let form = match (given.outputs, given.tree) {
         (Some(budget), None) if (BUDGET_MIN..=BUDGET_MAX).contains(&budget) => {
             Form::Outputs { budget }
@@ -46,8 +59,7 @@ pub(super) fn settings(
             Form::Tree(tree)
         }
         _ => {
-            let text =
-                "by_block: either outputs (bytes of the coinbase that may pay miners) or tree";
+            let text = "by_block: either outputs (bytes of the coinbase that may pay miners), tree, or rule (the file of a coordination-free pool's rule)";
             return Err(wrong(&span, text));
         }
     };
@@ -64,14 +76,36 @@ pub(super) fn settings(
     let Some(least) = least.as_u64() else {
         return Err(wrong(&span, "by_block.least: not less than nothing"));
     };
-    Ok(Some(ByBlockSettings { rules: Rules { form, least }, send: given.send.unwrap_or(true) }))
+    let pays = BlockPays::Miners(Rules { form, least });
+    Ok(Some(ByBlockSettings { pays, send: given.send.unwrap_or(true) }))
+}
+
+/// Two pools of one asset are paid at one script: what a rule's blocks pay it would be either's.
+pub(super) fn one_member(
+    given: &Spanned<()>,
+    pool: &PoolSettings,
+    known: &[PoolSettings],
+) -> Result<(), Wrong> {
+    let is_member = |pool: &&PoolSettings| match &pool.kind {
+        PoolKind::Stratum(own) => {
+            own.by_block.as_ref().is_some_and(|own| matches!(own.pays, BlockPays::Members(_)))
+        }
+        _ => false,
+    };
+    let mut others = known.iter().filter(|other| other.config.asset == pool.config.asset);
+    match is_member(&pool) && others.any(|other| is_member(&other)) {
+        false => Ok(()),
+        true => Err(wrong(
+            given,
+            "by_block.rule: one pool of an asset can be a member; they have one wallet, and what is paid to it would be either's",
+        )),
+    }
 }
 
 /// Where a pool's blocks pay trees, the nodes of its asset are asked whether they may.
 pub(super) fn ask_for_trees(pool: &PoolSettings, assets: &mut [AssetSettings]) {
     let PoolKind::Stratum(own) = &pool.kind else { return };
-    let pays_trees =
-        own.by_block.as_ref().is_some_and(|own| matches!(own.rules.form, Form::Tree(_)));
+    let pays_trees = own.by_block.as_ref().is_some_and(|own| own.pays.trees());
     let asset = assets.iter_mut().find(|asset| asset.config.name == pool.config.asset);
     if let Some(AssetKind::Coin(coin)) = asset.map(|asset| &mut asset.kind) {
         coin.source.trees |= pays_trees;
@@ -80,11 +114,11 @@ pub(super) fn ask_for_trees(pool: &PoolSettings, assets: &mut [AssetSettings]) {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{ByBlockSettings, PoolKind, read};
+    use crate::config::{BlockPays, ByBlockSettings, PoolKind, read};
     use std::path::Path;
 
-    /// What a file that says this of its pool's blocks means.
-    fn settings(by_block: &str) -> ByBlockSettings {
+    /// The least part that a block pays a miner, and whether trees are sent, of a file that says this of its pool's blocks.
+    fn settings(by_block: &str) -> (u64, bool) {
         let text = format!(
             r#"
 data_dir = "data"
@@ -105,7 +139,10 @@ listen = "127.0.0.1:3333"
         );
         let mut settings = read(&text, Path::new("adit.toml")).unwrap();
         match settings.pools.remove(0).kind {
-            PoolKind::Stratum(own) => own.by_block.unwrap(),
+            PoolKind::Stratum(own) => match own.by_block.unwrap() {
+                ByBlockSettings { pays: BlockPays::Miners(rules), send } => (rules.least, send),
+                other => panic!("{other:?}"),
+            },
             other => panic!("{other:?}"),
         }
     }
@@ -113,10 +150,9 @@ listen = "127.0.0.1:3333"
     #[test]
     fn a_part_is_as_large_as_a_payout_and_trees_are_sent_unless_said_otherwise() {
         let tree = "tree = { shape = { kind = \"balanced\", radix = 2 }, fee = {} }";
-        let silent = settings(&format!("{{ {tree} }}"));
-        assert_eq!((silent.rules.least, silent.send), (300_000, true));
-        let said = settings(&format!("{{ {tree}, least = \"0.5\", send = false }}"));
-        assert_eq!((said.rules.least, said.send), (50_000_000, false));
-        assert_eq!(settings("{ outputs = 500 }").rules.least, 300_000);
+        assert_eq!(settings(&format!("{{ {tree} }}")), (300_000, true));
+        let said = format!("{{ {tree}, least = \"0.5\", send = false }}");
+        assert_eq!(settings(&said), (50_000_000, false));
+        assert_eq!(settings("{ outputs = 500 }").0, 300_000);
     }
 }

@@ -465,6 +465,8 @@ pub struct ByBlock {
     pub outputs: Option<usize>,
     /// By one output to a tree of transactions (BIP-119).
     pub tree: Option<covenant::tree::TreeRule>,
+    /// By the rule of a coordination-free pool, in a file as `adit ctv` takes it: the pool is a member of that.
+    pub rule: Option<Spanned<PathBuf>>,
     /// Whose part is less is credited, in whole coins; the payouts' minimum without.
     pub least: Option<Spanned<Coins>>,
     /// The pool sends a tree's transactions once its block can be spent.

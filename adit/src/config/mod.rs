@@ -207,13 +207,32 @@ pub struct StratumSettings {
     pub ports: Vec<PortSettings>,
 }
 
-/// How blocks pay miners themselves.
+/// What blocks pay beside the pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ByBlockSettings {
-    /// Whom, and by what.
-    pub rules: stratum::by_block::Rules,
-    /// Are a tree's transactions sent by the pool?
+    /// Whom.
+    pub pays: BlockPays,
+    /// Are a tree's transactions, as far as they are the pool's business, sent by it?
     pub send: bool,
+}
+
+/// Whom blocks pay beside the pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BlockPays {
+    /// The miners of its window.
+    Miners(stratum::by_block::Rules),
+    /// Members of a coordination-free pool, of which it is one.
+    Members(covenant::Rule),
+}
+
+impl BlockPays {
+    /// Do blocks pay trees?
+    pub fn trees(&self) -> bool {
+        match self {
+            BlockPays::Miners(rules) => matches!(rules.form, stratum::by_block::Form::Tree(_)),
+            BlockPays::Members(_) => true,
+        }
+    }
 }
 
 /// Why a text names nobody.
@@ -408,7 +427,10 @@ impl Reader<'_> {
                     format!("two pools are named \"{name}\"; a name is for ever, choose another"),
                 ));
             }
-            pools.push(self.pool(pool, &assets)?);
+            let span = Spanned::new(pool.span(), ());
+            let settings = self.pool(pool, &assets)?;
+            by_block::one_member(&span, &settings, &pools)?;
+            pools.push(settings);
             pools.last().into_iter().for_each(|pool| by_block::ask_for_trees(pool, &mut assets));
             let refunds = pools.last().and_then(farm::refunds);
             pools.extend(refunds);

@@ -94,7 +94,9 @@ impl Reader<'_> {
         let kind = match &asset.kind {
             AssetKind::Coin(own) => {
                 let hashing = hashing(&pool, own.coin)?;
-                let by_block = by_block::settings(pool.by_block.take(), &config, asset)?;
+                let by_block = by_block::settings(pool.by_block.take(), &config, asset, |path| {
+                    self.path(path)
+                })?;
                 let own = self.stratum(pool, hashing, EPOCH, &span)?;
                 PoolKind::Stratum(StratumSettings { by_block, ..own })
             }

@@ -8,11 +8,10 @@ use anyhow::{Context, bail};
 use bitcoin::consensus::encode::deserialize_hex;
 use bitcoin::{BlockHash, CompactTarget, Network, OutPoint, Transaction, Txid};
 use covenant::chain::Qualified;
-use covenant::{Block, Chain, Enforced, Rule, Verdict};
+use covenant::{Block, Chain, Enforced, Member, Rule, Verdict};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::Path;
 use stratum::node;
 use stratum::rpc::{Endpoint, Rpc, RpcError};
 
@@ -43,6 +42,8 @@ pub enum Event {
         hash: BlockHash,
         /// What it is.
         verdict: Verdict,
+        /// Its transactions, the coinbase first.
+        transactions: Vec<Txid>,
     },
     /// A block left the chain.
     Disconnected {
@@ -51,6 +52,18 @@ pub enum Event {
         /// Its hash.
         hash: BlockHash,
     },
+}
+
+impl Event {
+    /// Tells somebody who follows what one member is paid.
+    pub fn tell(&self, chain: &Chain, member: &mut Member) {
+        match self {
+            Event::Connected { verdict, transactions, .. } => {
+                member.connected(chain, verdict, transactions);
+            }
+            Event::Disconnected { height, .. } => member.disconnected(*height),
+        }
+    }
 }
 
 /// A node and what the rule makes of its chain.
@@ -80,12 +93,24 @@ impl Follower {
     /// # Errors
     /// When either cannot be had.
     pub async fn open(args: &ChainArgs) -> anyhow::Result<Follower> {
-        let rule = read_rule(&args.rule)?;
-        let mut rpc = Rpc::new(endpoint(args)?);
+        Follower::at(super::read_rule(&args.rule)?, endpoint(args)?).await
+    }
+
+    /// Nothing read yet, by this rule from this node.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub async fn at(rule: Rule, node: Endpoint) -> anyhow::Result<Follower> {
+        let mut rpc = Rpc::new(node);
         let info: Value = rpc.call("getblockchaininfo", json!([])).await?;
         let name = info["chain"].as_str().unwrap_or_default();
         let network = Network::from_core_arg(name).ok();
         Ok(Follower { rpc, network, chain: Chain::new(rule), found: BTreeMap::new() })
+    }
+
+    /// Goes on with another node: the same chain, or another that is followed from where they part.
+    pub fn ask(&mut self, node: Endpoint) {
+        self.rpc = Rpc::new(node);
     }
 
     /// The node's word that its chain enforces BIP-119.
@@ -118,8 +143,8 @@ impl Follower {
                 Err(RpcError::Refused { .. }) => return Ok(()),
                 Err(error) => return Err(error.into()),
             };
-            if let Some(verdict) = self.take(hash).await? {
-                tell(&self.chain, Event::Connected { height, hash, verdict });
+            if let Some((verdict, transactions)) = self.take(hash).await? {
+                tell(&self.chain, Event::Connected { height, hash, verdict, transactions });
             }
         }
     }
@@ -142,7 +167,7 @@ impl Follower {
     }
 
     /// Reads a block and takes it in; none when the chain changed meanwhile.
-    async fn take(&mut self, hash: BlockHash) -> anyhow::Result<Option<Verdict>> {
+    async fn take(&mut self, hash: BlockHash) -> anyhow::Result<Option<(Verdict, Vec<Txid>)>> {
         let block: BlockAnswer = self.rpc.call("getblock", json!([hash, 1])).await?;
         let coinbase = *block.tx.first().context("a block has a coinbase")?;
         let transaction = match (block.height, block.tx.len()) {
@@ -165,7 +190,7 @@ impl Follower {
                 self.found.pop_first();
             }
         }
-        Ok(Some(verdict))
+        Ok(Some((verdict, block.tx)))
     }
 
     async fn coinbase(&mut self, id: Txid, block: BlockHash) -> anyhow::Result<Transaction> {
@@ -210,15 +235,6 @@ impl Found {
 fn all_zeros() -> BlockHash {
     use bitcoin::hashes::Hash;
     BlockHash::all_zeros()
-}
-
-fn read_rule(path: &Path) -> anyhow::Result<Rule> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    let rule: Rule =
-        toml::from_str(&text).with_context(|| format!("the rule in {}", path.display()))?;
-    rule.check().with_context(|| format!("the rule in {}", path.display()))?;
-    Ok(rule)
 }
 
 fn endpoint(args: &ChainArgs) -> anyhow::Result<Endpoint> {

@@ -5,7 +5,7 @@
 
 mod claims;
 mod expand;
-mod follower;
+pub mod follower;
 mod plan;
 mod watch;
 
@@ -13,6 +13,8 @@ use crate::cli::ctv::CtvCommand;
 use anyhow::{Context, bail};
 use bitcoin::address::NetworkUnchecked;
 use bitcoin::{Address, Network, ScriptBuf};
+use covenant::Rule;
+use std::path::Path;
 
 /// Carries a command out; false when a block claims to follow the rule and does not.
 ///
@@ -26,6 +28,19 @@ pub async fn run(command: CtvCommand) -> anyhow::Result<bool> {
         CtvCommand::Expand(args) => expand::expand(&args).await.map(|()| true),
         CtvCommand::Claims(args) => claims::claims(&args).await.map(|()| true),
     }
+}
+
+/// A rule, from its file.
+///
+/// # Errors
+/// When it cannot be read, or is none.
+pub fn read_rule(path: &Path) -> anyhow::Result<Rule> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let rule: Rule =
+        toml::from_str(&text).with_context(|| format!("the rule in {}", path.display()))?;
+    rule.check().with_context(|| format!("the rule in {}", path.display()))?;
+    Ok(rule)
 }
 
 /// An address of the node's network, or an output script as hexadecimal.

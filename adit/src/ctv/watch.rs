@@ -18,7 +18,7 @@ pub async fn verify(args: &VerifyArgs) -> anyhow::Result<bool> {
         None => true,
     };
     let tell = |_: &Chain, event: Event| {
-        if let Event::Connected { height, hash, verdict } = &event
+        if let Event::Connected { height, hash, verdict, .. } = &event
             && wanted(*height, &hash.to_string())
             && (args.block.is_some() || !matches!(verdict, Verdict::NoMarker))
         {
@@ -76,7 +76,7 @@ async fn warn(follower: &mut Follower) -> anyhow::Result<()> {
 fn say(event: &Event, network: Option<Network>) {
     match event {
         Event::Disconnected { height, hash } => println!("{height} {hash} left the chain"),
-        Event::Connected { height, hash, verdict } => match verdict {
+        Event::Connected { height, hash, verdict, .. } => match verdict {
             Verdict::NoMarker => println!("{height} {hash} does not name this rule"),
             Verdict::Refused(refusal) => println!("{height} {hash} refused: {refusal}"),
             Verdict::Qualified(found) => {

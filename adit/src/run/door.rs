@@ -200,6 +200,7 @@ fn stratum(
         scheme: own.config.scheme,
         by_block: match &door.rules.pays {
             Pays::Window { rules, .. } => Some(rules.in_words()),
+            Pays::Member { following, .. } => Some(following.in_words()),
             Pays::Pool { .. } | Pays::Finder { .. } => None,
         },
         fee: own.config.fee.clone(),

@@ -3,8 +3,8 @@
 use super::counter::{self, About, Counter};
 use super::door::OpenDoor;
 use super::trees::Trees;
-use super::{Start, pool_number, port};
-use crate::config::{AssetKind, PoolKind, PoolSettings, StratumSettings};
+use super::{Start, claims, pool_number, port};
+use crate::config::{AssetKind, BlockPays, CoinSettings, PoolKind, PoolSettings, StratumSettings};
 use crate::control;
 use accounting::{Identity, RewardId, Scheme, UnixMs};
 use anyhow::{Context, bail};
@@ -24,6 +24,7 @@ use stratum::dag::{DagSettings, Dags};
 use stratum::extranonce::Extranonces;
 use stratum::hashing::Kept;
 use stratum::job::{JobMaker, JobRules, Pays};
+use stratum::member::Following;
 use stratum::rpc::Endpoint;
 use stratum::server::{Door, Stats};
 use stratum::source::{NodeStatus, Offer, Source};
@@ -105,7 +106,9 @@ pub(super) async fn open<T: Treasury + Sync>(start: &Start, chain: Chain<T>) -> 
                 verifier.clone()
             }
         };
-        let rules = job_rules(settings, own, *boot, &script);
+        let follows = claims::follow(start, settings, own, &script, (&offers, &blocks));
+        let following = follows.await?;
+        let rules = job_rules(settings, own, *boot, &script, following);
         let offers = match &own.ethash {
             None => offers.clone(),
             Some(ethash) => verifiable(start, ethash, offers.clone())?,
@@ -178,10 +181,19 @@ async fn open_pool(
 /// By which nodes a pool's trees are sent; none where it has none, or leaves that to others.
 fn sends_trees(start: &Start, own: &StratumSettings) -> Option<Vec<Endpoint>> {
     let by_block = own.by_block.as_ref().filter(|own| own.send)?;
-    let (Form::Tree(_), AssetKind::Coin(coin)) = (&by_block.rules.form, &start.asset.kind) else {
-        return None;
-    };
-    Some(coin.source.nodes.iter().map(|node| node.endpoint.clone()).collect())
+    match (&by_block.pays, &start.asset.kind) {
+        (BlockPays::Miners(rules), AssetKind::Coin(coin))
+            if matches!(rules.form, Form::Tree(_)) =>
+        {
+            Some(endpoints(coin))
+        }
+        _ => None,
+    }
+}
+
+/// A coin's nodes, the preferred one first.
+pub(super) fn endpoints(coin: &CoinSettings) -> Vec<Endpoint> {
+    coin.source.nodes.iter().map(|node| node.endpoint.clone()).collect()
 }
 
 /// The nodes are looked at as soon as one of them has judged a block of the pool's own: nobody works on its parent any longer than that
@@ -308,15 +320,23 @@ pub(super) async fn recovered(
     Ok(blocks)
 }
 
-fn job_rules(settings: &PoolSettings, own: &StratumSettings, boot: u32, script: &[u8]) -> JobRules {
+fn job_rules(
+    settings: &PoolSettings,
+    own: &StratumSettings,
+    boot: u32,
+    script: &[u8],
+    following: Option<Following>,
+) -> JobRules {
     let config = &settings.config;
+    let script = script.to_vec();
     let pays = match config.scheme {
         Scheme::Solo { custodial: false } => {
-            Pays::Finder { fee_script: script.to_vec(), fee: config.base_fee() }
+            Pays::Finder { fee_script: script, fee: config.base_fee() }
         }
-        _ => match &own.by_block {
-            Some(own) => Pays::Window { script: script.to_vec(), rules: own.rules.clone() },
-            None => Pays::Pool { script: script.to_vec() },
+        _ => match (own.by_block.as_ref().map(|own| &own.pays), following) {
+            (_, Some(following)) => Pays::Member { script, following },
+            (Some(BlockPays::Miners(rules)), _) => Pays::Window { script, rules: rules.clone() },
+            (Some(BlockPays::Members(_)) | None, None) => Pays::Pool { script },
         },
     };
     JobRules {

@@ -4,6 +4,7 @@
 //! core task that ends, ends the process.
 
 mod chia;
+mod claims;
 mod coin;
 mod compute;
 mod counter;

@@ -39,7 +39,7 @@ pub(super) struct Trees {
 
 /// What one look at a tree found.
 #[derive(Debug, PartialEq, Eq)]
-enum Standing {
+pub(super) enum Standing {
     /// The chain has all of it.
     Confirmed,
     /// Some of it waits, and so many were sent just now.
@@ -161,7 +161,14 @@ fn transactions(
     Ok(Some((reward.height, transactions)))
 }
 
-async fn send_by(rpc: &mut Rpc, transactions: &[Transaction]) -> Result<Standing, RpcError> {
+/// Sends what of a tree, or of a branch of one, the chain does not have; parents first.
+///
+/// # Errors
+/// When the node does not answer.
+pub(super) async fn send_by(
+    rpc: &mut Rpc,
+    transactions: &[Transaction],
+) -> Result<Standing, RpcError> {
     let (mut confirmed, mut sent, mut full) = (HashSet::new(), 0, false);
     for (at, transaction) in transactions.iter().enumerate() {
         let Some(input) = transaction.input.first() else { continue };

@@ -89,6 +89,7 @@ impl Door {
             scheme,
             share: None,
             budget: Some(epoch::budget(terms, &tallies)),
+            member: None,
             found_at: self.clock.now(),
         };
         Ok(ledger.pool.found(report).await?)

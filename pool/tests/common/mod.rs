@@ -143,6 +143,7 @@ pub async fn found(pool: &Pool, report: BlockReport) {
 pub fn block(n: u8, finder: u8, height: u64, scheme: Scheme) -> BlockReport {
     BlockReport {
         budget: None,
+        member: None,
         pool: PoolId(1),
         finder: identity(finder),
         display: format!("miner {finder}"),

@@ -64,6 +64,9 @@ fn apply_one(tx: &Connection, change: &Change) -> rusqlite::Result<()> {
             "UPDATE rewards SET state = ?, generation = ?, force_key = ?, closed = ?, changed_at = ? WHERE block = ?",
             params![state.as_str(), generation, Text(force), closed, int(at.0)?, Text(id)],
         )?,
+        Change::RewardPlace { id, place } => {
+            run(tx, "UPDATE rewards SET place = ? WHERE block = ?", params![Json(place), Text(id)])?
+        }
         Change::Posting { posting, at } => post(tx, posting, *at)?,
         Change::Balance { asset, kind, balance: b } => balance(tx, *asset, *kind, b)?,
         Change::Payout(p) => payout(tx, p)?,
@@ -178,7 +181,7 @@ fn reward(tx: &Connection, r: &Reward, round_work: u128, at: UnixMs) -> rusqlite
     let window = r.window.as_ref();
     let known = run(
         tx,
-        "INSERT OR IGNORE INTO rewards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO rewards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         params![
             Text(r.id),
             r.pool.0,
@@ -207,6 +210,8 @@ fn reward(tx: &Connection, r: &Reward, round_work: u128, at: UnixMs) -> rusqlite
             int(r.split.as_ref().map_or(0, |split| split.rows.len() as u64))?,
             r.budget.as_ref().map(Json),
             r.by_block.as_ref().map(Json),
+            r.member.as_ref().map(Json),
+            r.payment().map(|payment| Json(payment.place)),
         ],
     )?;
     if known == 0 {

@@ -3,7 +3,7 @@
 //! Invariant: what is loaded passes the same constructors as what was written; a row that does not is damage, said with
 //! its place, never skipped.
 
-use super::value::{Big, Json, Money, Sum, Text, int, uint};
+use super::value::{Big, Json, Money, Sum, Text, basis_points, int, uint};
 use crate::StoreError;
 use crate::book::{
     Book, RecentDebit, StoredDestination, StoredPayout, StoredPool, StoredReward, StoredSettings,
@@ -12,14 +12,17 @@ use accounting::ledger::{Balance, Ledger, SetKey, SetState, StoredSet, Transfer,
 use accounting::payout::{Payout, PayoutPart, PayoutVersion};
 use accounting::rate::Rate;
 use accounting::slice::{Slice, SliceRow, Tally};
-use accounting::split::Carry;
+use accounting::split::{Carry, SplitRow};
 use accounting::window::SourcedSlice;
 use accounting::{
-    AccountId, Amount, AssetId, Identity, PayoutId, PoolId, RateId, ShareSeq, SliceNo, UnixMs,
-    WorkerId,
+    AccountId, Amount, AssetId, Identity, PayoutId, PoolId, RateId, RewardId, ShareSeq, SliceNo,
+    UnixMs, WorkerId,
 };
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::collections::{BTreeMap, HashMap};
+
+/// From this schema on, a pool can be a member of a coordination-free one.
+pub(super) const MEMBERSHIPS: u32 = 8;
 
 pub(super) fn load(db: &Connection) -> Result<Book, StoreError> {
     let mut book = Book {
@@ -96,10 +99,14 @@ fn pool(db: &Connection, id: PoolId, asset: AssetId) -> rusqlite::Result<StoredP
     // A round is paid by a block that stands: an orphan's is part of the next.
     let standing = "SELECT max(window_through) FROM rewards WHERE pool = ? AND state <> 'orphaned'";
     let cut = db.query_row(standing, [id.0], |row| through(row, 0))?;
-    let since = "SELECT weight FROM slices WHERE pool = ?1
-                   AND first > (SELECT coalesce(max(window_end), 0) FROM rewards WHERE pool = ?1)";
+    // A payment for earlier blocks ends no round.
+    let since = format!(
+        "SELECT weight FROM slices WHERE pool = ?1
+           AND first > (SELECT coalesce(max(window_end), 0) FROM rewards WHERE pool = ?1 AND {} IS NULL)",
+        place_column(schema(db)?)
+    );
     let mut round_work = 0_u128;
-    each_with(db, since, [id.0], |row| {
+    each_with(db, &since, [id.0], |row| {
         round_work = round_work.saturating_add(row.get::<_, Sum>(0)?.0);
         Ok(())
     })?;
@@ -121,6 +128,15 @@ fn pool(db: &Connection, id: PoolId, asset: AssetId) -> rusqlite::Result<StoredP
         last_network_work: last_work,
         carries,
     })
+}
+
+fn schema(db: &Connection) -> rusqlite::Result<u32> {
+    db.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+/// The column of a reward that says where a payment stands; files of older schemas have none.
+pub(super) const fn place_column(schema: u32) -> &'static str {
+    if schema < MEMBERSHIPS { "NULL" } else { "place" }
 }
 
 fn through(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<SliceNo>> {
@@ -200,10 +216,39 @@ fn transfers(db: &Connection, set: i64) -> rusqlite::Result<Vec<Transfer>> {
     rows.collect()
 }
 
+/// A reward's split, ascending by account, each row with whether it is of the window.
+pub(super) fn split_rows(
+    db: &Connection,
+    block: RewardId,
+) -> rusqlite::Result<Vec<(SplitRow, bool)>> {
+    let sql = "SELECT account, weight, gross, fee_bps, fee, net, in_window FROM split_rows WHERE block = ? ORDER BY account";
+    let mut statement = db.prepare_cached(sql)?;
+    let rows = statement.query_map([Text(block)], |row| Ok((split_row(row)?, row.get(6)?)))?;
+    rows.collect()
+}
+
+/// Account, weight, gross, fee's rate, fee and net, from the first six columns.
+pub(super) fn split_row(row: &Row<'_>) -> rusqlite::Result<SplitRow> {
+    let money = |column| row.get::<_, Money>(column).map(|money| money.0);
+    let weight = u128::try_from(row.get::<_, Big>(1)?.0)
+        .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(1, 0))?;
+    Ok(SplitRow {
+        account: AccountId(uint(row, 0)?),
+        weight,
+        gross: money(2)?,
+        fee_bps: basis_points(row.get(3)?)?,
+        fee: money(4)?,
+        net: money(5)?,
+    })
+}
+
 fn load_rewards(db: &Connection, book: &mut Book) -> rusqlite::Result<()> {
-    let columns = "SELECT block, pool, asset, height, to_pool, to_finder, state, generation, force_key, closed, created_at,
-                   window_through FROM rewards";
-    each(db, columns, |row| {
+    let place = place_column(schema(db)?);
+    let columns = format!(
+        "SELECT block, pool, asset, height, to_pool, to_finder, state, generation, force_key, closed, created_at,
+           window_through, {place} FROM rewards"
+    );
+    each(db, &columns, |row| {
         let (to_pool, to_miners) = (row.get::<_, Money>(4)?.0, row.get::<_, Money>(5)?.0);
         let reward = StoredReward {
             pool: PoolId(row.get(1)?),
@@ -216,6 +261,7 @@ fn load_rewards(db: &Connection, book: &mut Book) -> rusqlite::Result<()> {
             closed: row.get(9)?,
             created_at: UnixMs(uint(row, 10)?),
             through: through(row, 11)?,
+            place: row.get::<_, Option<Json<_>>>(12)?.map(|place| place.0),
         };
         book.rewards.insert(row.get::<_, Text<_>>(0)?.0, reward);
         Ok(())

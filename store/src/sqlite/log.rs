@@ -54,7 +54,7 @@ pub(super) fn append(
 
 fn insert_block(tx: &Connection, seq: i64, b: &BlockFound) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "INSERT INTO blocks_found VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO blocks_found VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
         seq,
@@ -72,6 +72,7 @@ fn insert_block(tx: &Connection, seq: i64, b: &BlockFound) -> rusqlite::Result<(
         b.shared.as_ref().map(Json),
         b.budget.as_ref().map(Json),
         b.commitment.as_ref().map(Json),
+        b.member.as_ref().map(Json),
     ])?;
     Ok(())
 }
@@ -162,6 +163,7 @@ fn read_block(row: &Row<'_>) -> rusqlite::Result<(ShareSeq, LogEntry)> {
         shared: row.get::<_, Option<Json<_>>>(12)?.map(|terms| terms.0),
         budget: row.get::<_, Option<Json<_>>>(13)?.map(|budget| budget.0),
         commitment: row.get::<_, Option<Json<_>>>(14)?.map(|commitment| commitment.0),
+        member: row.get::<_, Option<Json<_>>>(15)?.map(|member| member.0),
     };
     Ok((ShareSeq(uint(row, 0)?), LogEntry::BlockFound(Box::new(found))))
 }

@@ -21,8 +21,9 @@ use crate::book::Book;
 use crate::change::Change;
 use crate::{Store, StoreError};
 use accounting::ledger::{SetKey, TransferSet};
+use accounting::split::SplitRow;
 use accounting::window::SourcedSlice;
-use accounting::{LogEntry, PoolId, Share, ShareKey, ShareSeq, SliceNo};
+use accounting::{LogEntry, PoolId, RewardId, Share, ShareKey, ShareSeq, SliceNo};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::collections::HashSet;
 use std::fs::{File, TryLockError};
@@ -30,7 +31,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The schema this program writes.
-const SCHEMA: u32 = 7;
+const SCHEMA: u32 = 8;
 /// How long a commit waits for the checkpoint thread to let go before it is an error.
 const BUSY_MS: u64 = 10_000;
 
@@ -160,6 +161,10 @@ impl Store for Sqlite {
         Ok(load::slice_at(&self.db, pool, seq)?)
     }
 
+    fn split_rows(&mut self, block: RewardId) -> Result<Vec<SplitRow>, StoreError> {
+        Ok(load::split_rows(&self.db, block)?.into_iter().map(|(row, _)| row).collect())
+    }
+
     fn set(&mut self, key: &SetKey) -> Result<Option<TransferSet>, StoreError> {
         load::set(&self.db, key)
     }
@@ -183,13 +188,14 @@ fn configure(db: &Connection) -> Result<(), StoreError> {
 }
 
 /// What brings a file from each schema to the next, from 1 on.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
     include_str!("schema_5.sql"),
     include_str!("schema_6.sql"),
     include_str!("schema_7.sql"),
+    include_str!("schema_8.sql"),
 ];
 /// What makes a new file: the tables as they are now, and the steps that did nothing but add some.
 const FRESH: [&str; 3] =

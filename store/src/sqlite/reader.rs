@@ -3,14 +3,15 @@
 //! Invariant: opened read-only; nothing here can change a byte, and a reader never blocks the writer.
 
 use super::listing::Cut;
-use super::value::{Big, Json, Money, Sum, Text, basis_points, int, uint};
+use super::value::{Json, Money, Sum, Text, basis_points, int, uint};
 use super::{FILE_NAME, SCHEMA, load, log};
 use crate::StoreError;
 use crate::book::Book;
 use accounting::ledger::{Balance, Kind, SetKey, TransferSet};
+use accounting::membership::Place;
 use accounting::rate::Rate;
 use accounting::reward::{Reward, RewardState};
-use accounting::split::{SliceCredit, Split, SplitRow};
+use accounting::split::{SliceCredit, Split};
 use accounting::union::{Beside, Part, Shared};
 use accounting::window::{SliceSource, SourcedSlice, WindowTable};
 use accounting::{AccountId, AssetId, PoolId, RateId, RewardId, Share, ShareSeq, SliceNo};
@@ -122,10 +123,7 @@ impl Reader {
             .optional()?;
         let Some((mut reward, state, fees)) = found else { return Ok(None) };
         let (mut rows, mut in_window) = (Vec::new(), Vec::new());
-        let sql = "SELECT account, weight, gross, fee_bps, fee, net, in_window FROM split_rows WHERE block = ? ORDER BY account";
-        let mut statement = self.db.prepare_cached(sql)?;
-        for row in statement.query_map([Text(id)], read_split_row)? {
-            let (row, counted) = row?;
+        for (row, counted) in load::split_rows(&self.db, id)? {
             rows.push(row);
             in_window.extend(counted.then_some((row.account, row.weight)));
         }
@@ -135,8 +133,17 @@ impl Reader {
         reward.shared = self.shared(id)?;
         reward.budget = self.json_of(id, "budget", BUDGETS)?;
         reward.by_block = self.json_of(id, "by_block", COMMITMENTS)?;
+        reward.member = self.json_of(id, "member", load::MEMBERSHIPS)?;
         reward.split = fees.map(|fees| Split { amount: reward.amount(), fees, rows });
         Ok(Some((reward, state)))
+    }
+
+    /// The block that a payment stands and falls with now; none where the reward is that of a block.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn place(&self, id: RewardId) -> Result<Option<Place>, StoreError> {
+        self.json_of(id, "place", load::MEMBERSHIPS)
     }
 
     /// A column of a reward that schemas before `since` do not have.
@@ -159,6 +166,11 @@ impl Reader {
     /// Is the file of a schema whose blocks can pay miners themselves?
     pub(super) fn knows_commitments(&self) -> bool {
         self.schema >= COMMITMENTS
+    }
+
+    /// The column of a reward that says where a payment stands; older files have none.
+    pub(super) fn place_column(&self) -> &'static str {
+        load::place_column(self.schema)
     }
 
     /// The column of a split's row that says so; older files have none.
@@ -457,6 +469,7 @@ fn read_reward(row: &Row<'_>) -> rusqlite::Result<FrozenReward> {
         shared: None,
         by_block: None,
         budget: None,
+        member: None,
         split: None,
     };
     let fees: Option<Money> = row.get(16)?;
@@ -482,20 +495,4 @@ fn read_beside(row: &Row<'_>) -> rusqlite::Result<(Part, Beside)> {
         window,
     };
     Ok((part(1)?, beside))
-}
-
-fn read_split_row(row: &Row<'_>) -> rusqlite::Result<(SplitRow, bool)> {
-    let money = |column| row.get::<_, Money>(column).map(|money| money.0);
-    let fee_bps = basis_points(row.get(3)?)?;
-    let weight = u128::try_from(row.get::<_, Big>(1)?.0)
-        .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(1, 0))?;
-    let split_row = SplitRow {
-        account: AccountId(uint(row, 0)?),
-        weight,
-        gross: money(2)?,
-        fee_bps,
-        fee: money(4)?,
-        net: money(5)?,
-    };
-    Ok((split_row, row.get(6)?))
 }

@@ -31,7 +31,9 @@ CREATE TABLE blocks_found (
   -- What an epoch divided, where it is one's budget.
   budget       TEXT,
   -- The split that its work committed to, where the block pays miners itself.
-  commitment   TEXT
+  commitment   TEXT,
+  -- What a coordination-free pool has to do with it.
+  member       TEXT
 ) STRICT;
 
 CREATE TABLE revocations (
@@ -136,7 +138,10 @@ CREATE TABLE rewards (
   -- What was divided, where it is an epoch's budget.
   budget        TEXT,
   -- Whom the block pays itself, where its work committed to the split.
-  by_block      TEXT
+  by_block      TEXT,
+  -- What a coordination-free pool has to do with it; and the block that a payment stands and falls with now.
+  member        TEXT,
+  place         TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX rewards_by_pool ON rewards (pool, window_end);
 CREATE INDEX rewards_by_time ON rewards (window_end);

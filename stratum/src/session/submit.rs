@@ -165,6 +165,7 @@ impl Session {
         let (to_pool, to_miners) = job.payments();
         BlockReport {
             budget: None,
+            member: job.membership().map(Box::new),
             pool: self.door.pool_id,
             finder,
             display,

@@ -23,7 +23,8 @@ pub async fn audit(
         let Some(record) = model::of(reader, id)? else { return Ok(None) };
         // What was frozen never changes; only the block's standing does.
         let block = record.block.get(32..).unwrap_or_default();
-        let tag = format!("\"{block}-{}-{}\"", record.state, record.returns);
+        let place = record.place.map(|place| format!("-{}", place.block)).unwrap_or_default();
+        let tag = format!("\"{block}-{}-{}{place}\"", record.state, record.returns);
         Ok(Some(([(header::ETAG, tag)], Written::of(&record)?)))
     });
     found.await?.ok_or_else(|| Problem::not_found("The pool did not find this block."))

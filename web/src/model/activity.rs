@@ -8,7 +8,7 @@ use accounting::payout::PayoutState;
 use accounting::reward::RewardState;
 use accounting::{Amount, UnixMs};
 use serde::{Deserialize, Serialize};
-use store::sqlite::{Cut, RewardFilter};
+use store::sqlite::{Cut, RewardFilter, RewardRow};
 use store::{Reader, StoreError};
 use utoipa::ToSchema;
 
@@ -77,6 +77,8 @@ fn of(
         found.into_iter().filter(|block| block.created_at >= since(SPAN_DAYS)).collect();
     let (kept, orphaned): (Vec<_>, Vec<_>) =
         recent.iter().partition(|block| block.state != RewardState::Orphaned);
+    // A payment for earlier blocks brings fees, and is none that was found.
+    let is_block = |block: &&&RewardRow| block.place.is_none();
     let fees = |days: u64| {
         let young = kept.iter().filter(|block| block.created_at >= since(days));
         let fees: Vec<Amount> = young.filter_map(|block| block.fees).collect();
@@ -92,8 +94,8 @@ fn of(
     Ok(Activity {
         pool: pool.name.clone(),
         id: pool.id.0,
-        blocks: frequency(kept.iter().map(|block| block.created_at), since),
-        orphaned_30d: orphaned.len() as u64,
+        blocks: frequency(kept.iter().filter(is_block).map(|block| block.created_at), since),
+        orphaned_30d: orphaned.iter().filter(is_block).count() as u64,
         fees_24h: fees(1),
         fees_7d: fees(7),
         fees_30d: fees(SPAN_DAYS),

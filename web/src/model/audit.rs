@@ -7,6 +7,7 @@
 use super::exact::{Units, Work};
 use accounting::budget::Budget;
 use accounting::commitment::ByBlock;
+use accounting::membership::{Membership, Place};
 use accounting::reward::Reward;
 use accounting::split::{Split, SplitRow};
 use accounting::union::{Beside, Part, Shared};
@@ -67,6 +68,15 @@ pub struct Audit {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub budget: Option<Budget>,
+    /// What a coordination-free pool has to do with it: of a block, the rule and what went elsewhere; of a payment, which blocks earned
+    /// how much of it. A payment's `block` is its transaction, its `height` that of the block that pays it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub member: Option<Membership>,
+    /// The block of the chain that has a payment now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub place: Option<Place>,
     /// Each account's part; null under PPS and FPPS.
     pub split: Option<Vec<SplitFrozen>>,
 }
@@ -160,6 +170,8 @@ pub fn of(reader: &Reader, id: RewardId) -> Result<Option<Audit>, StoreError> {
         beside: reward.shared.iter().flat_map(|shared| &shared.beside).map(frozen_beside).collect(),
         by_block: reward.by_block.clone(),
         budget: reward.budget.clone(),
+        member: reward.member.clone(),
+        place: reader.place(id)?,
         split: reward.split.as_ref().map(|split| frozen_parts(split, reward.window.as_ref())),
     }))
 }
@@ -241,6 +253,7 @@ impl Audit {
             shared: self.shared()?,
             by_block: self.by_block.clone(),
             budget: self.budget.clone(),
+            member: self.member.clone(),
             split,
         })
     }

@@ -3,6 +3,7 @@
 use super::{Iso, Money, Rows, masked, one_more};
 use crate::outlook::Outlook;
 use accounting::commitment::PaidBy;
+use accounting::membership::Earned;
 use accounting::reward::RewardState;
 use accounting::{AccountId, RewardId, Scheme};
 use serde::{Deserialize, Serialize};
@@ -10,12 +11,12 @@ use store::sqlite::{Cut, RewardFilter, RewardRow, SplitPart};
 use store::{Reader, StoreError};
 use utoipa::ToSchema;
 
-/// A block, in a list.
+/// A block, or a payment of a coordination-free pool that earlier blocks earned, in a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Block {
-    /// Its hash, as explorers print it.
+    /// Its hash, as explorers print it; of a payment, the hash of its transaction.
     pub hash: String,
-    /// Its height.
+    /// Its height; of a payment, that of the block that pays it.
     pub height: u64,
     /// The pool that found it.
     pub pool: String,
@@ -46,6 +47,33 @@ pub struct Block {
     pub accounts: u64,
     /// When it was booked.
     pub found_at: Iso,
+    /// What there is to say of a payment; null where it is a block that the pool found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment: Option<Payment>,
+}
+
+/// What another block paid the pool, by a coordination-free pool's rule, for blocks that the pool had found before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Payment {
+    /// The block of the chain that has its transaction.
+    pub in_block: String,
+    /// That block's height.
+    pub in_height: u64,
+    /// The block that pays it; only where one block is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// The pool's blocks that earned it, oldest first; only where one block is asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earned: Vec<EarnedPart>,
+}
+
+/// What a block of the pool's earned of a payment: it is split as that block was.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct EarnedPart {
+    /// The block's hash.
+    pub block: String,
+    /// Its part of the payment.
+    pub amount: Money,
 }
 
 /// One account's part of a block.
@@ -91,7 +119,20 @@ pub fn list(
 /// # Errors
 /// When it cannot be read.
 pub fn find(reader: &Reader, outlook: &Outlook, id: RewardId) -> Result<Option<Block>, StoreError> {
-    Ok(reader.reward_row(id)?.map(|row| block(row, outlook)))
+    let Some(row) = reader.reward_row(id)? else { return Ok(None) };
+    let (is_payment, decimals) = (row.place.is_some(), decimals_of(outlook, &row));
+    let mut found = block(row, outlook);
+    let whole = if is_payment { reader.reward(id)? } else { None };
+    let own = whole.as_ref().and_then(|(reward, _)| reward.payment());
+    if let (Some(payment), Some(own)) = (&mut found.payment, own) {
+        payment.by = Some(own.by.to_string());
+        let part = |earned: &Earned| EarnedPart {
+            block: earned.block.to_string(),
+            amount: Money::new(earned.amount, decimals),
+        };
+        payment.earned = own.earned.iter().map(part).collect();
+    }
+    Ok(Some(found))
 }
 
 /// The parts of a block's split, by account.
@@ -131,7 +172,8 @@ fn block(row: RewardRow, outlook: &Outlook) -> Block {
     let about = outlook.asset(row.asset);
     let decimals = decimals_of(outlook, &row);
     let next = about.and_then(|asset| asset.next).map(|next| next.height);
-    let confirmations = next.map(|next| next.saturating_sub(row.height));
+    let height = row.place.map_or(row.height, |place| place.height);
+    let confirmations = next.map(|next| next.saturating_sub(height));
     let (work, network) = (row.round_work as f64, row.network_work as f64);
     Block {
         hash: row.id.to_string(),
@@ -150,6 +192,12 @@ fn block(row: RewardRow, outlook: &Outlook) -> Block {
         scheme: scheme_name(row.scheme).to_owned(),
         accounts: row.accounts,
         found_at: Iso(row.created_at),
+        payment: row.place.map(|place| Payment {
+            in_block: place.block.to_string(),
+            in_height: place.height,
+            by: None,
+            earned: Vec::new(),
+        }),
     }
 }
 

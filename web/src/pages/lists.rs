@@ -78,7 +78,7 @@ pub async fn block(
         &site,
         "block.html",
         context! {
-            title => format!("Block {}", block.height),
+            title => format!("{} {}", if block.payment.is_some() { "Payment by block" } else { "Block" }, block.height),
             block,
             parts_of => parts,
             is_first => cut.from.is_none(),

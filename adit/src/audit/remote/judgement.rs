@@ -7,11 +7,13 @@ use super::{PAUSE, TRIES, Visitor, is_untrue};
 use crate::audit::chain::{self, Chain, Depths};
 use crate::audit::served::Served;
 use crate::audit::{Finding, say};
-use accounting::audit::{Difference, Ruled, check_beside, check_reward, check_rule, left_to_later};
+use accounting::audit::{
+    Difference, Ruled, check_beside, check_earned, check_reward, check_rule, left_to_later,
+};
 use accounting::commitment::PaidBy;
 use accounting::reward::{Reward, RewardState};
 use accounting::rule::RuleSince;
-use accounting::{PoolId, Scheme, SliceNo};
+use accounting::{PoolId, RewardId, Scheme, SliceNo};
 use std::collections::BTreeMap;
 use web::model::audit::Audit;
 use web::model::pools::Pool;
@@ -63,7 +65,7 @@ impl Visitor<'_> {
             Err(error) => return Err(error),
         };
         let mut state: RewardState = record.state.parse()?;
-        let mut said = self.chain(&reward, state);
+        let mut said = self.chain(&record, &reward, state);
         // The pool may be moving it this moment: what stays so is no accident.
         for _ in 1..TRIES {
             if finding != Finding::Pass || !matches!(said, Some(Chain::Overdue(_))) {
@@ -76,7 +78,7 @@ impl Visitor<'_> {
                 break;
             }
             state = record.state.parse()?;
-            said = self.chain(&reward, state);
+            said = self.chain(&record, &reward, state);
         }
         self.keep(block, &reward, state);
         self.compared += u64::from(said == Some(Chain::Agrees));
@@ -90,7 +92,7 @@ impl Visitor<'_> {
     pub fn state_again(&mut self, block: &str) -> anyhow::Result<Option<RewardState>> {
         let record = self.runtime.block_on(self.remote.audit(block))?;
         let (reward, state): (Reward, RewardState) = (record.reward()?, record.state.parse()?);
-        let said = self.chain(&reward, state);
+        let said = self.chain(&record, &reward, state);
         let contradicted = matches!(said, Some(Chain::Differs(_) | Chain::Overdue(_)));
         if contradicted || reward.id.to_string() != block {
             return Ok(None);
@@ -116,7 +118,7 @@ impl Visitor<'_> {
         self.saw.saw_block(reward);
     }
 
-    fn chain(&self, reward: &Reward, state: RewardState) -> Option<Chain> {
+    fn chain(&mut self, record: &Audit, reward: &Reward, state: RewardState) -> Option<Chain> {
         let node = self.node.as_ref()?;
         let pool = self.named(reward.pool)?;
         if self.asset.as_ref().is_some_and(|asset| *asset != pool.asset) {
@@ -124,7 +126,15 @@ impl Visitor<'_> {
         }
         let depths = Depths { mature: pool.mature_after, orphan: pool.orphan_after };
         let nodes = std::slice::from_ref(node);
-        Some(self.runtime.block_on(chain::compare(nodes, reward, state, depths)))
+        let (runtime, listed) = (self.runtime, self.lists.get(&reward.pool));
+        let said = chain::compare(nodes, reward, state, record.place, depths);
+        let said = runtime.block_on(said);
+        let is_known = |block: RewardId| {
+            let block = block.to_string();
+            listed.is_some_and(|listed| listed.contains(&block))
+        };
+        let traced = self.traces.compare(nodes, reward, state, is_known, said);
+        Some(runtime.block_on(traced))
     }
 
     /// Recomputes a block's split from what the pool serves beside it; gives what there is to say about it, or what is wrong.
@@ -147,7 +157,8 @@ impl Visitor<'_> {
         if before.is_some_and(|before| before.end >= reward.window_end) {
             return Ok(Err("it is not in its place in the list of blocks".to_owned()));
         }
-        let ruled = check_rule(reward, &self.rules_beside(reward), before.map(|known| known.end));
+        let before = self.block_before(reward.pool, place)?;
+        let ruled = check_rule(reward, &self.rules_beside(reward), before);
         let ruled = match ruled {
             Ok(ruled) => ruled,
             Err(difference) => return Ok(Err(difference.to_string())),
@@ -156,7 +167,15 @@ impl Visitor<'_> {
             Scheme::Prop | Scheme::Budget { .. } => self.cuts(reward, place)?,
             _ => vec![SliceNo(0)],
         };
-        let checked = self.split_again(reward, &cuts)?;
+        let mut earlier = BTreeMap::new();
+        for earned in reward.payment().iter().flat_map(|payment| &payment.earned) {
+            let block = earned.block.to_string();
+            let record = self.runtime.block_on(self.remote.audit(&block))?;
+            earlier.insert(earned.block, record.reward()?);
+        }
+        let checked = self.split_again(reward, &cuts)?.and_then(|told| {
+            check_earned(reward, |block| earlier.get(&block).cloned()).map(|()| told)
+        });
         let told = match checked {
             Ok(told) => told,
             Err(difference) => return Ok(Err(difference.to_string())),

@@ -14,6 +14,8 @@ pub(super) struct Known {
     pub left: bool,
     /// Its height.
     pub height: u64,
+    /// Is it no block that was found, but a payment for earlier ones?
+    pub is_payment: bool,
 }
 
 impl Visitor<'_> {
@@ -37,6 +39,22 @@ impl Visitor<'_> {
         self.known.insert(block.clone(), known);
         self.ahead = Some((block, record));
         Ok(Some(known))
+    }
+
+    /// Where the block before the one at a place of a pool's list was found; payments for earlier ones in between are none.
+    pub(super) fn block_before(
+        &mut self,
+        pool: PoolId,
+        place: usize,
+    ) -> anyhow::Result<Option<ShareSeq>> {
+        let mut place = place;
+        while let Some(known) = self.earlier(pool, place)? {
+            if !known.is_payment {
+                return Ok(Some(known.end));
+            }
+            place = place.saturating_add(1);
+        }
+        Ok(None)
     }
 
     /// The slices that may have ended the round before a block, by the pool's other records: that of the block before, or of
@@ -65,6 +83,7 @@ impl Known {
             through: reward.window.as_ref().map(|window| window.through),
             left: state == RewardState::Orphaned || record.returns > 0,
             height: reward.height,
+            is_payment: reward.payment().is_some(),
         })
     }
 }

@@ -248,6 +248,7 @@ impl Filling<'_> {
         self.pool
             .found(BlockReport {
                 budget: None,
+                member: None,
                 pool: self.pool_id,
                 finder,
                 display,

@@ -2,9 +2,11 @@
 
 use super::Cut;
 use crate::StoreError;
+use crate::sqlite::load::split_row;
 use crate::sqlite::reader::Reader;
-use crate::sqlite::value::{Big, Json, Money, Sum, Text, basis_points, int, paid_by, uint};
+use crate::sqlite::value::{Json, Money, Sum, Text, int, paid_by, uint};
 use accounting::commitment::PaidBy;
+use accounting::membership::Place;
 use accounting::reward::RewardState;
 use accounting::split::SplitRow;
 use accounting::{AccountId, Amount, AssetId, PoolId, RewardId, Scheme, ShareSeq, UnixMs};
@@ -13,7 +15,7 @@ use rusqlite::{OptionalExtension, Row, params};
 /// A reward, without its split.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RewardRow {
-    /// Its block.
+    /// Its block, or the transaction of a payment.
     pub id: RewardId,
     /// Its pool.
     pub pool: PoolId,
@@ -47,6 +49,8 @@ pub struct RewardRow {
     pub created_at: UnixMs,
     /// When it last moved.
     pub changed_at: UnixMs,
+    /// The block that it stands and falls with now, where it is none that was found but a payment that earlier ones earned.
+    pub place: Option<Place>,
 }
 
 /// One account's part of a block.
@@ -79,6 +83,10 @@ const COLUMNS: &str = "block, pool, asset, height, finder, to_pool, to_finder, f
     coalesce((SELECT display FROM identities i WHERE i.account = finder LIMIT 1), '')";
 
 impl Reader {
+    fn columns(&self) -> String {
+        format!("{COLUMNS}, {}", self.place_column())
+    }
+
     /// Rewards, newest first; a position is a reward's place in the log.
     ///
     /// # Errors
@@ -92,7 +100,8 @@ impl Reader {
             RewardFilter::Height(height) => ("height = ?1", int(height)?),
         };
         let sql = format!(
-            "SELECT {COLUMNS} FROM rewards WHERE {filter} AND window_end < ?2 ORDER BY window_end DESC LIMIT ?3"
+            "SELECT {} FROM rewards WHERE {filter} AND window_end < ?2 ORDER BY window_end DESC LIMIT ?3",
+            self.columns()
         );
         let mut statement = self.connection().prepare_cached(&sql)?;
         let rows = statement.query_map((value, cut.before(), cut.rows()), read)?;
@@ -126,7 +135,7 @@ impl Reader {
     /// # Errors
     /// When it cannot be read.
     pub fn reward_row(&self, id: RewardId) -> Result<Option<RewardRow>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM rewards WHERE block = ?");
+        let sql = format!("SELECT {} FROM rewards WHERE block = ?", self.columns());
         Ok(self.connection().prepare_cached(&sql)?.query_row([Text(id)], read).optional()?)
     }
 
@@ -157,26 +166,15 @@ impl Reader {
     /// # Errors
     /// When they cannot be read.
     pub fn blocks_by_finder(&self, pool: PoolId) -> Result<Vec<(AccountId, u64)>, StoreError> {
-        let sql = "SELECT finder, count(*) FROM rewards WHERE pool = ? AND state <> 'orphaned' GROUP BY finder";
-        let mut statement = self.connection().prepare_cached(sql)?;
+        let sql = format!(
+            "SELECT finder, count(*) FROM rewards WHERE pool = ? AND state <> 'orphaned' AND {} IS NULL GROUP BY finder",
+            self.place_column()
+        );
+        let mut statement = self.connection().prepare_cached(&sql)?;
         let rows =
             statement.query_map([pool.0], |row| Ok((AccountId(uint(row, 0)?), uint(row, 1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
-}
-
-fn split_row(row: &Row<'_>) -> rusqlite::Result<SplitRow> {
-    let money = |column| row.get::<_, Money>(column).map(|money| money.0);
-    let weight = u128::try_from(row.get::<_, Big>(1)?.0)
-        .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(1, 0))?;
-    Ok(SplitRow {
-        account: AccountId(uint(row, 0)?),
-        weight,
-        gross: money(2)?,
-        fee_bps: basis_points(row.get(3)?)?,
-        fee: money(4)?,
-        net: money(5)?,
-    })
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<RewardRow> {
@@ -199,5 +197,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RewardRow> {
         created_at: UnixMs(uint(row, 14)?),
         changed_at: UnixMs(uint(row, 15)?),
         finder_address: row.get(16)?,
+        place: row.get::<_, Option<Json<_>>>(17)?.map(|place| place.0),
     })
 }
