@@ -32,6 +32,10 @@ async fn mine_and_pay(chain: &Chain, pool: &Pool, blocks: usize) {
     let one = pool.miner(&format!("{}.rig", ann.0), Algorithm::Sha256d, 20.0);
     let two = pool.miner(&bob.0, Algorithm::Sha256d, 40.0);
     pool.wait_for_rewards(blocks);
+    // Blocks may be found before the slower one has a share.
+    testkit::wait_for("a share of each", || {
+        (pool.reader().book().unwrap().last_account.0 >= 2).then_some(())
+    });
     one.stop().await;
     two.stop().await;
     bury(chain, pool);

@@ -140,6 +140,16 @@ async fn a_pools_page_says_how_to_work_for_it_and_when_the_epoch_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_on_its_way_through_leased_compute_can_be_scraped() {
+    let (status, _, scraped) = glass().await.text("/metrics").await;
+    assert_eq!(status, 200, "{scraped}");
+    for name in web::metrics::NAMES.into_iter().filter(|name| name.starts_with("leased_")) {
+        assert!(crate::has_sample(&scraped, name), "{name} is not there:\n{scraped}");
+    }
+    has(&scraped, &["leased_open_algorithms{pool=\"main\"} 23", "leased_expired_15m{"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_miners_page_says_why_a_vote_was_not_in_consensus() {
     let glass = glass().await;
     let shown = page(&glass, "/miner/miner%205").await;
