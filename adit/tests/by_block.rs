@@ -249,12 +249,7 @@ async fn where_bip_119_is_not_enforced_no_work_with_a_tree_is_handed_out() {
 fn litecoins_node_does_not_enforce_bip_119_and_check_says_so() {
     let node = Litecoind::start(litecoind::Options::default());
     node.generate(3, &node.new_address());
-    let mut setup = Setup::bitcoin(node.address(), USER, PASSWORD);
-    setup.asset = setup.asset.replace("coin = \"bitcoin\"", "coin = \"litecoin\"");
-    setup.asset = setup.asset.replace(
-        "{ kind = \"hot\", key_file = \"pool.key\", birthday = 0 }",
-        "{ kind = \"node\", name = \"pool\" }",
-    );
+    let mut setup = Setup::litecoin(node.address(), USER, PASSWORD);
     setup.pool = pool_text("scheme = \"pplns\"", &format!("{{ tree = {TREE} }}"));
     let pool = Pool::new(&setup);
     let refused = pool.adit(&["check"], &[]);

@@ -238,12 +238,7 @@ async fn where_bip_119_is_not_enforced_a_member_gets_no_work() {
 fn on_litecoins_node_a_member_is_refused() {
     let node = Litecoind::start(litecoind::Options::default());
     node.generate(3, &node.new_address());
-    let mut setup = Setup::bitcoin(node.address(), USER, PASSWORD);
-    setup.asset = setup.asset.replace("coin = \"bitcoin\"", "coin = \"litecoin\"");
-    setup.asset = setup.asset.replace(
-        "{ kind = \"hot\", key_file = \"pool.key\", birthday = 0 }",
-        "{ kind = \"node\", name = \"pool\" }",
-    );
+    let setup = Setup::litecoin(node.address(), USER, PASSWORD);
     let pool = member(&setup, "scheme = \"pplns\"");
     let refused = pool.adit(&["check"], &[]);
     let said = String::from_utf8_lossy(&refused.stdout).into_owned();

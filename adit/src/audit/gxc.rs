@@ -10,14 +10,11 @@ use stratum::gxc::rpc::Node;
 use stratum::rpc::RpcError;
 use stratum::source::gxc::GxcSource;
 
-/// Decimal places of the coin.
-const DECIMALS: u8 = 8;
-
 /// The first node that can say decides.
 pub async fn reward(own: &GxcSource, reward: &Reward, state: RewardState, depths: Depths) -> Chain {
     for address in &own.nodes {
         // A node that does not answer says nothing.
-        match asked(&Node::at(address), &own.miner, reward, state, depths).await {
+        match asked(&Node::at(address), own, reward, state, depths).await {
             Ok(Chain::Silent) | Err(_) => {}
             Ok(said) => return said,
         }
@@ -27,7 +24,7 @@ pub async fn reward(own: &GxcSource, reward: &Reward, state: RewardState, depths
 
 async fn asked(
     node: &Node,
-    miner: &str,
+    own: &GxcSource,
     reward: &Reward,
     state: RewardState,
     depths: Depths,
@@ -43,7 +40,9 @@ async fn asked(
         return Ok(judged(state, Sighting::Replaced(confirmations), depths));
     }
     if state != RewardState::Orphaned
-        && let Some(text) = pays_otherwise(&block["tx"][0]["outputs"][0], miner, reward.to_pool)
+        && let output = &block["tx"][0]["outputs"][0]
+        && let Some(text) =
+            pays_otherwise(output, &own.miner, (reward.to_pool, own.coin.decimals()))
     {
         return Ok(Chain::Differs(text));
     }
@@ -51,14 +50,15 @@ async fn asked(
 }
 
 /// In what a coinbase's output is not what was booked.
-fn pays_otherwise(output: &Value, miner: &str, booked: Amount) -> Option<String> {
+fn pays_otherwise(output: &Value, miner: &str, (booked, decimals): (Amount, u8)) -> Option<String> {
     let to = output["address"].as_str().unwrap_or("nobody");
     if to != miner {
         return Some(format!("its coinbase pays {to}, not the pool's {miner}"));
     }
     // Amounts are floating-point numbers of coins there.
-    let paid = output["amount"].as_f64().map(|coins| format!("{coins:.8}"));
-    let paid = paid.and_then(|coins| Amount::parse_decimal(&coins, DECIMALS).ok());
+    let places = usize::from(decimals);
+    let paid = output["amount"].as_f64().map(|coins| format!("{coins:.places$}"));
+    let paid = paid.and_then(|coins| Amount::parse_decimal(&coins, decimals).ok());
     (paid != Some(booked)).then(|| {
         let amount = &output["amount"];
         format!("its coinbase pays {amount} GXC on the chain, {booked} units are booked")
@@ -72,9 +72,10 @@ mod tests {
     #[test]
     fn a_coinbase_that_pays_another_sum_or_somebody_else_differs() {
         let output = json!({ "address": "tGXCa", "amount": 12.3456789 });
-        let booked = Amount::from_units(1_234_567_890);
+        let booked = (Amount::from_units(1_234_567_890), 8);
         assert_eq!(pays_otherwise(&output, "tGXCa", booked), None);
-        let less = pays_otherwise(&output, "tGXCa", Amount::from_units(1_234_567_889)).unwrap();
+        let less =
+            pays_otherwise(&output, "tGXCa", (Amount::from_units(1_234_567_889), 8)).unwrap();
         assert!(less.contains("12.3456789"), "{less}");
         let other = pays_otherwise(&output, "tGXCb", booked).unwrap();
         assert!(other.contains("pays tGXCa, not the pool's tGXCb"), "{other}");

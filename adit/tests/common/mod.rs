@@ -82,6 +82,16 @@ wallet = {{ kind = "hot", key_file = "pool.key", birthday = 0 }}
         }
     }
 
+    /// The same on a node of Litecoin, whose wallet it is then.
+    pub fn litecoin(node: std::net::SocketAddr, user: &str, password: &str) -> Self {
+        let setup = Setup::bitcoin(node, user, password);
+        let asset = setup.asset.replace("coin = \"bitcoin\"", "coin = \"litecoin\"").replace(
+            "{ kind = \"hot\", key_file = \"pool.key\", birthday = 0 }",
+            "{ kind = \"node\", name = \"pool\" }",
+        );
+        Setup { asset, ..setup }
+    }
+
     /// The same with another scheme.
     pub fn scheme(mut self, scheme: &str) -> Self {
         self.pool = format!("scheme = \"{scheme}\"\nfee_percent = 1.0");
