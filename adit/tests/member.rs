@@ -32,10 +32,11 @@ small = "others"
 tree = { shape = { kind = "balanced", radix = 2 }, fee = { per_transaction = 400 } }
 "#;
 
+const BY_BLOCK: &str = "by_block = { rule = \"rule.toml\" }";
+
 /// A pool that follows the rule beside its configuration.
 fn member(setup: &Setup, scheme: &str) -> Pool {
-    let by_block = "by_block = { rule = \"rule.toml\" }";
-    let pool = format!("{scheme}\nfee_percent = 1.0\nslice_age = \"300ms\"\n{by_block}");
+    let pool = format!("{scheme}\nfee_percent = 1.0\nslice_age = \"300ms\"\n{BY_BLOCK}");
     let pool = Pool::new(&Setup { pool, ..setup.clone() });
     std::fs::write(rule(&pool), RULE).unwrap();
     pool
@@ -128,6 +129,10 @@ async fn what_a_strangers_block_pays_goes_to_the_windows_of_the_blocks_that_earn
     let found = mine(&node.rpc, &outputs(&planned), &[], 0).unwrap();
     let strangers = RewardId(*bitcoin::hashes::Hash::as_byte_array(&found));
     empty_blocks(&node, 98);
+    // It left the coordination-free pool meanwhile, as its configuration says; what it has earned there it gets.
+    let text = std::fs::read_to_string(pool.config()).unwrap();
+    assert!(text.contains(BY_BLOCK));
+    std::fs::write(pool.config(), text.replace(BY_BLOCK, "")).unwrap();
     pool.start_with_pages();
     assert_eq!(payments(&pool), [], "nothing is booked before the chain has it");
     empty_blocks(&node, 1);
