@@ -4,7 +4,7 @@
 
 use super::places::Known;
 use super::{PAUSE, TRIES, Visitor, is_untrue};
-use crate::audit::chain::{self, Chain, Depths};
+use crate::audit::chain::{Chain, Depths};
 use crate::audit::served::Served;
 use crate::audit::{Finding, say};
 use accounting::audit::{Difference, Ruled, check_beside, check_reward, check_rule, left_to_later};
@@ -123,8 +123,7 @@ impl Visitor<'_> {
             return Some(Chain::Silent);
         }
         let depths = Depths { mature: pool.mature_after, orphan: pool.orphan_after };
-        let nodes = std::slice::from_ref(node);
-        Some(self.runtime.block_on(chain::compare(nodes, reward, state, depths)))
+        Some(self.runtime.block_on(node.reward(reward, state, depths)))
     }
 
     /// Recomputes a block's split from what the pool serves beside it; gives what there is to say about it, or what is wrong.
