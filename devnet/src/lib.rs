@@ -14,10 +14,12 @@
 //! Invariant: [`chain`] does no I/O and reads no clock; the same blocks at the same times give the same chain.
 //!
 //! Reading order: [`params`], [`check`] (a block by itself), [`script`] (a spend), [`chain`] (the tree of blocks),
-//! [`mempool`], [`template`], [`rpc`], [`devnet`].
+//! [`mempool`], [`template`], [`rpc`], [`devnet`]. Beside it: nodes of other kinds of chains, [`ether`], [`gxc`], and [`chia`], which runs
+//! Chia's own software.
 
 pub mod chain;
 pub mod check;
+pub mod chia;
 pub mod devnet;
 pub mod ether;
 pub mod gxc;

@@ -194,10 +194,20 @@ async fn report(door: &Door) -> Result<(), TablesError> {
     let Some(standing) = door.nodes.standing() else { return Ok(()) };
     let deep = standing.height.saturating_sub(door.settings.report_depth);
     let due = door.tables.read(move |db| rows::income::to_report(db, deep)).await?;
-    for income in due {
+    for mut income in due {
         let coin = income.coin;
         match door.nodes.ask(|node| node.coin(&coin)).await {
-            Ok(Some(record)) if record.coin.amount == income.amount => {}
+            Ok(Some(record)) if record.coin.amount == income.amount => {
+                // An absorption that was taken back and done again made the same coin later.
+                if record.confirmed != income.height {
+                    income.height = record.confirmed;
+                    let later = move |db: &_| rows::income::moved(db, &coin, record.confirmed);
+                    door.tables.write(later).await?;
+                }
+                if income.height > deep {
+                    continue;
+                }
+            }
             Ok(_) => {
                 tracing::warn!(%coin, "the chain took a reward back before the pool was told");
                 door.tables.write(move |db| rows::income::forget(db, &coin)).await?;

@@ -201,6 +201,31 @@ impl Tree {
         self.as_atom(rest)?.is_empty().then_some(items)
     }
 
+    /// The program and the arguments that were bound to it, where a part is what [`Tree::curry`] makes of so many at most.
+    #[must_use]
+    pub fn as_curried(&self, node: Node, max: usize) -> Option<(Node, Vec<Node>)> {
+        let unquoted = |node: Node| {
+            let (quote, inside) = self.as_pair(node)?;
+            (self.as_number(quote) == Some(1)).then_some(inside)
+        };
+        let application = self.as_list(node, 3)?;
+        let [apply, program, mut environment] = *application.as_slice() else { return None };
+        if self.as_number(apply) != Some(2) {
+            return None;
+        }
+        let mut arguments = Vec::new();
+        while self.as_number(environment) != Some(1) {
+            let step = self.as_list(environment, 3)?;
+            let [cons, argument, rest] = *step.as_slice() else { return None };
+            if self.as_number(cons) != Some(4) || arguments.len() == max {
+                return None;
+            }
+            arguments.push(unquoted(argument)?);
+            environment = rest;
+        }
+        Some((unquoted(program)?, arguments))
+    }
+
     fn add(&mut self, part: Part) -> Node {
         self.parts.push(part);
         Node(self.parts.len() - 1)
@@ -342,6 +367,20 @@ mod tests {
         let (tree, root) = read(&bytes).unwrap();
         assert_ne!(tree.hash(root), Bytes32::default());
         assert_eq!(tree.write(root), bytes);
+    }
+
+    #[test]
+    fn what_was_bound_to_a_program_is_found_again() {
+        let mut tree = Tree::new();
+        let program = tree.read(&[0xff, 2, 0xff, 5, 0x80]).unwrap();
+        let arguments = [tree.atom(b"one"), tree.number(2), tree.atom(&[])];
+        let curried = tree.curry(program, &arguments);
+        let (found, bound) = tree.as_curried(curried, 3).unwrap();
+        assert_eq!((found, bound.as_slice()), (program, &arguments[..]));
+        assert!(tree.as_curried(curried, 2).is_none(), "more than were asked for");
+        assert!(tree.as_curried(program, 3).is_none() && tree.as_curried(found, 3).is_none());
+        let none = tree.curry(program, &[]);
+        assert_eq!(tree.as_curried(none, 3), Some((program, Vec::new())));
     }
 
     #[test]

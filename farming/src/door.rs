@@ -18,7 +18,7 @@ use crate::signature;
 use crate::singleton::Terms;
 use crate::tables::{Tables, TablesError};
 use crate::token::TokenTimeout;
-use crate::wallet::Wallet;
+use crate::wallet::signer::Signer;
 use crate::wire::answer::{FarmerInfo, PoolInfo};
 use crate::wire::farmer::{Asked, Get};
 use accounting::{AssetId, BasisPoints, Identity, IdentityKind, PoolId, Scheme, UnixMs};
@@ -147,7 +147,7 @@ pub struct Door {
     /// Which money.
     pub asset: AssetId,
     /// The keys: the purse pays for absorptions.
-    pub wallet: Arc<Wallet>,
+    pub signer: Signer,
     /// What the operator decided.
     pub settings: Settings,
     /// The chain.
@@ -196,7 +196,7 @@ pub struct Opening {
     /// The chain.
     pub nodes: Arc<Nodes>,
     /// The keys.
-    pub wallet: Arc<Wallet>,
+    pub signer: Signer,
     /// The door's own database.
     pub tables: Tables,
     /// Where the books are, for readers.
@@ -215,7 +215,7 @@ impl Door {
     /// # Errors
     /// When the database cannot be read.
     pub async fn open(opening: Opening) -> Result<Self, TablesError> {
-        let Opening { pool, numbers, settings, nodes, wallet, tables, folder, clock, paused, bans } =
+        let Opening { pool, numbers, settings, nodes, signer, tables, folder, clock, paused, bans } =
             opening;
         let Numbers { asset, pool: pool_id, refunds } = numbers;
         let (network, now) = (nodes.network().clone(), clock.now());
@@ -230,7 +230,7 @@ impl Door {
             pool_id,
             refunds,
             asset,
-            wallet,
+            signer,
             settings,
             signages: Signages::new(nodes.clone()),
             nodes,

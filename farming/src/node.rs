@@ -112,23 +112,32 @@ impl Node {
         Ok(answer.additional_data)
     }
 
+    /// The network it is on; one that nobody here knows is taken for a simulated one with its genesis.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn network(&self) -> Result<Network, RpcError> {
+        let info = self.network_info().await?;
+        let known = [Network::mainnet(), Network::testnet11()];
+        let mut known = known.into_iter().filter(|known| info.is_of(known));
+        Ok(known.next().unwrap_or_else(|| {
+            let simulator = Network::simulator();
+            let genesis = info.genesis_challenge.unwrap_or(simulator.genesis_challenge);
+            Network { genesis_challenge: genesis, signature_domain: genesis, ..simulator }
+        }))
+    }
+
+    async fn network_info(&self) -> Result<NetworkJson, RpcError> {
+        self.rpc.call("get_network_info", &json!({})).await
+    }
+
     /// Where it stands; an error too where it is on another network than the pool.
     ///
     /// # Errors
     /// See [`RpcError`].
     pub async fn standing(&self, network: &Network) -> Result<Standing, RpcError> {
-        #[derive(Deserialize)]
-        struct Info {
-            #[serde(default)]
-            genesis_challenge: Option<Bytes32>,
-            network_name: String,
-        }
-        let info: Info = self.rpc.call("get_network_info", &json!({})).await?;
-        let is_ours = match info.genesis_challenge {
-            Some(genesis) => genesis == network.genesis_challenge,
-            None => info.network_name == network.name,
-        };
-        if !is_ours {
+        let info = self.network_info().await?;
+        if !info.is_of(network) {
             return Err(RpcError::Unknown(format!(
                 "{} is on {}, and this pool is on {}: name a node of {}",
                 self.address(),
@@ -303,6 +312,23 @@ impl Node {
             }
             Err(RpcError::Refused { message, .. }) => Ok(Pushed::Refused(message)),
             Err(error) => Err(error),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct NetworkJson {
+    /// Older nodes do not tell it.
+    #[serde(default)]
+    genesis_challenge: Option<Bytes32>,
+    network_name: String,
+}
+
+impl NetworkJson {
+    fn is_of(&self, network: &Network) -> bool {
+        match self.genesis_challenge {
+            Some(genesis) => genesis == network.genesis_challenge,
+            None => self.network_name == network.name,
         }
     }
 }

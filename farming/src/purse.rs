@@ -7,6 +7,7 @@ use crate::coin::{Coin, SpendBundle};
 use crate::door::Door;
 use crate::hash::{Bytes32, sha256};
 use crate::node::Standing;
+use crate::wallet::Wallet;
 use std::collections::HashSet;
 
 /// What absorbing one reward costs the chain: measured with the node, rounded up.
@@ -33,14 +34,15 @@ impl Purse {
         bundle: SpendBundle,
     ) -> SpendBundle {
         let most = door.settings.absorb_fee_most;
-        let Some(first) = rewards.first().filter(|_| standing.is_mempool_full && most > 0) else {
+        let pays = standing.is_mempool_full && most > 0;
+        let (Some(first), Some(wallet), true) = (rewards.first(), door.signer.own(), pays) else {
             return bundle;
         };
         let count = u64::try_from(rewards.len()).unwrap_or(u64::MAX);
         let cost = count.saturating_mul(COST_OF_REWARD).saturating_add(COST_OF_FEE);
         let fee = door.nodes.fee_mojo(cost).await.min(most);
-        let Some(coin) = self.take(door, fee).await else {
-            let address = crate::address::encode(&door.wallet.purse(), door.nodes.network());
+        let Some(coin) = self.take(door, wallet, fee).await else {
+            let address = crate::address::encode(&wallet.purse(), door.nodes.network());
             tracing::warn!(
                 fee,
                 address,
@@ -49,7 +51,7 @@ impl Purse {
             return bundle;
         };
         let announced = sha256([first.id().as_ref(), ANNOUNCED]);
-        match door.wallet.pay_fee(&coin, fee, &announced, door.nodes.network()) {
+        match wallet.pay_fee(&coin, fee, &announced, door.nodes.network()) {
             Ok(paid) => bundle.together_with(paid),
             Err(error) => {
                 tracing::warn!(%error, "an absorption is sent without a fee");
@@ -59,8 +61,8 @@ impl Purse {
     }
 
     /// The largest coin of the purse that is free and enough.
-    async fn take(&mut self, door: &Door, fee: u64) -> Option<Coin> {
-        let place = [door.wallet.purse()];
+    async fn take(&mut self, door: &Door, wallet: &Wallet, fee: u64) -> Option<Coin> {
+        let place = [wallet.purse()];
         let found = door.nodes.ask(|node| node.coins_at(&place, 0..u32::MAX, false)).await.ok()?;
         let free = found
             .into_iter()

@@ -6,6 +6,7 @@
 //! Invariant: a state is believed only if the coin that carries it has exactly the puzzle hash that follows from it: an
 //! announcement in a solution is a claim, the coin is the proof.
 
+pub mod absorption;
 pub mod lineage;
 pub mod puzzle;
 

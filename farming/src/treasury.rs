@@ -1,4 +1,4 @@
-//! The coins of a Chia pool: standard transactions, built and signed by us, seen and sent through the nodes.
+//! The coins of a Chia pool: standard transactions, signed by our keys or a wallet of Chia's software, seen and sent through the nodes.
 //!
 //! The chain knows no transactions, only coins: a payment is named after its first coin and what that made
 //! ([`crate::wallet::payment_name`]), and is there once that coin is spent so.
@@ -16,7 +16,9 @@ use crate::coin::{Coin, SpendBundle};
 use crate::hash::Bytes32;
 use crate::node::rpc::RpcError;
 use crate::node::{CoinRecord, Nodes, Pushed, Standing};
-use crate::wallet::{COST_MAX, Unpayable, Wallet, cost_of_payment};
+use crate::wallet::service::NotSigned;
+use crate::wallet::signer::Signer;
+use crate::wallet::{COST_MAX, cost_of_payment};
 use accounting::payout::{Fate, PayoutPart, PayoutVersion};
 use accounting::reward::Sighting;
 use accounting::{Amount, RewardId};
@@ -45,7 +47,7 @@ pub struct TreasuryConfig {
 /// The treasury of one asset.
 pub struct XchTreasury {
     nodes: Arc<Nodes>,
-    wallet: Arc<Wallet>,
+    signer: Signer,
     config: TreasuryConfig,
     clock: Arc<dyn Clock>,
     coins: Coins,
@@ -58,12 +60,12 @@ impl XchTreasury {
     #[must_use]
     pub fn new(
         nodes: Arc<Nodes>,
-        wallet: Arc<Wallet>,
+        signer: Signer,
         config: TreasuryConfig,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let coins = Coins::new(wallet.clone(), config.birthday, config.mature);
-        XchTreasury { nodes, wallet, config, clock, coins, reserved: HashSet::new() }
+        let coins = Coins::new(signer.clone(), config.birthday, config.mature);
+        XchTreasury { nodes, signer, config, clock, coins, reserved: HashSet::new() }
     }
 
     fn standing(&self) -> Result<Standing, TreasuryError> {
@@ -198,15 +200,17 @@ impl Treasury for XchTreasury {
         }
         let paid: u128 = outputs.iter().map(|(_, amount)| u128::from(*amount)).sum();
         let chosen = self.choose(order, paid + u128::from(fee))?;
-        let payment = self
-            .wallet
-            .pay(&chosen, &outputs, fee, self.nodes.network())
-            .map_err(|error: Unpayable| refuses(&error))?;
+        let signed = self.signer.pay(&chosen, &outputs, fee, self.nodes.network()).await;
+        let payment = signed.map_err(|error| match error {
+            // Nothing was sent: it is asked again.
+            NotSigned::Service(_) => TreasuryError::Unreachable(error.to_string()),
+            NotSigned::Unpayable(_) | NotSigned::Differs(_) => refuses(&error),
+        })?;
         let version = PayoutVersion {
             txid: payment.name.0,
             raw: serde_json::to_vec(&payment.bundle).map_err(|error| refuses(&error))?,
             fee: Amount::from_units(fee.into()),
-            inputs: chosen.iter().map(|coin| (coin.id().0, 0)).collect(),
+            inputs: payment.bundle.coin_spends.iter().map(|s| (s.coin.id().0, 0)).collect(),
             signed_at: self.clock.now(),
         };
         self.reserve(&version);

@@ -1,12 +1,15 @@
 //! The pool's own addresses, and payments signed with their keys.
 //!
-//! Reading order: [`key`] (the file), [`standard`] (a key and its puzzle), [`conditions`] (what a spend asks for), then this file.
+//! Reading order: [`key`] (the file), [`standard`] (a key and its puzzle), [`conditions`] (what a spend asks for), then this file;
+//! [`service`] (a wallet of Chia's own software) and [`signer`] (one or the other).
 //!
 //! Invariant: what goes in comes out: outputs, fee and change are the coins spent, to the mojo, checked before anything is
 //! signed; all spends of a payment happen together or not at all.
 
 pub mod conditions;
 pub mod key;
+pub mod service;
+pub mod signer;
 pub mod standard;
 
 use crate::clvm::Tree;
@@ -104,7 +107,8 @@ impl Wallet {
         network: &Network,
     ) -> Result<Payment, Unpayable> {
         let Some((first, others)) = coins.split_first() else { return Err(Unpayable::Count) };
-        let created = self.with_change(coins, outputs, fee)?;
+        coins.iter().try_for_each(|coin| self.key_of(coin).map(drop))?;
+        let created = created(coins, outputs, fee, &self.place())?;
         let message = payment_message(coins, &created);
         let mut tree = Tree::new();
         let announced = (!others.is_empty()).then_some(&message);
@@ -177,38 +181,37 @@ impl Wallet {
         let own = self.keys.iter().find(|key| key.puzzle_hash() == coin.puzzle_hash);
         own.ok_or_else(|| Unpayable::NotOurs(coin.id()))
     }
+}
 
-    /// All coins that a payment creates: one for each place, and the change.
-    fn with_change(
-        &self,
-        coins: &[Coin],
-        outputs: &[(Bytes32, u64)],
-        fee: u64,
-    ) -> Result<BTreeMap<Bytes32, u64>, Unpayable> {
-        let is_counted = !outputs.is_empty()
-            && cost_of_payment(coins.len(), outputs.len()) <= COST_MAX
-            && outputs.iter().all(|(_, amount)| *amount > 0);
-        if !is_counted {
-            return Err(Unpayable::Count);
-        }
-        coins.iter().try_for_each(|coin| self.key_of(coin).map(drop))?;
-        let has: u128 = coins.iter().map(|coin| u128::from(coin.amount)).sum();
-        let paid: u128 = outputs.iter().map(|(_, amount)| u128::from(*amount)).sum();
-        let needs = paid + u128::from(fee);
-        let change = has.checked_sub(needs).ok_or(Unpayable::Short { has, needs })?;
-        // Two coins of one parent, place and amount would be one coin: what goes to one place goes in one.
-        let mut created: BTreeMap<Bytes32, u128> = BTreeMap::new();
-        for (place, amount) in outputs {
-            *created.entry(*place).or_default() += u128::from(*amount);
-        }
-        if change > 0 {
-            *created.entry(self.place()).or_default() += change;
-        }
-        let bounded = created.into_iter().map(|(place, amount)| {
-            u64::try_from(amount).map(|amount| (place, amount)).map_err(|_| Unpayable::Count)
-        });
-        bounded.collect()
+/// All coins that a payment creates: one for each place, and what is left of its coins, at this place.
+fn created(
+    coins: &[Coin],
+    outputs: &[(Bytes32, u64)],
+    fee: u64,
+    change_to: &Bytes32,
+) -> Result<BTreeMap<Bytes32, u64>, Unpayable> {
+    let is_counted = !outputs.is_empty()
+        && cost_of_payment(coins.len(), outputs.len()) <= COST_MAX
+        && outputs.iter().all(|(_, amount)| *amount > 0);
+    if !is_counted {
+        return Err(Unpayable::Count);
     }
+    let has: u128 = coins.iter().map(|coin| u128::from(coin.amount)).sum();
+    let paid: u128 = outputs.iter().map(|(_, amount)| u128::from(*amount)).sum();
+    let needs = paid + u128::from(fee);
+    let change = has.checked_sub(needs).ok_or(Unpayable::Short { has, needs })?;
+    // Two coins of one parent, place and amount would be one coin: what goes to one place goes in one.
+    let mut created: BTreeMap<Bytes32, u128> = BTreeMap::new();
+    for (place, amount) in outputs {
+        *created.entry(*place).or_default() += u128::from(*amount);
+    }
+    if change > 0 {
+        *created.entry(*change_to).or_default() += change;
+    }
+    let bounded = created.into_iter().map(|(place, amount)| {
+        u64::try_from(amount).map(|amount| (place, amount)).map_err(|_| Unpayable::Count)
+    });
+    bounded.collect()
 }
 
 /// What a payment is called: its first coin and what that made, hashed. The chain knows no transactions, only coins, and shows as
@@ -270,16 +273,15 @@ mod tests {
 
     #[test]
     fn outputs_fee_and_change_are_the_coins_to_the_mojo() {
-        let place = Bytes32([1; 32]);
-        let created =
-            wallet().with_change(&[coin(100, 1), coin(50, 2)], &[(place, 30), (place, 7)], 3);
-        let created = created.unwrap();
-        assert_eq!(created[&place], 37, "one coin for one place");
-        assert_eq!(created[&wallet().place()], 110);
-        let exact = wallet().with_change(&[coin(10, 1)], &[(place, 7)], 3).unwrap();
+        let (place, own) = (Bytes32([1; 32]), wallet().place());
+        let coins = [coin(100, 1), coin(50, 2)];
+        let made = created(&coins, &[(place, 30), (place, 7)], 3, &own).unwrap();
+        assert_eq!(made[&place], 37, "one coin for one place");
+        assert_eq!(made[&own], 110);
+        let exact = created(&[coin(10, 1)], &[(place, 7)], 3, &own).unwrap();
         assert_eq!(exact.len(), 1, "no change, no coin");
-        let to_itself = wallet().with_change(&[coin(10, 1)], &[(wallet().place(), 4)], 1).unwrap();
-        assert_eq!(to_itself[&wallet().place()], 9);
+        let to_itself = created(&[coin(10, 1)], &[(own, 4)], 1, &own).unwrap();
+        assert_eq!(to_itself[&own], 9);
     }
 
     #[test]
@@ -310,9 +312,9 @@ mod tests {
     fn a_former_key_still_pays_and_change_goes_to_the_newest() {
         let wallet = wallet();
         let former = Coin { puzzle_hash: wallet.places()[1], ..coin(10, 1) };
-        let created = wallet.with_change(&[former], &[(Bytes32([1; 32]), 4)], 1).unwrap();
-        assert_eq!(created[&wallet.place()], 5);
-        assert!(wallet.pay(&[former], &[(Bytes32([1; 32]), 4)], 1, &Network::simulator()).is_ok());
+        let paid = wallet.pay(&[former], &[(Bytes32([1; 32]), 4)], 1, &Network::simulator());
+        let made = conditions::created(&paid.unwrap().bundle.coin_spends[0]).unwrap();
+        assert!(made.contains(&(wallet.place(), 5)), "{made:?}");
     }
 
     #[test]

@@ -113,6 +113,73 @@ async fn a_farmer_whose_row_was_lost_joins_again_and_its_rewards_are_found_on_th
     pool.stop().await;
 }
 
+/// The chain in which the absorptions of [`absorbed`] were taken back and done again at this height.
+fn absorbed_again(at: u32, height: u32) -> World {
+    let mut world = World { height, ..absorbed() };
+    for record in world.coins.iter_mut().filter(|record| record["confirmed_block_index"] == 31) {
+        record["confirmed_block_index"] = at.into();
+    }
+    world
+}
+
+/// Where the books have rewards: height and state.
+fn rewards(folder: &Path) -> Vec<(i64, String)> {
+    let reader = store::Reader::open(folder).unwrap();
+    let sql = "SELECT height, state FROM rewards ORDER BY 1";
+    let mut statement = reader.connection().prepare(sql).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_absorption_that_is_taken_back_and_done_again_is_told_once_and_where_it_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pool, node) = joined(folder.path(), settings()).await;
+    // Two deep, where three are asked for.
+    node.change(|world| *world = World { height: 33, ..absorbed() });
+    look(&pool).await;
+    assert_eq!(rewards(folder.path()), []);
+    // The chain goes back behind the absorption, which waits in no block and is done again.
+    node.change(|world| *world = World { height: 34, ..world_before() });
+    look(&pool).await;
+    assert!(!node.world.lock().unwrap().pushed.is_empty(), "absorbed again");
+    node.change(|world| *world = absorbed_again(36, 37));
+    look(&pool).await;
+    assert_eq!(rewards(folder.path()), [], "as deep as it lies now, not as it lay before");
+    node.change(|world| *world = absorbed_again(36, 39));
+    look(&pool).await;
+    let immature = || "immature".to_owned();
+    assert_eq!(rewards(folder.path()), [(36, immature()), (36, immature())]);
+    // Once more, after it was told: the coins are the same, and so are the rewards.
+    node.change(|world| *world = World { height: 40, ..world_before() });
+    look(&pool).await;
+    node.change(|world| *world = absorbed_again(41, 50));
+    look(&pool).await;
+    assert_eq!(rewards(folder.path()), [(36, immature()), (36, immature())]);
+    pool.stop().await;
+}
+
+/// The chain before anything was absorbed, with the two rewards that wait.
+fn world_before() -> World {
+    let mut before = world(0);
+    let waiting = absorbed_rewards();
+    before.coins.extend(waiting);
+    before
+}
+
+/// The coins that the absorptions of [`absorbed`] absorbed, as they waited.
+fn absorbed_rewards() -> Vec<Value> {
+    let bundle = &vectors()["singleton"]["absorb"]["spend_bundle"]["coin_spends"];
+    let spends = bundle.as_array().unwrap().iter().skip(1).step_by(2);
+    spends
+        .map(|spend| {
+            json!({
+                "coin": spend["coin"], "confirmed_block_index": 23, "spent_block_index": 0, "coinbase": true,
+            })
+        })
+        .collect()
+}
+
 /// The bundle that was pushed for the farmer's waiting rewards, with a purse that holds this much.
 async fn pushed(is_full: bool, purse: Option<u64>, fee_most: u64) -> SpendBundle {
     let folder = tempfile::tempdir().unwrap();

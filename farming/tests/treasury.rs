@@ -15,6 +15,7 @@ use farming::hash::Bytes32;
 use farming::network::Network;
 use farming::node::Nodes;
 use farming::treasury::{TreasuryConfig, XchTreasury};
+use farming::wallet::signer::Signer;
 use pool::treasury::{PayoutOrder, Signing, Treasury, TreasuryError};
 use serde_json::json;
 use std::sync::Arc;
@@ -55,7 +56,7 @@ async fn treasury(nodes: &[&FakeNode], exchange: Option<Bytes32>) -> XchTreasury
     let nodes = Arc::new(Nodes::new(Network::simulator(), clients));
     nodes.refresh().await;
     let config = TreasuryConfig { mature: MATURE, birthday: 0, max_rate: 10, exchange };
-    XchTreasury::new(nodes, wallet(), config, Arc::new(TestClock::default()))
+    XchTreasury::new(nodes, Signer::Own(wallet()), config, Arc::new(TestClock::default()))
 }
 
 fn order(id: u64, amount: u64, fee: u64, versions: &[PayoutVersion]) -> PayoutOrder {

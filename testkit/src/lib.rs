@@ -3,14 +3,13 @@
 //! Everything here is blocking, plain and ends with the test: a process dies with the thread that started it, even when
 //! the test is killed. A test that cannot have its node fails and says which command makes it; it is never skipped.
 //!
-//! Reading order: [`port`], [`process`], [`rpc`], then the nodes [`bitcoind`], [`litecoind`], [`bcoin`], [`chia`], and what lies before
-//! them: [`proxy`] and [`gate`]. Beside them: [`mod@block`], made by hand, [`disk`], whose power fails,
+//! Reading order: [`port`], [`process`], [`rpc`], then the nodes [`bitcoind`], [`litecoind`], [`bcoin`], and what lies before them:
+//! [`proxy`] and [`gate`]. Beside them: [`mod@block`], made by hand, [`disk`], whose power fails,
 //! and [`fuzz`].
 
 pub mod bcoin;
 pub mod bitcoind;
 pub mod block;
-pub mod chia;
 pub mod disk;
 pub mod fuzz;
 pub mod gate;
@@ -23,7 +22,6 @@ pub mod rpc;
 
 pub use bcoin::Bcoin;
 pub use bitcoind::Bitcoind;
-pub use chia::Chia;
 pub use disk::Disk;
 pub use gate::Gate;
 pub use litecoind::Litecoind;

@@ -159,6 +159,8 @@ pub struct PoolOutlook {
     pub ports: Vec<PortOutlook>,
     /// What only leased compute has; `None` of other pools.
     pub leased: Option<Leased>,
+    /// The pot beside it for income that is one account's own: its number and its name.
+    pub refunds: Option<(PoolId, String)>,
     /// Shares refused since start, by reason.
     pub rejected: Vec<(&'static str, u64)>,
     /// Shares accepted since start.

@@ -3,7 +3,7 @@
 //! Invariant: a pool that goes on mining is judged by one moment: what is read together belongs together, and only what stays
 //! different when all is read again is a difference.
 
-use super::chain::{self, Chain};
+use super::chain::Chain;
 use super::remote::{PAUSE, Visitor};
 use accounting::reward::RewardState;
 use accounting::{AccountId, PoolId, SliceNo};
@@ -132,13 +132,13 @@ impl OwnAccount {
         let confirmed = moment.payouts.iter().filter(|own| own.payout.state == "confirmed");
         let (mut arrived, mut elsewhere) = (0_u64, 0_u64);
         let node = visitor.node.as_ref();
-        let script = node.and_then(|node| runtime.block_on(chain::script_of(node, &self.address)));
+        let script = node.and_then(|node| runtime.block_on(node.script_of(&self.address)));
         for (own, node) in confirmed.clone().filter_map(|own| Some((own, node?))) {
             let Some(transaction) = &own.payout.transaction else {
                 wrong.push(format!("payout {} is confirmed without a transaction", own.payout.id));
                 continue;
             };
-            match runtime.block_on(chain::sent(node, transaction, &own.script, own.sent.units)) {
+            match runtime.block_on(node.sent(transaction, &own.script, own.sent.units)) {
                 Chain::Agrees => arrived += 1,
                 Chain::Differs(text) | Chain::Overdue(text) => wrong.push(text),
                 Chain::Silent => {}

@@ -7,10 +7,12 @@
 //! check of nothing is no check.
 
 mod judgement;
+mod node;
 mod places;
 mod promises;
 
 use self::judgement::Judged;
+use self::node::OwnNode;
 use self::places::Known;
 use super::bought::Log;
 use super::member::Traces;
@@ -24,7 +26,6 @@ use anyhow::{Context, bail};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use stratum::rpc::Endpoint;
 use tokio::runtime::Runtime;
 use web::model::audit::{Audit, Unreadable, hex};
 use web::model::pools::Pool;
@@ -53,7 +54,7 @@ pub fn run(args: &AuditArgs, url: &str, runtime: &Runtime) -> anyhow::Result<boo
         asset = Some(found.asset.clone());
         own = Some(found);
     }
-    let mut visitor = Visitor::of(&remote, runtime, node(args)?, asset)?;
+    let mut visitor = Visitor::of(&remote, runtime, OwnNode::of(args, runtime)?, asset)?;
     visitor.own = own.as_ref().map(|own| own.id);
     let mut all_pass = visitor.promises();
     let whole = args.blocks.is_empty();
@@ -83,13 +84,6 @@ pub fn run(args: &AuditArgs, url: &str, runtime: &Runtime) -> anyhow::Result<boo
     Ok(all_pass)
 }
 
-/// The auditor's own node.
-fn node(args: &AuditArgs) -> anyhow::Result<Option<Endpoint>> {
-    let Some(address) = &args.node else { return Ok(None) };
-    let auth = crate::node::auth(args.node_cookie.as_ref(), args.node_user.as_ref())?;
-    Ok(Some(Endpoint { address: address.clone(), path: String::new(), auth }))
-}
-
 /// Somebody with nothing but the API, and perhaps a node.
 pub struct Visitor<'a> {
     /// The pool's API.
@@ -97,7 +91,7 @@ pub struct Visitor<'a> {
     /// To ask by.
     pub runtime: &'a Runtime,
     /// A node of the audited coin.
-    pub node: Option<Endpoint>,
+    pub node: Option<OwnNode>,
     /// The pools, those of other coins too.
     pub pools: Vec<Pool>,
     /// The audited coin; all without.
@@ -124,10 +118,12 @@ impl<'a> Visitor<'a> {
     fn of(
         remote: &'a Remote,
         runtime: &'a Runtime,
-        node: Option<Endpoint>,
+        node: Option<OwnNode>,
         asset: Option<String>,
     ) -> anyhow::Result<Self> {
-        let pools = runtime.block_on(remote.pools())?;
+        let mut pools = runtime.block_on(remote.pools())?;
+        let pots: Vec<Pool> = pools.iter().filter_map(Pool::pot).collect();
+        pools.extend(pots);
         let mut coins: Vec<&str> = pools.iter().map(|pool| pool.asset.as_str()).collect();
         coins.sort_unstable();
         coins.dedup();

@@ -6,7 +6,8 @@ use accounting::Amount;
 use farming::address;
 use farming::node::Node;
 use farming::node::rpc::Rpc;
-use farming::wallet::{Wallet, key};
+use farming::wallet::Wallet;
+use farming::wallet::signer::Signer;
 
 /// A node's clock may be this far from ours, in seconds: partials have 25 to come.
 const CLOCK_OFF_S: u64 = 5;
@@ -67,13 +68,13 @@ pub(super) async fn check(
             "no node of {name} is in step: the pool starts, and takes partials once one is"
         ));
     }
-    match key::read(&own.key_file) {
-        Ok(wallet) => {
-            report.ok(format!(
-                "wallet of {name}: key in {}, rewards go to {}",
-                own.key_file.display(),
-                address::encode(&wallet.place(), &own.network)
-            ));
+    let signer = own.wallet.signer();
+    if let Ok(signer) = &signer {
+        let place = address::encode(&signer.place(), &own.network);
+        report.ok(format!("wallet of {name}: rewards go to {place}"));
+    }
+    match signer {
+        Ok(Signer::Own(wallet)) => {
             if asset.config.payouts.hot_wallet_cap.is_none() {
                 report.warn(format!(
                     "assets.{name}.wallet.cap is not set: nobody is told when the hot wallet grows"
@@ -81,7 +82,13 @@ pub(super) async fn check(
             }
             purse(own, settings, &wallet, &asked, report).await;
         }
-        Err(error) => report.fail(format!("wallet of {name}: {error}")),
+        Ok(Signer::Service(service)) => match service.prove(&own.network).await {
+            Ok(()) => report.ok(format!("wallet of {name}: Chia's software signs for it")),
+            Err(error) => report.warn(format!(
+                "wallet of {name}: nothing is paid before the wallet of Chia's software signs for this address: {error}"
+            )),
+        },
+        Err(error) => report.fail(format!("wallet of {name}: {error:#}")),
     }
     value.map(|mojo| Amount::from_units(mojo.into()))
 }

@@ -36,7 +36,7 @@ pub struct AuditArgs {
     /// Your address: compare your credits, balance and payouts too
     #[arg(long, requires = "from", help_heading = "From outside")]
     pub address: Option<String>,
-    /// A node of your own to compare with, as HOST:PORT of its RPC (payouts need `txindex=1`)
+    /// A node of your own to compare with, as HOST:PORT of its RPC (payouts need `txindex=1`; of Chia, name its files too)
     #[arg(long, value_name = "HOST:PORT", requires = "from", help_heading = "From outside")]
     pub node: Option<String>,
     /// The cookie file of that node
@@ -51,6 +51,21 @@ pub struct AuditArgs {
         help_heading = "From outside"
     )]
     pub node_user: Option<String>,
+    /// A node of Chia: the certificate of its private authority, `config/ssl/ca/private_ca.crt` in its folder
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires_all = ["node", "node_certificate", "node_key"],
+        conflicts_with_all = ["node_cookie", "node_user"],
+        help_heading = "From outside"
+    )]
+    pub node_authority: Option<PathBuf>,
+    /// A certificate that it signed, such as `config/ssl/full_node/private_full_node.crt`
+    #[arg(long, value_name = "FILE", requires = "node_authority", help_heading = "From outside")]
+    pub node_certificate: Option<PathBuf>,
+    /// The certificate's key
+    #[arg(long, value_name = "FILE", requires = "node_authority", help_heading = "From outside")]
+    pub node_key: Option<PathBuf>,
     /// A PEM file with a certificate of the pool's that browsers do not know
     #[arg(long, value_name = "FILE", requires = "from", help_heading = "From outside")]
     pub certificate: Option<PathBuf>,

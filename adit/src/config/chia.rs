@@ -1,7 +1,7 @@
 //! Chia: its networks, its nodes and its wallet.
 
 use super::asset::Customs;
-use super::{ChiaSettings, ExchangeSettings, Reader, Wrong, file, wrong};
+use super::{ChiaSettings, ChiaWallet, ExchangeSettings, Reader, Wrong, file, wrong};
 use ::pool::config::FeePayer;
 use farming::address;
 use farming::door::ledger_network;
@@ -51,6 +51,13 @@ pub(super) fn named(
     Ok((customs, found))
 }
 
+/// What an address of this network stands for.
+fn place_of(written: &str, network: &Network) -> Result<Bytes32, String> {
+    let prefix = network.address_prefix;
+    let place = address::decode(written).filter(|(own, _)| own == prefix).map(|(_, place)| place);
+    place.ok_or_else(|| format!("\"{written}\" is no address that begins with {prefix}1"))
+}
+
 impl Reader<'_> {
     /// The nodes and the wallet of Chia.
     pub(super) fn chia(
@@ -84,16 +91,8 @@ impl Reader<'_> {
         }
         let external = asset.external.as_ref().map(|external| {
             let written = &external.get_ref().address;
-            let place = address::decode(written)
-                .filter(|(prefix, _)| prefix == network.address_prefix)
-                .map(|(_, place)| place);
-            place.ok_or_else(|| {
-                let text = format!(
-                    "assets.{name}.external.address: \"{written}\" is no address that begins with {}1",
-                    network.address_prefix
-                );
-                wrong(external, text)
-            })
+            place_of(written, &network)
+                .map_err(|text| wrong(external, format!("assets.{name}.external.address: {text}")))
         });
         let exchange = external.transpose()?;
         let external = asset.external.map(|spanned| {
@@ -103,17 +102,20 @@ impl Reader<'_> {
         let wallet = asset.wallet.ok_or_else(|| {
             wrong(
                 span,
-                format!("assets.{name}.wallet is missing: {{ kind = \"hot\", key_file = … }}"),
+                format!(
+                    "assets.{name}.wallet is missing: {{ kind = \"hot\", key_file = … }}, or {{ kind = \"node\", address = …, \
+                     service = … }}"
+                ),
             )
         })?;
-        let (birthday, key_file) = self.chia_wallet(wallet, name)?;
+        let (birthday, wallet) = self.chia_wallet(wallet, name, &network)?;
         Ok(ChiaSettings {
             nodes: asset
                 .nodes
                 .into_iter()
                 .map(|node| self.chia_node(node, name, span))
                 .collect::<Result<_, _>>()?,
-            key_file,
+            wallet,
             treasury: TreasuryConfig {
                 mature,
                 birthday,
@@ -165,9 +167,15 @@ impl Reader<'_> {
                  config/ssl/full_node/private_full_node.crt and private_full_node.key"
             ));
         };
+        let service = file::ChiaService { rpc, authority, certificate, key };
+        self.chia_service(service).or_else(fail)
+    }
+
+    fn chia_service(&self, service: file::ChiaService) -> Result<Endpoint, String> {
+        let file::ChiaService { rpc, authority, certificate, key } = service;
         let parts = rpc.rsplit_once(':');
         if parts.is_none_or(|(host, port)| host.is_empty() || port.parse::<u16>().is_err()) {
-            return fail(format!("rpc = \"{rpc}\" is no host and port such as \"127.0.0.1:8555\""));
+            return Err(format!("rpc = \"{rpc}\" is no host and port such as \"127.0.0.1:8555\""));
         }
         Ok(Endpoint {
             address: rpc,
@@ -177,30 +185,62 @@ impl Reader<'_> {
         })
     }
 
-    /// The wallet's birthday and key file.
+    /// The wallet's birthday, and who has its keys.
     fn chia_wallet(
         &self,
         spanned: Spanned<file::Wallet>,
         asset: &str,
-    ) -> Result<(u32, std::path::PathBuf), Wrong> {
+        network: &Network,
+    ) -> Result<(u32, ChiaWallet), Wrong> {
         let span = Spanned::new(spanned.span(), ());
-        let fail = |text: String| Err(wrong(&span, format!("assets.{asset}.wallet.{text}")));
+        let no = |text: String| wrong(&span, format!("assets.{asset}.wallet.{text}"));
+        let fail = |text: String| Err(no(text));
         let wallet = spanned.into_inner();
-        if wallet.kind != file::WalletKind::Hot {
-            return fail("kind: pools of Chia sign for themselves: kind = \"hot\"".into());
-        }
+        let is_own = match wallet.kind {
+            file::WalletKind::Hot => true,
+            file::WalletKind::Node => false,
+            file::WalletKind::Watch | file::WalletKind::External => {
+                return fail(
+                    "kind: pools of Chia sign for themselves, kind = \"hot\", or have a wallet of Chia's software do it, kind = \"node\""
+                        .into(),
+                );
+            }
+        };
         let stray = [
             ("descriptor", wallet.descriptor.is_some()),
             ("change_descriptor", wallet.change_descriptor.is_some()),
             ("psbt_folder", wallet.psbt_folder.is_some()),
             ("name", wallet.name.is_some()),
+            ("key_file", wallet.key_file.is_some() && !is_own),
+            ("address", wallet.address.is_some() && is_own),
+            ("service", wallet.service.is_some() && is_own),
         ];
         if let Some((key, _)) = stray.iter().find(|(_, is)| *is) {
             return fail(format!("{key} means nothing for this kind of wallet; remove it"));
         }
-        match wallet.key_file {
-            Some(file) => Ok((wallet.birthday.unwrap_or(0), self.path(file))),
-            None => fail("key_file is missing: `adit init` makes one".into()),
+        let birthday = wallet.birthday.unwrap_or(0);
+        if is_own {
+            return match wallet.key_file {
+                Some(file) => Ok((birthday, ChiaWallet::Hot(self.path(file)))),
+                None => fail("key_file is missing: `adit init` makes one".into()),
+            };
         }
+        let Some(service) = wallet.service else {
+            return fail(
+                "service is missing: { rpc = \"127.0.0.1:9256\", authority = …, certificate = …, key = … }, in the wallet's folder \
+                 config/ssl/ca/private_ca.crt, config/ssl/wallet/private_wallet.crt and private_wallet.key"
+                    .into(),
+            );
+        };
+        let endpoint = self.chia_service(service).map_err(|text| no(format!("service.{text}")))?;
+        let Some(written) = wallet.address else {
+            return fail(
+                "address is missing: one of the wallet's, as `chia wallet get_address` prints it"
+                    .into(),
+            );
+        };
+        let place = place_of(written.get_ref(), network);
+        let place = place.map_err(|text| no(format!("address: {text}")))?;
+        Ok((birthday, ChiaWallet::Service { endpoint, place }))
     }
 }

@@ -183,6 +183,7 @@ impl Reader<'_> {
             ("birthday", wallet.birthday.is_some() && !own),
             ("name", wallet.name.is_some() && own),
             ("address", wallet.address.is_some()),
+            ("service", wallet.service.is_some()),
         ];
         if let Some((key, _)) = stray.iter().find(|(_, is)| *is) {
             return Err(wrong(

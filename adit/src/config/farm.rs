@@ -1,6 +1,8 @@
 //! A pool of farmers: its door, its terms and its pace.
 
-use super::{ChiaSettings, FarmingSettings, PoolKind, PoolSettings, Reader, Wrong, file, wrong};
+use super::{
+    ChiaSettings, ChiaWallet, FarmingSettings, PoolKind, PoolSettings, Reader, Wrong, file, wrong,
+};
 use ::pool::PoolConfig;
 use accounting::Amount;
 use accounting::fee::FeeRule;
@@ -132,6 +134,9 @@ fn settings(
     let timeout = TokenTimeout::minutes(own.token_minutes.unwrap_or(TOKEN_MINUTES));
     let fee_most = own.absorb_fee_max.as_ref().map(|coins| coins.amount(12));
     let fee_most = fee_most.transpose().map_err(|error| format!("absorb_fee_max: {error}"))?;
+    if fee_most.is_some() && matches!(asset.wallet, ChiaWallet::Service { .. }) {
+        return Err("absorb_fee_max: the purse is an address of the pool's own keys: wallet kind = \"hot\" has one".into());
+    }
     let fee_most = fee_most.unwrap_or(Amount::ZERO).as_u64();
     let buried = own.buried_after.unwrap_or(32);
     Ok(Settings {
@@ -158,7 +163,7 @@ fn settings(
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{AssetKind, PoolKind, read};
+    use crate::config::{AssetKind, ChiaWallet, PoolKind, read};
     use accounting::Scheme;
     use std::path::Path;
 
@@ -194,7 +199,7 @@ min_difficulty = 7
         let settings = read(GOOD, Path::new("/etc/adit.toml")).unwrap();
         let AssetKind::Chia(own) = &settings.assets[0].kind else { panic!("no chia") };
         assert_eq!(own.nodes[0].authority, Path::new("/etc/ca.crt"));
-        assert_eq!(own.key_file, Path::new("/etc/xch.key"));
+        assert_eq!(own.wallet, ChiaWallet::Hot("/etc/xch.key".into()));
         let [farm, refunds] = settings.pools.as_slice() else { panic!("two pots") };
         let PoolKind::Farming(door) = &farm.kind else { panic!("no farmers") };
         assert_eq!((door.terms.policy.min, door.terms.fee.points()), (7, 125));
@@ -236,6 +241,36 @@ min_difficulty = 7
     }
 
     #[test]
+    fn a_wallet_of_chias_own_software_is_read_with_the_address_that_is_the_pools() {
+        let place = farming::hash::Bytes32([3; 32]);
+        let network = farming::network::Network::testnet11();
+        let address = farming::address::encode(&place, &network);
+        let with = |address: &str, rpc: &str| {
+            let service = format!(
+                "kind = \"node\", address = \"{address}\", service = {{ rpc = \"{rpc}\", authority = \"ca.crt\", certificate = \
+                 \"wallet.crt\", key = \"wallet.key\" }}"
+            );
+            GOOD.replace("kind = \"hot\", key_file = \"xch.key\"", &service)
+        };
+        let settings =
+            read(&with(&address, "127.0.0.1:9256"), Path::new("/etc/adit.toml")).unwrap();
+        let AssetKind::Chia(own) = &settings.assets[0].kind else { panic!("no chia") };
+        let ChiaWallet::Service { endpoint, place: read_place } = &own.wallet else {
+            panic!("{:?}", own.wallet)
+        };
+        assert_eq!((*read_place, endpoint.key.as_path()), (place, Path::new("/etc/wallet.key")));
+        let said = refused(&with(&address, "127.0.0.1"));
+        assert!(said.contains("wallet.service.rpc"), "{said}");
+        let elsewhere = farming::address::encode(&place, &farming::network::Network::mainnet());
+        let said = refused(&with(&elsewhere, "127.0.0.1:9256"));
+        assert!(said.contains("wallet.address"), "{said}");
+        let purse = with(&address, "127.0.0.1:9256")
+            .replace("min_difficulty = 7", "min_difficulty = 7\nabsorb_fee_max = \"0.001\"");
+        let said = refused(&purse);
+        assert!(said.contains("absorb_fee_max"), "no key of ours, no purse: {said}");
+    }
+
+    #[test]
     fn what_does_not_fit_is_named_with_its_key() {
         let net = "network = \"testnet11\"";
         let policy = "min_difficulty = 7";
@@ -248,8 +283,12 @@ min_difficulty = 7
             ("authority = \"ca.crt\", ", "", "authority"),
             ("key = \"node.key\"", "key = \"node.key\", user = \"u\"", "user"),
             ("127.0.0.1:8555", "127.0.0.1", "rpc"),
-            (wallet, "kind = \"node\", name = \"x\"", "kind"),
+            (wallet, "kind = \"node\", name = \"x\"", "name"),
             (wallet, "kind = \"hot\"", "key_file"),
+            (wallet, "kind = \"hot\", key_file = \"xch.key\", address = \"txch1\"", "address"),
+            (wallet, "kind = \"node\", key_file = \"xch.key\"", "key_file"),
+            (wallet, "kind = \"node\"", "service"),
+            (wallet, "kind = \"watch\"", "kind"),
             ("scheme = \"pplns\"", "scheme = \"pps\"", "scheme"),
             ("lock_height = 32", "lock_height = 4", "lock_height"),
             ("lock_height = 32", "lock_height = 1001", "lock_height"),

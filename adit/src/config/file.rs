@@ -321,10 +321,27 @@ pub struct Wallet {
     pub birthday: Option<u32>,
     /// node: the wallet's name in the first node.
     pub name: Option<String>,
-    /// GXC: the pool's address, whose key the node has. Ethash: the address that the nodes' blocks pay.
+    /// GXC: the pool's address, whose key the node has. Ethash: the address that the nodes' blocks pay. Chia: the pool's address, whose
+    /// key the wallet has.
     pub address: Option<Spanned<String>>,
+    /// chia, node: the RPC of the wallet.
+    pub service: Option<ChiaService>,
     /// More than this in the wallet raises an alarm.
     pub cap: Option<Coins>,
+}
+
+/// A service of Chia's software.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChiaService {
+    /// Host and port of its RPC.
+    pub rpc: String,
+    /// The certificate of its private authority.
+    pub authority: PathBuf,
+    /// A certificate that the authority signed.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
 }
 
 /// Kinds of wallet.

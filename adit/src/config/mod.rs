@@ -18,10 +18,14 @@ mod pool;
 use ::pool::{AssetConfig, PoolConfig};
 use accounting::Identity;
 use farming::network::Network;
+use farming::node::rpc::Rpc;
+use farming::wallet::service::WalletService;
+use farming::wallet::signer::Signer;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use stratum::coin::Coin;
 use stratum::coin::address::{self, BadAddress};
@@ -116,12 +120,42 @@ pub struct ChiaSettings {
     pub network: Network,
     /// The nodes, the preferred one first.
     pub nodes: Vec<farming::node::rpc::Endpoint>,
-    /// The file with the keys.
-    pub key_file: PathBuf,
+    /// Who has the keys.
+    pub wallet: ChiaWallet,
     /// How coins are held and paid.
     pub treasury: farming::treasury::TreasuryConfig,
     /// How those are paid who want another coin.
     pub external: Option<ExchangeSettings>,
+}
+
+/// Who has the keys of a Chia pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChiaWallet {
+    /// The pool, in a file.
+    Hot(PathBuf),
+    /// A wallet of Chia's own software.
+    Service {
+        /// Its RPC.
+        endpoint: farming::node::rpc::Endpoint,
+        /// Which of its addresses is the pool's.
+        place: farming::hash::Bytes32,
+    },
+}
+
+impl ChiaWallet {
+    /// Whoever signs.
+    ///
+    /// # Errors
+    /// When files cannot be read.
+    pub fn signer(&self) -> anyhow::Result<Signer> {
+        Ok(match self {
+            ChiaWallet::Hot(file) => Signer::Own(Arc::new(farming::wallet::key::read(file)?)),
+            ChiaWallet::Service { endpoint, place } => {
+                let rpc = Rpc::new(endpoint.clone())?;
+                Signer::Service(Arc::new(WalletService::new(rpc, *place)))
+            }
+        })
+    }
 }
 
 /// Whoever pays in other coins.
@@ -167,6 +201,14 @@ pub enum PoolKind {
 }
 
 impl PoolKind {
+    /// The name of the pot beside it for rewards that are one farmer's own.
+    pub fn refunds(&self) -> Option<&str> {
+        match self {
+            PoolKind::Farming(own) => Some(&own.refunds),
+            PoolKind::Stratum(_) | PoolKind::Refunds | PoolKind::Compute(_) => None,
+        }
+    }
+
     /// May absorbed rewards cost the operator something?
     pub fn pays_for_absorptions(&self) -> bool {
         matches!(self, PoolKind::Farming(own) if own.terms.absorb_fee_most > 0)

@@ -9,27 +9,25 @@ use super::{Temporary, all_is_paid, scheme};
 use crate::cli::demo::DemoArgs;
 use crate::config;
 use crate::run::{self, Running};
-use anyhow::{Context, bail};
+use anyhow::Context;
+use devnet::chia::{Chia, LOCK_HEIGHT, MIN_DIFFICULTY, Service};
 use farming::address;
 use farming::wallet::key;
-use serde_json::{Value, json};
-use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
+use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
 
-/// Drives Chia's own software.
-const DRIVER: &str = include_str!("../../../testkit/src/chia_devnet.py");
-/// Blocks that leaving the pool takes.
-const LOCK_HEIGHT: u32 = 5;
 /// Between two signage points.
 const BEAT: Duration = Duration::from_millis(700);
 
 /// Runs the demo; gives whether everything held.
 pub(super) async fn run(args: DemoArgs) -> anyhow::Result<bool> {
-    let python = python()?;
+    let python = devnet::chia::installed().context(
+        "this demo runs Chia's own node, wallet, harvester and farmer, and they are not installed: run scripts/chia.sh of \
+         Adit's source once (Python 3.10 to 3.12, 250 MB, by pip), then this again",
+    )?;
     let temporary;
     let folder: &Path = match &args.data {
         Some(folder) => folder,
@@ -40,7 +38,8 @@ pub(super) async fn run(args: DemoArgs) -> anyhow::Result<bool> {
     };
     std::fs::create_dir_all(folder)?;
     say("starting Chia's full node");
-    let mut devnet = Devnet::start(&python, folder)?;
+    let mut devnet = block_in_place(|| Chia::start(Command::new(python), folder))
+        .context("Chia's software: `adit demo --data FOLDER` keeps what it says in devnet.log")?;
     let text = configuration(&args, &devnet.node, folder)?;
     let settings = config::read(&text, &folder.join("adit.toml"))?;
     let running = run::start(settings, CancellationToken::new()).await?;
@@ -48,14 +47,15 @@ pub(super) async fn run(args: DemoArgs) -> anyhow::Result<bool> {
         played = play(&args, &running, &mut devnet) => played,
         stopped = tokio::signal::ctrl_c() => stopped.map(|()| 0).map_err(Into::into),
     };
-    let outcome = Outcome::of(&running, args.blocks, played.unwrap_or_default())?;
+    let outcome = Outcome::of(&running, args.blocks, *played.as_ref().unwrap_or(&0))?;
     running.stop().await?;
+    played?;
     println!("{}", outcome.to_json());
     Ok(outcome.is_good())
 }
 
 /// The farmer joins and farms, and wins blocks until enough are paid; gives how many blocks nobody of the pool won.
-async fn play(args: &DemoArgs, running: &Running, devnet: &mut Devnet) -> anyhow::Result<u64> {
+async fn play(args: &DemoArgs, running: &Running, devnet: &mut Chia) -> anyhow::Result<u64> {
     let counter = loop {
         if let Some(counter) = running.live.counters().first() {
             break counter.clone();
@@ -73,22 +73,21 @@ async fn play(args: &DemoArgs, running: &Running, devnet: &mut Devnet) -> anyhow
     }
     let (_, target) = address::decode(&counter.address).context("the pool's address")?;
     say("the wallet makes a plot NFT and joins; the first time, two small plots are made");
-    let authority = devnet.node["authority"].clone();
-    let joined = devnet.ask(&json!({
-        "do": "join", "url": format!("http://{listens}"), "authority": authority,
-        "target": target.to_string(), "lock": LOCK_HEIGHT,
-    }))?;
+    // Trusted, and of no use: without TLS there is nothing to sign for.
+    let authority = devnet.node.authority.clone();
+    let (url, target) = (format!("http://{listens}"), target.to_string());
+    let joined = block_in_place(|| devnet.join(&url, &authority, &target))?;
     say(&format!("farmer 0x{} farms to {listens}", joined["launcher"].as_str().unwrap_or("?")));
     let (mut told, mut fillers) = (String::new(), 0);
     loop {
-        devnet.ask(&json!({ "do": "points", "count": 1 }))?;
+        block_in_place(|| devnet.points(1))?;
         let view = running.pool.view();
         let is_paid = all_is_paid(running, args.blocks);
         let partials: u64 = running.live.doors().iter().map(|door| door.accepted()).sum();
         // Nobody is paid for a block before there was work to divide it by.
         if partials > 0 {
             let wins = (view.rewards.len() as u64) < args.blocks;
-            devnet.ask(&json!({ "do": "blocks", "count": 1, "to_pool": wins }))?;
+            block_in_place(|| if wins { devnet.wins(1) } else { devnet.blocks(1) })?;
             fillers += u64::from(!wins);
         }
         let paid = view.payouts.iter().filter(|payout| payout.state.as_str() == "confirmed");
@@ -112,42 +111,14 @@ fn say(text: &str) {
     eprintln!("{text}");
 }
 
-/// Where scripts/chia.sh installed Chia's software.
-fn python() -> anyhow::Result<PathBuf> {
-    let found = || {
-        let folders = std::fs::read_dir(cache()?).ok()?;
-        let mut homes: Vec<PathBuf> =
-            folders.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        homes.sort();
-        homes.into_iter().find_map(|home| {
-            let name = home.file_name()?.to_str()?;
-            let is_ready = name.starts_with("chia-") && home.join("ready").exists();
-            Some(home.join("bin/python")).filter(|python| is_ready && python.exists())
-        })
-    };
-    let Some(python) = found() else {
-        bail!(
-            "this demo runs Chia's own node, wallet, harvester and farmer, and they are not installed: run scripts/chia.sh of \
-             Adit's source once (Python 3.10 to 3.12, 250 MB, by pip), then this again"
-        );
-    };
-    Ok(python)
-}
-
-fn cache() -> Option<PathBuf> {
-    let own = std::env::var_os("ADIT_CACHE").map(PathBuf::from);
-    own.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/adit")))
-}
-
 /// The pool's configuration: like any other, with everything faster.
-fn configuration(args: &DemoArgs, node: &Value, folder: &Path) -> anyhow::Result<String> {
+fn configuration(args: &DemoArgs, node: &Service, folder: &Path) -> anyhow::Result<String> {
     let key_file = folder.join("xch.key");
     if !key_file.exists() {
         key::create(&key_file)?;
     }
     let (listen, pages, scheme) = (args.listen, args.pages, scheme(args.scheme));
-    let [rpc, authority, certificate, key] =
-        ["rpc", "authority", "certificate", "key"].map(|name| node[name].as_str().unwrap_or("?"));
+    let node = node.to_toml();
     Ok(format!(
         r#"
 data_dir = "store"
@@ -159,10 +130,7 @@ mature_after = 3
 orphan_after = 6
 wallet = {{ kind = "hot", key_file = "xch.key" }}
 [[assets.xch.nodes]]
-rpc = "{rpc}"
-authority = "{authority}"
-certificate = "{certificate}"
-key = "{key}"
+{node}
 [assets.xch.payouts]
 minimum = "0.001"
 interval = "1s"
@@ -175,7 +143,7 @@ fee_percent = 1.0
 [pools.farming]
 listen = "{listen}"
 title = "Adit demo"
-min_difficulty = 1000000000
+min_difficulty = {MIN_DIFFICULTY}
 partials_per_day = 10000000
 lock_height = {LOCK_HEIGHT}
 confirm_after = "10s"
@@ -189,76 +157,4 @@ listen = "{pages}"
 title = "Adit demo"
 "#
     ))
-}
-
-/// Chia's own software, driven by lines of JSON; it ends when nobody writes to it any more.
-struct Devnet {
-    child: Child,
-    commands: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
-    /// Where its node is.
-    node: Value,
-}
-
-impl Devnet {
-    fn start(python: &Path, folder: &Path) -> anyhow::Result<Self> {
-        let driver = folder.join("devnet.py");
-        std::fs::write(&driver, DRIVER)?;
-        let plots =
-            cache().context("a folder for plots: set HOME or ADIT_CACHE")?.join("chia-plots");
-        std::fs::create_dir_all(&plots)?;
-        let log = File::create(folder.join("devnet.log"))?;
-        let mut child = Command::new(python)
-            .arg(driver)
-            .env("DEVNET_WORK", folder)
-            .env("DEVNET_CACHE", plots)
-            .env("TMPDIR", folder)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .with_context(|| python.display().to_string())?;
-        let commands = child.stdin.take();
-        let answers = BufReader::new(child.stdout.take().context("its answers")?);
-        let mut devnet = Devnet { child, commands, answers, node: Value::Null };
-        devnet.node = devnet.answer()?;
-        Ok(devnet)
-    }
-
-    fn ask(&mut self, command: &Value) -> anyhow::Result<Value> {
-        tokio::task::block_in_place(|| {
-            let commands = self.commands.as_mut().context("it takes commands until it ends")?;
-            writeln!(commands, "{command}")?;
-            commands.flush()?;
-            let answer = self.answer()?;
-            match answer.get("error") {
-                Some(error) => bail!("{command}: {error}"),
-                None => Ok(answer),
-            }
-        })
-    }
-
-    fn answer(&mut self) -> anyhow::Result<Value> {
-        let mut line = String::new();
-        loop {
-            line.clear();
-            if self.answers.read_line(&mut line)? == 0 {
-                bail!(
-                    "Chia's software ended; `adit demo --data FOLDER` keeps what it said in devnet.log"
-                );
-            }
-            if let Some(answer) = line.strip_prefix('@') {
-                return Ok(serde_json::from_str(answer)?);
-            }
-        }
-    }
-}
-
-impl Drop for Devnet {
-    fn drop(&mut self) {
-        drop(self.commands.take());
-        if let Err(error) = self.child.wait() {
-            tracing::debug!(%error, "Chia's software cannot be waited for");
-        }
-    }
 }

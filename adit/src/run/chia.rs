@@ -17,7 +17,7 @@ use farming::node::{Node, Nodes};
 use farming::singleton::Terms;
 use farming::tables::{self, Tables};
 use farming::treasury::XchTreasury;
-use farming::wallet::{Wallet, key};
+use farming::wallet::signer::Signer;
 use farming::{address, estimate, farm};
 use pool::{Clock, SystemClock};
 use pow::Difficulty;
@@ -41,15 +41,15 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(super) async fn start(start: Start, own: ChiaSettings) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let name = &start.asset.config.name;
-    let wallet = Arc::new(key::read(&own.key_file).with_context(|| format!("asset {name}"))?);
+    let signer = own.wallet.signer().with_context(|| format!("asset {name}"))?;
     let clients = own.nodes.iter().map(|node| Rpc::new(node.clone()).map(Node::new));
     let clients = clients.collect::<Result<_, _>>().with_context(|| format!("asset {name}"))?;
     let nodes = Arc::new(Nodes::new(own.network.clone(), clients));
     nodes.refresh().await;
     let treasury =
-        XchTreasury::new(nodes.clone(), wallet.clone(), own.treasury.clone(), clock.clone());
+        XchTreasury::new(nodes.clone(), signer.clone(), own.treasury.clone(), clock.clone());
     let (knock, knocks) = watch::channel(0);
-    let place = address::encode(&wallet.place(), &own.network);
+    let place = address::encode(&signer.place(), &own.network);
     let about = about(&own.network, &nodes);
     let counter = counter::open(&start, treasury, place, about, knock).await?;
     let live = &start.live;
@@ -63,7 +63,7 @@ pub(super) async fn start(start: Start, own: ChiaSettings) -> anyhow::Result<()>
     }
     for (settings, _) in &start.pools {
         if let PoolKind::Farming(door) = &settings.kind {
-            open_pool(&start, asset, (settings, door), &nodes, &wallet).await?;
+            open_pool(&start, asset, (settings, door), &nodes, &signer).await?;
         }
     }
     Ok(())
@@ -75,7 +75,7 @@ async fn open_pool(
     asset: AssetId,
     (settings, own): (&PoolSettings, &FarmingSettings),
     nodes: &Arc<Nodes>,
-    wallet: &Arc<Wallet>,
+    signer: &Signer,
 ) -> anyhow::Result<()> {
     let (pool, live, name) = (&start.pool, &start.live, &settings.config.name);
     let numbers = Numbers {
@@ -88,9 +88,9 @@ async fn open_pool(
     let door = Door::open(Opening {
         pool: pool.clone(),
         numbers,
-        settings: terms(settings, own, wallet),
+        settings: terms(settings, own, signer),
         nodes: nodes.clone(),
-        wallet: wallet.clone(),
+        signer: signer.clone(),
         tables,
         folder: start.folder.clone(),
         clock: Arc::new(SystemClock),
@@ -136,11 +136,11 @@ async fn open_pool(
 }
 
 /// What farmers are told and held to, with what only the wallet knows.
-fn terms(settings: &PoolSettings, own: &FarmingSettings, wallet: &Wallet) -> Settings {
+fn terms(settings: &PoolSettings, own: &FarmingSettings, signer: &Signer) -> Settings {
     Settings {
         scheme: settings.config.scheme,
-        target: wallet.place(),
-        terms: Terms { targets: wallet.places(), ..own.terms.terms.clone() },
+        target: signer.place(),
+        terms: Terms { targets: signer.places(), ..own.terms.terms.clone() },
         ..own.terms.clone()
     }
 }

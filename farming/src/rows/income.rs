@@ -70,6 +70,12 @@ pub fn reported(db: &Connection, coin: &Bytes32) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Writes that a reward that was not reported arrived in another block than it seemed.
+pub fn moved(db: &Connection, coin: &Bytes32, height: u32) -> rusqlite::Result<()> {
+    db.execute("UPDATE income SET height = ? WHERE coin = ? AND state = 0", params![height, coin])?;
+    Ok(())
+}
+
 /// Forgets a reward that was not reported and that the chain took back.
 pub fn forget(db: &Connection, coin: &Bytes32) -> rusqlite::Result<()> {
     db.execute("DELETE FROM income WHERE coin = ? AND state = 0", [coin])?;

@@ -125,7 +125,7 @@ pub fn next(
     spend: &CoinSpend,
     child: (Coin, u32),
 ) -> Result<(Tip, Option<Absorbed>), Lost> {
-    let (state, absorbed) = match done(&before.state, spend)? {
+    let (state, absorbed) = match done(before.state.phase, spend)? {
         Done::Travelled(state) => (state, None),
         Done::Absorbed { amount, reward_height } => {
             let coin = Coin { parent: before.coin.id(), puzzle_hash: before.state.target, amount };
@@ -152,13 +152,21 @@ fn tip(
     Ok(Tip { coin, height, state, proof })
 }
 
-fn done(before: &PoolState, spend: &CoinSpend) -> Result<Done, Lost> {
+/// The amount and the height of the reward that a spend absorbs, if that is what it does.
+pub(super) fn absorption(before: Phase, spend: &CoinSpend) -> Option<(u64, u32)> {
+    match done(before, spend) {
+        Ok(Done::Absorbed { amount, reward_height }) => Some((amount, reward_height)),
+        Ok(Done::Travelled(_)) | Err(_) => None,
+    }
+}
+
+fn done(before: Phase, spend: &CoinSpend) -> Result<Done, Lost> {
     let mut tree = Tree::new();
     let solution = tree.read(&spend.solution.0).map_err(|_| Lost::NotUnderstood)?;
     let parts = tree.as_list(solution, 3).ok_or(Lost::NotUnderstood)?;
     let [_lineage, _amount, inner] = parts.as_slice() else { return Err(Lost::NotUnderstood) };
     let inner = tree.as_list(*inner, 3).ok_or(Lost::NotUnderstood)?;
-    let extra = match (before.phase, inner.as_slice()) {
+    let extra = match (before, inner.as_slice()) {
         (Phase::Farming, [extra, height]) if is_nil(&tree, *height) => extra,
         (Phase::Farming, [amount, height]) => return absorbed(&tree, *amount, *height),
         (Phase::SelfPooling | Phase::Leaving, [how, amount, height]) if is_nil(&tree, *how) => {

@@ -9,11 +9,11 @@ use crate::network::Network;
 use crate::node::rpc::RpcError;
 use crate::node::{CoinRecord, Node};
 use crate::wallet::conditions::hangs_on;
-use crate::wallet::{Wallet, payment_name};
+use crate::wallet::payment_name;
+use crate::wallet::signer::Signer;
 use accounting::Amount;
 use pool::treasury::{Holdings, WalletSpend};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
 
 /// Blocks that are looked at again each time: no chain goes back further.
 const REWIND: u32 = 200;
@@ -25,7 +25,7 @@ const COINS_MAX: usize = 100_000;
 
 /// The wallet's coins.
 pub struct Coins {
-    wallet: Arc<Wallet>,
+    signer: Signer,
     mature: u32,
     /// Coins made below this height are known.
     scanned: u32,
@@ -37,9 +37,9 @@ pub struct Coins {
 
 impl Coins {
     /// Nothing is known yet.
-    pub(super) fn new(wallet: Arc<Wallet>, birthday: u32, mature: u32) -> Self {
+    pub(super) fn new(signer: Signer, birthday: u32, mature: u32) -> Self {
         Coins {
-            wallet,
+            signer,
             mature,
             scanned: birthday,
             height: 0,
@@ -65,7 +65,7 @@ impl Coins {
         let (mut start, end) = (from, height.saturating_add(1));
         while start < end {
             let stop = start.saturating_add(STRIDE).min(end);
-            found.extend(node.coins_at(&self.wallet.places(), start..stop, true).await?);
+            found.extend(node.coins_at(&self.signer.places(), start..stop, true).await?);
             start = stop;
         }
         known.extend(found.into_iter().map(|record| (record.coin.id(), record)));
@@ -118,7 +118,7 @@ impl Coins {
         made: &HashMap<Bytes32, Vec<Coin>>,
         network: &Network,
     ) -> Result<WalletSpend, RpcError> {
-        let places = self.wallet.places();
+        let places = self.signer.places();
         let sum = |coins: &[Coin]| coins.iter().map(|coin| i128::from(coin.amount)).sum::<i128>();
         let created: Vec<Coin> = coins
             .iter()
@@ -166,8 +166,8 @@ impl Coins {
                 Err(error) => return Err(error),
             }
         }
-        let bundle = self.wallet.signed_again(spends, network);
-        Ok(bundle.ok().and_then(|bundle| serde_json::to_vec(&bundle).ok()).unwrap_or_default())
+        let bundle = self.signer.signed_again(spends, network);
+        Ok(bundle.and_then(|bundle| serde_json::to_vec(&bundle).ok()).unwrap_or_default())
     }
 
     /// What can be spent now: income that is deep enough, and change.

@@ -18,6 +18,8 @@ const ASSERT_COIN_ANNOUNCEMENT: u64 = 61;
 
 /// Conditions of one spend that are read at most.
 const CONDITIONS_MAX: usize = 5000;
+/// Parts of one condition that are read at most.
+const PARTS_MAX: usize = 8;
 
 /// Does the spend of a coin hang on that of another, as the payments made here do?
 #[must_use]
@@ -30,20 +32,38 @@ pub fn hangs_on(spend: &CoinSpend, first: &CoinSpend) -> bool {
     asserted.iter().any(|own| announced.iter().any(|known| known.as_ref() == own.as_slice()))
 }
 
+/// What a standard spend creates: places and amounts; none where the spend cannot be read.
+#[must_use]
+pub fn created(spend: &CoinSpend) -> Option<Vec<(Bytes32, u64)>> {
+    let (tree, conditions) = asked(spend)?;
+    let mut created = Vec::new();
+    for condition in conditions {
+        // Memos may follow.
+        let parts = tree.as_list(condition, PARTS_MAX)?;
+        if tree.as_number(*parts.first()?) == Some(CREATE_COIN) {
+            created.push((tree.as_hash(*parts.get(1)?)?, tree.as_number(*parts.get(2)?)?));
+        }
+    }
+    Some(created)
+}
+
 /// The first arguments of all conditions of one kind that a standard spend asks for.
 fn conditions(spend: &CoinSpend, kind: u64) -> Vec<Vec<u8>> {
-    let read = || {
-        let (tree, delegated) = delegated(spend)?;
-        let (quote, conditions) = tree.as_pair(delegated)?;
-        let conditions = tree.as_list(conditions, CONDITIONS_MAX)?;
-        let of_kind = conditions.into_iter().filter_map(|condition| {
-            let parts = tree.as_list(condition, 4)?;
-            let (found, argument) = (tree.as_number(*parts.first()?)?, *parts.get(1)?);
-            (found == kind).then(|| tree.as_atom(argument).map(<[u8]>::to_vec))?
-        });
-        (tree.as_number(quote) == Some(1)).then(|| of_kind.collect())
-    };
-    read().unwrap_or_default()
+    let Some((tree, conditions)) = asked(spend) else { return Vec::new() };
+    let of_kind = conditions.into_iter().filter_map(|condition| {
+        let parts = tree.as_list(condition, PARTS_MAX)?;
+        let (found, argument) = (tree.as_number(*parts.first()?)?, *parts.get(1)?);
+        (found == kind).then(|| tree.as_atom(argument).map(<[u8]>::to_vec))?
+    });
+    of_kind.collect()
+}
+
+/// All conditions of a standard spend whose program only quotes them.
+fn asked(spend: &CoinSpend) -> Option<(Tree, Vec<Node>)> {
+    let (tree, delegated) = delegated(spend)?;
+    let (quote, conditions) = tree.as_pair(delegated)?;
+    let conditions = tree.as_list(conditions, CONDITIONS_MAX)?;
+    (tree.as_number(quote) == Some(1)).then_some((tree, conditions))
 }
 
 /// The program that a standard spend was signed for.

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test that finds an error has failed")]
 
+pub mod nft;
 pub mod node;
 
 use accounting::fee::FeeRule;
@@ -20,6 +21,7 @@ use farming::singleton::Terms;
 use farming::tables::Tables;
 use farming::token::TokenTimeout;
 use farming::wallet::Wallet;
+use farming::wallet::signer::Signer;
 use node::{FakeNode, World};
 use pool::bans::{Banned, Bans};
 use pool::config::{FeePayer, SliceRule};
@@ -130,6 +132,7 @@ pub fn world(spends: usize) -> World {
         fee_mojo: 0,
         is_full: false,
         asked: HashMap::new(),
+        lies: HashMap::new(),
     }
 }
 
@@ -246,7 +249,7 @@ impl Running {
             numbers: NUMBERS,
             settings,
             nodes,
-            wallet: wallet(),
+            signer: Signer::Own(wallet()),
             tables,
             folder: folder.to_owned(),
             clock: Arc::new(clock.clone()),

@@ -43,6 +43,8 @@ pub struct World {
     pub is_full: bool,
     /// Questions so far, by method.
     pub asked: HashMap<String, usize>,
+    /// What it says whatever the truth is, by method.
+    pub lies: HashMap<String, Value>,
 }
 
 /// A running one.
@@ -83,9 +85,14 @@ impl FakeNode {
 
     /// A client of it.
     pub fn client(&self) -> Node {
+        self.client_believing("private_ca.crt")
+    }
+
+    /// A client of it that believes whoever has a certificate of this authority.
+    pub fn client_believing(&self, authority: &str) -> Node {
         let endpoint = Endpoint {
             address: self.address.clone(),
-            authority: fixture("private_ca.crt"),
+            authority: fixture(authority),
             certificate: fixture("node.crt"),
             key: fixture("node.key"),
         };
@@ -125,7 +132,8 @@ async fn respond(request: Request<Incoming>, world: &Mutex<World>) -> Response<F
     let question: Value = serde_json::from_slice(&body).unwrap();
     let mut world = world.lock().unwrap();
     *world.asked.entry(method.clone()).or_default() += 1;
-    let answer = answer(&mut world, &method, &question);
+    let lie = world.lies.get(&method).cloned();
+    let answer = lie.unwrap_or_else(|| answer(&mut world, &method, &question));
     let clock = std::time::SystemTime::now() + std::time::Duration::from_secs(world.ahead_s);
     let mut response = Response::new(Full::new(Bytes::from(answer.to_string())));
     let date = httpdate::fmt_http_date(clock);

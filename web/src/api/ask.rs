@@ -5,7 +5,7 @@ use crate::model::account::Named;
 use crate::model::{ROWS, ROWS_MAX};
 use crate::outlook::{Outlook, PoolOutlook};
 use crate::site::Site;
-use accounting::RewardId;
+use accounting::{PoolId, RewardId};
 use axum::body::Bytes;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::header;
@@ -86,6 +86,15 @@ impl Paging {
 pub fn pool<'a>(outlook: &'a Outlook, name: &str) -> Result<&'a PoolOutlook, Problem> {
     crate::model::pools::named(outlook, name)
         .ok_or_else(|| Problem::not_found("There is no such pool; /api/v1/pools lists them."))
+}
+
+/// The pool, or the pot beside one, whose blocks or slices are asked for.
+///
+/// # Errors
+/// When there is none.
+pub fn pot(outlook: &Outlook, name: &str) -> Result<PoolId, Problem> {
+    crate::model::pools::pot_named(outlook, name)
+        .map_or_else(|| pool(outlook, name).map(|pool| pool.id), Ok)
 }
 
 /// A block's hash.

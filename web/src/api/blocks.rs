@@ -33,7 +33,7 @@ pub async fn blocks(
     let cut = paging.cut()?;
     let outlook = site.outlook.load_full();
     let filter = match which.pool {
-        Some(name) => RewardFilter::Pool(ask::pool(&outlook, &name)?.id),
+        Some(name) => RewardFilter::Pool(ask::pot(&outlook, &name)?),
         None => RewardFilter::All,
     };
     Ok(Json(site.readers.read(move |reader| model::list(reader, &outlook, filter, cut)).await?))

@@ -149,7 +149,7 @@ pub async fn slices(
     let cut = paging.cut()?;
     let latest = i64::MAX.cast_unsigned();
     let as_of = ShareSeq(as_of.unwrap_or(latest).min(latest));
-    let id = ask::pool(&site.outlook.load(), &name)?.id;
+    let id = ask::pot(&site.outlook.load(), &name)?;
     let query =
         move |reader: &Reader| Written::of(&crate::model::slices::slices(reader, id, as_of, cut)?);
     Ok(site.readers.read(query).await?)

@@ -8,7 +8,7 @@ use crate::outlook::{AssetOutlook, Outlook, PoolOutlook, PortOutlook};
 use crate::rates::SPAN_NAMES;
 use accounting::fee::Standing;
 use accounting::rule::RuleSince;
-use accounting::{AccountId, BasisPoints, PoolId};
+use accounting::{AccountId, BasisPoints, PoolId, Scheme};
 use pool::View;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -76,6 +76,9 @@ pub struct Pool {
     /// What only a pool of leased compute has; not there in others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leased: Option<LeasedPool>,
+    /// The pot beside it for income that is one account's own, whole and without a fee; not there in pools that have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refunds: Option<Refunds>,
     /// What it promised about splits, oldest first: the scheme, the fee in basis points and the part of a union's blocks, each
     /// for blocks found after the place `since` in the log and for slices after `after_slice`.
     #[schema(value_type = Vec<Object>)]
@@ -84,6 +87,37 @@ pub struct Pool {
     pub mature_after: u32,
     /// Confirmations of another block at its height after which a block counts as orphaned.
     pub orphan_after: u32,
+}
+
+impl Pool {
+    /// The pot beside it, as a pool.
+    #[must_use]
+    pub fn pot(&self) -> Option<Self> {
+        let Refunds { id, name, rules } = self.refunds.clone()?;
+        Some(Pool {
+            id,
+            name,
+            rules,
+            scheme: blocks::scheme_name(Scheme::Solo { custodial: true }).to_owned(),
+            fee_percent: 0.0,
+            fee_tiers: Vec::new(),
+            volume_discounts: Vec::new(),
+            refunds: None,
+            ..self.clone()
+        })
+    }
+}
+
+/// A pot beside a pool: each reward in it is the finder's own.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, ToSchema)]
+pub struct Refunds {
+    /// Its number: blocks and slices are asked for by it as by a pool's.
+    pub id: u32,
+    /// Its name.
+    pub name: String,
+    /// What it promised, as of a pool.
+    #[schema(value_type = Vec<Object>)]
+    pub rules: Vec<RuleSince>,
 }
 
 /// A fee from so many accounts on.
@@ -157,6 +191,17 @@ pub fn named<'a>(outlook: &'a Outlook, name: &str) -> Option<&'a PoolOutlook> {
     outlook.pools.iter().find(|pool| pool.name == name || number == Some(pool.id.0))
 }
 
+/// Whose blocks and slices are asked for: a pool, or a pot beside one, by number or name.
+#[must_use]
+pub fn pot_named(outlook: &Outlook, name: &str) -> Option<PoolId> {
+    let beside = || {
+        let number: Option<u32> = name.parse().ok();
+        let mut pots = outlook.pools.iter().filter_map(|pool| pool.refunds.as_ref());
+        pots.find(|(id, own)| own == name || number == Some(id.0)).map(|(id, _)| *id)
+    };
+    named(outlook, name).map(|pool| pool.id).or_else(beside)
+}
+
 /// A pool by its number or its name; the first where none is named.
 #[must_use]
 pub fn named_or_first<'a>(outlook: &'a Outlook, name: Option<&str>) -> Option<&'a PoolOutlook> {
@@ -206,6 +251,10 @@ pub fn one(outlook: &Outlook, view: &View, history: &History, pool: &PoolOutlook
         next_payout_run: Iso(asset.next_run),
         ports: pool.ports.iter().map(port).collect(),
         leased: pool.leased.as_ref().map(|own| leased::pool(own, asset.decimals)),
+        refunds: pool.refunds.as_ref().and_then(|(id, name)| {
+            let seen = view.pools.iter().find(|seen| seen.id == *id)?;
+            Some(Refunds { id: id.0, name: name.clone(), rules: seen.rules.to_vec() })
+        }),
         rules: seen.rules.to_vec(),
         mature_after: asset.mature_after,
         orphan_after: asset.orphan_after,

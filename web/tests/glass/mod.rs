@@ -309,6 +309,7 @@ fn outlook(now: UnixMs) -> Outlook {
                 share_interval_s: 10.0,
             }],
             leased: None,
+            refunds: None,
             rejected: vec![("stale", 2)],
             accepted: 600,
             blocks_unbooked: 0,

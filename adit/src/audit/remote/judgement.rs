@@ -2,9 +2,10 @@
 //!
 //! Invariant: the rules are those of [`accounting::audit`]; nothing the pool concluded is used but what is compared.
 
+use super::node::OwnNode;
 use super::places::Known;
 use super::{PAUSE, TRIES, Visitor, is_untrue};
-use crate::audit::chain::{self, Chain, Depths};
+use crate::audit::chain::{Chain, Depths};
 use crate::audit::served::Served;
 use crate::audit::{Finding, say};
 use accounting::audit::{
@@ -125,14 +126,14 @@ impl Visitor<'_> {
             return Some(Chain::Silent);
         }
         let depths = Depths { mature: pool.mature_after, orphan: pool.orphan_after };
-        let nodes = std::slice::from_ref(node);
         let (runtime, listed) = (self.runtime, self.lists.get(&reward.pool));
-        let said = chain::compare(nodes, reward, state, record.place, depths);
-        let said = runtime.block_on(said);
+        let said = runtime.block_on(node.reward(reward, state, record.place, depths));
+        let OwnNode::Coin(endpoint) = node else { return Some(said) };
         let is_known = |block: RewardId| {
             let block = block.to_string();
             listed.is_some_and(|listed| listed.contains(&block))
         };
+        let nodes = std::slice::from_ref(endpoint);
         let traced = self.traces.compare(nodes, reward, state, is_known, said);
         Some(runtime.block_on(traced))
     }

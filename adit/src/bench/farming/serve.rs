@@ -20,6 +20,7 @@ use farming::singleton::Terms;
 use farming::tables::Tables;
 use farming::token::TokenTimeout;
 use farming::wallet::Wallet;
+use farming::wallet::signer::Signer;
 use farming::watch::Pace;
 use pool::config::{FeePayer, SliceRule};
 use pool::{AssetConfig, PayoutRules, PoolConfig, SystemClock, writer};
@@ -59,7 +60,7 @@ async fn serve(orders: Orders) -> anyhow::Result<()> {
         numbers: Numbers { asset: AssetId(1), pool: PoolId(1), refunds: PoolId(2) },
         settings: settings()?,
         nodes,
-        wallet: Arc::new(Wallet::new(&SecretKey::from_seed(&[1; 32]), &[])),
+        signer: Signer::Own(Arc::new(Wallet::new(&SecretKey::from_seed(&[1; 32]), &[]))),
         tables,
         folder: orders.folder.clone(),
         clock: Arc::new(SystemClock),

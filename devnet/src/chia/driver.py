@@ -27,7 +27,7 @@ from chia.full_node.full_node_rpc_api import FullNodeRpcApi  # noqa: E402
 from chia.pools.pool_config import PoolingShareState  # noqa: E402
 from chia.protocols.full_node_protocol import RespondSignagePoint  # noqa: E402
 from chia.simulator.add_blocks_in_batches import add_blocks_in_batches  # noqa: E402
-from chia.simulator.block_tools import create_block_tools_async, get_signage_point, test_constants  # noqa: E402
+from chia.simulator.block_tools import BlockTools, create_block_tools_async, get_signage_point, test_constants  # noqa: E402
 from chia.simulator.keyring import TempKeyring  # noqa: E402
 from chia.simulator.setup_services import setup_farmer, setup_full_node, setup_harvester, setup_wallet_node  # noqa: E402
 from chia.types.peer_info import PeerInfo, UnresolvedPeerInfo  # noqa: E402
@@ -50,9 +50,15 @@ from chia_rs.sized_ints import uint8, uint16, uint32, uint64  # noqa: E402
 
 HOST = "127.0.0.1"
 SEED = bytes32(bytes.fromhex("d326b2a4b8072816f23256ea7619b63d905c73e0918b96d858f3181ef433bcb6"))
+# The key of a wallet that a pool may use; see POOL_KEY of the crate.
+POOL_SEED = bytes32(b"\x5a" * 32)
 NOWHERE = bytes32(b"\x11" * 32)
-# With the tests' own 16 bits outputs repeat, and one signage point has two challenges.
-CONSTANTS = test_constants.replace(DISCRIMINANT_SIZE_BITS=uint16(512))
+CONSTANTS = test_constants.replace(
+    # With the tests' own 16 bits outputs repeat, and one signage point has two challenges.
+    DISCRIMINANT_SIZE_BITS=uint16(512),
+    # With the tests' own 1024 a few plots leave most sub-slots empty, and each of those takes half a second.
+    DIFFICULTY_STARTING=uint64(64),
+)
 
 
 def say(**answer):
@@ -78,36 +84,47 @@ class Devnet:
                 num_v2_plots=0,
             )
         )
-        self.node = await enter(
-            setup_full_node(CONSTANTS, "blockchain.sqlite", HOST, self.bt, simulator=True, db_version=2)
-        )
+        self.node = await self.full_node("blockchain.sqlite", self.bt)
         self.api = self.node._api
+        # Its own certificates make another peer of it; it makes no blocks.
+        other = self.stack.enter_context(BlockTools(CONSTANTS, keychain=keychain))
+        await other.setup_keys()
+        self.second = await self.full_node("second.sqlite", other)
+        second = self.second._api.full_node
+        await second.server.start_client(
+            PeerInfo(HOST, self.api.full_node.server.get_port()), second.on_connect
+        )
+        return {
+            "node": self.service(self.node, self.bt.root_path, "full_node"),
+            "second": self.service(self.second, other.root_path, "full_node"),
+        }
 
+    async def full_node(self, database, bt):
+        node = await self.stack.enter_async_context(
+            setup_full_node(CONSTANTS, database, HOST, bt, simulator=True, db_version=2)
+        )
         # A node without peers is in step with nobody, unless its network is a simulated one.
-        config = self.api.full_node.config
+        config = node._api.full_node.config
         networks = config["network_overrides"]["config"]
         networks["simulator0"] = networks[config["selected_network"]]
         config["selected_network"] = "simulator0"
-        ca = self.bt.root_path / "config/ssl/ca/private_ca.crt"
-        full_node = self.bt.root_path / "config/ssl/full_node/private_full_node"
+        return node
+
+    def service(self, service, root, kind):
+        certificate = root / f"config/ssl/{kind}/private_{kind}"
         return {
-            "rpc": f"{HOST}:{self.node.rpc_server.listen_port}",
-            "authority": str(ca),
-            "certificate": f"{full_node}.crt",
-            "key": f"{full_node}.key",
+            "rpc": f"{HOST}:{service.rpc_server.listen_port}",
+            "authority": str(root / "config/ssl/ca/private_ca.crt"),
+            "certificate": f"{certificate}.crt",
+            "key": f"{certificate}.key",
         }
 
     async def join(self, url, authority, target, lock):
         """The wallet makes a plot NFT of its own and wins a block with it; then it joins the pool, plots are made for it, and the
         farmer starts. The farmer trusts this authority's certificates, as it otherwise trusts Mozilla's."""
         chia.farmer.farmer.get_mozilla_ca_crt = chia.farmer.farmer_api.get_mozilla_ca_crt = lambda: authority
-        enter = self.stack.enter_async_context
-        full_node = self.api.full_node
-        self.wallet = await enter(setup_wallet_node(HOST, CONSTANTS, self.bt, key_seed=SEED))
+        self.wallet = await self.new_wallet(SEED)
         node = self.wallet._node
-        id = full_node.server.node_id.hex()
-        node.config["trusted_peers"] = {id: id}
-        await node.server.start_client(PeerInfo(HOST, full_node.server.get_port()), None)
         main = node.wallet_state_manager.main_wallet
         await self.api.farm_rewards_to_wallet(amount=8_000_000_000_000, wallet=main)
         self.client = await WalletRpcClient.create(
@@ -167,6 +184,22 @@ class Devnet:
             "plots": len(list(plots.glob("*.plot"))),
         }
 
+    async def new_wallet(self, seed):
+        full_node = self.api.full_node
+        wallet = await self.stack.enter_async_context(
+            setup_wallet_node(HOST, CONSTANTS, self.bt, key_seed=seed)
+        )
+        id = full_node.server.node_id.hex()
+        wallet._node.config["trusted_peers"] = {id: id}
+        await wallet._node.server.start_client(PeerInfo(HOST, full_node.server.get_port()), None)
+        return wallet
+
+    async def pool_wallet(self):
+        """A wallet of Chia's own software that has the pool's key."""
+        wallet = await self.new_wallet(POOL_SEED)
+        await self.api.wait_for_wallet_synced(wallet_node=wallet._node, timeout=60)
+        return self.service(wallet, wallet.root_path, "wallet")
+
     async def plot_nft(self):
         return (await self.client.pw_status(PWStatus(wallet_id=uint32(self.wallet_id)))).state
 
@@ -210,6 +243,14 @@ class Devnet:
         await self.api.farm_blocks_to_puzzlehash(
             count=count, farm_to=to, guarantee_transaction_blocks=True, timeout=120
         )
+        await self.both()
+
+    async def both(self):
+        """Waits until the second node has the chain that the first has."""
+        first, second = self.api.full_node.blockchain, self.second._api.full_node.blockchain
+        async with asyncio.timeout(60):
+            while (peak := second.get_peak()) is None or peak.header_hash != first.get_peak().header_hash:
+                await asyncio.sleep(0.02)
 
     def height(self):
         return self.api.full_node.blockchain.get_peak().height
@@ -285,6 +326,7 @@ class Devnet:
             skip_slots=2,
         )
         await add_blocks_in_batches(more[old + 1 :], self.api.full_node)
+        await self.both()
         logging.info("another chain from %d to %d", old, self.height())
         return {"height": self.height()}
 
@@ -322,6 +364,8 @@ class Devnet:
                 return {"height": self.height()}
             case "leave":
                 return await self.leave()
+            case "wallet":
+                return await self.pool_wallet()
             case "coins":
                 return await self.coins(command["at"])
             case "address":
@@ -331,7 +375,9 @@ class Devnet:
 async def main():
     from contextlib import AsyncExitStack
 
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
