@@ -561,9 +561,9 @@ fn a_miner_in_three_processes_computes_what_the_pool_asks() {
         "./work",
     ];
     let mut driver = pool.part("driver", &driver);
-    said(&driver, "is answered");
     let hotkey = said(&driver, "registered as");
     let hotkey = hotkey.split(' ').next_back().unwrap().to_owned();
+    said(&driver, "is answered");
     let leaders = get(pool.at(), "/api/v1/miners/leaderboard");
     assert_eq!(leaders.status, 200);
     let headers = [format!("X-Sidecar-Token: {}", std::fs::read_to_string(&token).unwrap().trim())];

@@ -35,7 +35,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// How long anything that is started may take to answer.
-pub const START_LIMIT: Duration = Duration::from_secs(60);
+pub const START_LIMIT: Duration = Duration::from_secs(120);
 
 /// Asks again and again until something is there: for the outside world only, which tells nobody when it is ready.
 ///

@@ -186,10 +186,7 @@ impl Driver {
     async fn hand_in(&self, lease: &str, answer: &Value) -> Result<Step, ClientError> {
         let target = format!("/api/v1/tasks/{lease}/submit_lease");
         let (step, status) = match self.config.account.post(&target, answer).await {
-            Ok(_) => {
-                (self.tell)(News::Answered(lease.to_owned()));
-                (Step::Go, "accepted")
-            }
+            Ok(_) => (Step::Go, "accepted"),
             // Not worth sending again: nobody waits for it, or it cannot be read.
             Err(HttpError::Refused { status, detail, .. })
                 if (400..500).contains(&status) && status != 429 && status != 401 =>
@@ -204,6 +201,9 @@ impl Driver {
         if let Err(trouble) = self.sidecar.post("/submission_result", &told).await {
             // Only its counters miss it.
             tracing::debug!(%trouble, "the sidecar was not told what became of a submission");
+        }
+        if let Step::Go = step {
+            (self.tell)(News::Answered(lease.to_owned()));
         }
         Ok(step)
     }
