@@ -87,16 +87,16 @@ class Devnet:
         self.node = await self.full_node("blockchain.sqlite", self.bt)
         self.api = self.node._api
         # Its own certificates make another peer of it; it makes no blocks.
-        other = self.stack.enter_context(BlockTools(CONSTANTS, keychain=keychain))
-        await other.setup_keys()
-        self.second = await self.full_node("second.sqlite", other)
+        self.other = self.stack.enter_context(BlockTools(CONSTANTS, keychain=keychain))
+        await self.other.setup_keys()
+        self.second = await self.full_node("second.sqlite", self.other)
         second = self.second._api.full_node
         await second.server.start_client(
             PeerInfo(HOST, self.api.full_node.server.get_port()), second.on_connect
         )
         return {
             "node": self.service(self.node, self.bt.root_path, "full_node"),
-            "second": self.service(self.second, other.root_path, "full_node"),
+            "second": self.service(self.second, self.other.root_path, "full_node"),
         }
 
     async def full_node(self, database, bt):
@@ -123,7 +123,7 @@ class Devnet:
         """The wallet makes a plot NFT of its own and wins a block with it; then it joins the pool, plots are made for it, and the
         farmer starts. The farmer trusts this authority's certificates, as it otherwise trusts Mozilla's."""
         chia.farmer.farmer.get_mozilla_ca_crt = chia.farmer.farmer_api.get_mozilla_ca_crt = lambda: authority
-        self.wallet = await self.new_wallet(SEED)
+        self.wallet = await self.new_wallet(SEED, self.bt)
         node = self.wallet._node
         main = node.wallet_state_manager.main_wallet
         await self.api.farm_rewards_to_wallet(amount=8_000_000_000_000, wallet=main)
@@ -184,11 +184,10 @@ class Devnet:
             "plots": len(list(plots.glob("*.plot"))),
         }
 
-    async def new_wallet(self, seed):
+    async def new_wallet(self, seed, bt):
+        """A wallet with the certificates of these tools: a node talks to one peer of a certificate."""
         full_node = self.api.full_node
-        wallet = await self.stack.enter_async_context(
-            setup_wallet_node(HOST, CONSTANTS, self.bt, key_seed=seed)
-        )
+        wallet = await self.stack.enter_async_context(setup_wallet_node(HOST, CONSTANTS, bt, key_seed=seed))
         id = full_node.server.node_id.hex()
         wallet._node.config["trusted_peers"] = {id: id}
         await wallet._node.server.start_client(PeerInfo(HOST, full_node.server.get_port()), None)
@@ -196,7 +195,7 @@ class Devnet:
 
     async def pool_wallet(self):
         """A wallet of Chia's own software that has the pool's key."""
-        wallet = await self.new_wallet(POOL_SEED)
+        wallet = await self.new_wallet(POOL_SEED, self.other)
         await self.api.wait_for_wallet_synced(wallet_node=wallet._node, timeout=60)
         return self.service(wallet, wallet.root_path, "wallet")
 
