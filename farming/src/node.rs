@@ -203,7 +203,9 @@ impl Node {
         let mut found = Vec::new();
         for names in names.chunks(NAMES_MAX) {
             let question = json!({ "names": names, "include_spent_coins": true });
-            found.extend(self.records("get_coin_records_by_names", &question).await?);
+            let mut some = self.records("get_coin_records_by_names", &question).await?;
+            some.retain(|record| names.contains(&record.coin.id()));
+            found.extend(some);
         }
         Ok(found)
     }
