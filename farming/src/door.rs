@@ -5,6 +5,7 @@
 mod harvesters;
 mod partial;
 mod registration;
+mod verifiers;
 
 use crate::difficulty::Policy;
 use crate::farmer::{Farmers, held};
@@ -31,9 +32,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Semaphore, watch};
+use verifiers::Verifiers;
 
-/// Partials that may wait for a verifier; beyond it, farmers are told that the pool is busy.
-const VERIFYING_MAX: usize = 4096;
 /// Registrations at once: each asks the node many questions.
 const REGISTERING_MAX: usize = 8;
 /// Farmers whose refusals are counted between two writes.
@@ -166,9 +166,9 @@ pub struct Door {
     pub paused: watch::Sender<Option<String>>,
     /// Who is not wanted.
     pub bans: Arc<ArcSwap<Bans>>,
+    /// Who checks proofs and signatures.
+    pub verifiers: Verifiers,
     signages: Signages,
-    verifiers: Arc<Semaphore>,
-    waiting: Semaphore,
     registering: Semaphore,
     harvesters: Harvesters,
     refusals: Mutex<HashMap<(Bytes32, Reject), u64>>,
@@ -224,7 +224,6 @@ impl Door {
         for farmer in known {
             farmers.insert(farmer);
         }
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Door {
             pool,
             pool_id,
@@ -241,8 +240,7 @@ impl Door {
             stats: Stats::default(),
             paused: watch::Sender::new(paused),
             bans,
-            verifiers: Arc::new(Semaphore::new(cores)),
-            waiting: Semaphore::new(VERIFYING_MAX),
+            verifiers: Verifiers::new(),
             registering: Semaphore::new(REGISTERING_MAX),
             harvesters: Harvesters::default(),
             refusals: Mutex::default(),
@@ -315,7 +313,7 @@ impl Door {
         let key = held(&farmer).key;
         let (message, signed) = (get.message(asked, &self.settings.target), get.signature);
         let is_signed =
-            self.on_a_verifier(move || signature::is_signed(&key, &message, &signed)).await?;
+            self.verifiers.run(move || signature::is_signed(&key, &message, &signed)).await?;
         if is_signed { Ok(()) } else { Err(Reject::InvalidSignature) }
     }
 
@@ -327,20 +325,6 @@ impl Door {
     ) -> Result<(), Reject> {
         let Some(difficulty) = news else { return Ok(()) };
         self.written(move |db| rows::farmers::insert_told(db, &launcher_id, at, difficulty)).await
-    }
-
-    /// Slow arithmetic, on as many threads as there are cores.
-    async fn on_a_verifier<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Reject> {
-        let _place = self.waiting.try_acquire().map_err(|_| Reject::Busy)?;
-        let turn = self.verifiers.clone().acquire_owned().await.map_err(|_| Reject::Busy)?;
-        let done = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            work()
-        });
-        done.await.map_err(|_| Reject::NotRecorded)
     }
 
     async fn written<T: Send + 'static>(

@@ -51,7 +51,8 @@ const HEAD_BYTES: usize = 16 * 1024;
 pub struct Limits {
     /// Requests a second of one address, and how many it may save up.
     pub per_address: (u32, u32),
-    /// Partials a second of one farmer, and how many it may save up.
+    /// Partials a second of one farmer from one address, and how many it may save up: a launcher id is public, and a stranger's
+    /// partials must not use up what a farmer may send.
     pub per_farmer: (u32, u32),
     /// Proxies of ours, which say for whom they ask.
     pub proxies: Vec<IpAddr>,
@@ -69,7 +70,7 @@ pub struct Port {
     limits: Limits,
     is_tls: bool,
     addresses: Budgets<IpAddr>,
-    farmers: Budgets<Bytes32>,
+    farmers: Budgets<(IpAddr, Bytes32)>,
     sessions: Sessions,
 }
 
@@ -179,7 +180,7 @@ impl Port {
                 match (&method, path.as_str()) {
                     (&Method::PUT, _) => self.change(&body).await,
                     (_, "/farmer") => self.register(&body).await,
-                    _ => self.partial(&body, received).await,
+                    _ => self.partial(&body, client, received).await,
                 }
             }
             (_, path) if path.starts_with("/v2/") => {
@@ -222,14 +223,14 @@ impl Port {
         }
     }
 
-    async fn partial(&self, body: &[u8], received: UnixMs) -> Answer {
+    async fn partial(&self, body: &[u8], client: IpAddr, received: UnixMs) -> Answer {
         let submission = match Submission::parse(body) {
             Ok(submission) => submission,
             Err(reject) => return refusal(&self.door, None, reject),
         };
         let launcher_id = submission.launcher_id;
-        if self.door.farmers.get(&launcher_id).is_ok() && !self.farmers.spend(launcher_id, received)
-        {
+        let is_known = self.door.farmers.get(&launcher_id).is_ok();
+        if is_known && !self.farmers.spend((client, launcher_id), received) {
             return overload(StatusCode::TOO_MANY_REQUESTS);
         }
         told(&self.door, &launcher_id, self.door.partial(submission, received).await)

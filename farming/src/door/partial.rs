@@ -52,7 +52,7 @@ impl Door {
         let difficulty = held(&farmer).difficulty.at(signage.appeared);
         let network = self.nodes.network().clone();
         let time_limit_ms = self.settings.time_limit_ms;
-        let judged = self.on_a_verifier(move || {
+        let judged = self.verifiers.run(move || {
             let given =
                 Given { network: &network, height: standing.height, time_limit_ms, received };
             let weighed = verify::weigh(&submission, &given, &signage, difficulty)?;

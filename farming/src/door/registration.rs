@@ -171,7 +171,7 @@ impl Door {
         signed: &SignatureBytes,
     ) -> Result<(), Reject> {
         let (owner, signed) = (tip.state.owner, *signed);
-        let is_signed = self.on_a_verifier(move || {
+        let is_signed = self.verifiers.run(move || {
             signature::key(&owner).is_some_and(|key| signature::is_signed(&key, &message, &signed))
         });
         if is_signed.await? { Ok(()) } else { Err(Reject::InvalidSignature) }
