@@ -510,6 +510,12 @@ impl Story {
     }
 
     fn leaves(&mut self) {
+        let credited = self.count("SELECT count(*) FROM partials");
+        self.until(
+            "a partial that counts",
+            |devnet| devnet.points(1).unwrap(),
+            |story| story.count("SELECT count(*) FROM partials") > credited,
+        );
         self.ask(&json!({"do": "leave"}));
         self.devnet.blocks(8).unwrap();
         let refused = "SELECT coalesce(sum(count), 0) FROM refusals WHERE reason = 'not_a_member'";

@@ -139,6 +139,7 @@ mod tests {
             height: 7,
             state: PoolState::from_bytes(&state).unwrap(),
             proof: LineageProof::Launcher { parent: launcher.parent, amount: 1 },
+            since: 7,
         };
         (contract, tip, bundle)
     }

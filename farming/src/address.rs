@@ -9,7 +9,7 @@ use bech32::primitives::decode::CheckedHrpstring;
 use bech32::{Bech32m, Hrp};
 
 /// What places elsewhere begin with in the books; no puzzle hash does, but for one in 2^72.
-const ELSEWHERE: &[u8] = b"external:";
+pub const ELSEWHERE: &[u8] = b"external:";
 
 /// A place that money can be sent to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,9 @@ pub enum Refused {
     /// An address of another network of this coin.
     #[error("the address is one of another network")]
     OtherNetwork,
+    /// An address of this chain with something wrong in it.
+    #[error("the address is mistyped")]
+    Mistyped,
     /// No address of this chain, and nobody pays elsewhere.
     #[error("the payout instructions are no address of this chain")]
     NotHere,
@@ -56,6 +59,7 @@ impl Destination {
                 Ok(Destination::Puzzle(hash))
             }
             Some((prefix, _)) if prefix == "xch" || prefix == "txch" => Err(Refused::OtherNetwork),
+            _ if is_mistyped(text) => Err(Refused::Mistyped),
             _ if is_external_paid => Ok(Destination::External(text.to_owned())),
             _ => Err(Refused::NotHere),
         }
@@ -80,6 +84,15 @@ impl Destination {
             None => bytes.try_into().ok().map(|hash| Destination::Puzzle(Bytes32(hash))),
         }
     }
+}
+
+/// Should it have been an address of this coin? Money for it must not go to whoever pays other coins.
+fn is_mistyped(text: &str) -> bool {
+    let lower = text.to_lowercase();
+    let digits = lower.strip_prefix("0x").unwrap_or(&lower);
+    let is_almost_a_hash =
+        (56..=72).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_almost_a_hash || lower.starts_with("xch1") || lower.starts_with("txch1")
 }
 
 /// The prefix and the puzzle hash of an address.
@@ -141,6 +154,14 @@ mod tests {
             assert_eq!(Destination::parse(nothing, &network, true), Err(Refused::Unprintable));
         }
         let typo = "xch1dc6qh88lkdaf3899gnntk7q293ufq8flkvmnsa59zx3sv9a05qwsm5n8g1";
-        assert_eq!(Destination::parse(typo, &network, false), Err(Refused::NotHere));
+        let hash = "11".repeat(32);
+        for typo in [typo, &typo.to_uppercase(), &hash[1..], &format!("0x{hash}1"), "txch1dc6"] {
+            for is_external_paid in [false, true] {
+                let parsed = Destination::parse(typo, &network, is_external_paid);
+                assert_eq!(parsed, Err(Refused::Mistyped), "{typo}");
+            }
+        }
+        let ethereum = "0x52908400098527886E0F7030069857D2E4169EE7";
+        assert!(Destination::parse(ethereum, &network, true).is_ok());
     }
 }

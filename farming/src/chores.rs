@@ -29,6 +29,10 @@ const ROWS_MAX: usize = 1000;
 const AGAIN_MS: u64 = 60_000;
 /// After so long it stands: it stood when it came, and a node that was restarted has forgotten both.
 const GIVE_UP_MS: u64 = 3_600_000;
+/// For so long after a point a node that says that it went back has looked; later, nodes say so of every point.
+const REVERTED_MS: u64 = 40 * 60_000;
+/// The confirmation delay is shorter than that.
+pub const CONFIRM_MS_MAX: u64 = 30 * 60_000;
 /// Rows whose answer is probably still on its way are left alone.
 const UNDERWAY_MS: u64 = 60_000;
 /// How long settled partials are kept for their farmers to look at.
@@ -88,14 +92,20 @@ pub async fn record_all(door: &Door) -> Result<(), TablesError> {
 }
 
 async fn record_older(door: &Door, before: UnixMs) -> Result<(), TablesError> {
-    let rows = door.tables.read(move |db| rows::partials::unrecorded(db, before, ROWS_MAX)).await?;
-    for pending in rows {
-        let Ok(farmer) = door.farmers.get(&pending.launcher_id) else { continue };
-        if door.log(&pending, &farmer).await.is_err() {
-            return Ok(());
+    let mut after = None;
+    loop {
+        let some = move |db: &_| rows::partials::unrecorded(db, before, after, ROWS_MAX);
+        let rows = door.tables.read(some).await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = Some((last.at, last.key));
+        for pending in rows {
+            let Ok(farmer) = door.farmers.get(&pending.launcher_id) else { continue };
+            if let Err(reject) = door.log(&pending, &farmer).await {
+                // One that cannot be recorded keeps no other waiting.
+                tracing::warn!(launcher = %pending.launcher_id, reason = reject.label(), "a partial waits to be recorded");
+            }
         }
     }
-    Ok(())
 }
 
 /// After the confirmation delay: does the signage point still stand, and is the farmer still here?
@@ -134,11 +144,11 @@ fn judge_again(
     if held(&farmer).admit(&door.settings.terms, standing.height) == Err(Reject::NotAMember) {
         return Some(Err(Reject::NotAMember));
     }
+    let waited = now.0.saturating_sub(pending.at.0);
     match signage {
-        Ok(Some(signage)) if signage.is_reverted => Some(Err(Reject::PointReverted)),
-        Ok(Some(_)) => Some(Ok(())),
-        Ok(None) | Err(_) => {
-            let waited = now.0.saturating_sub(pending.at.0);
+        Ok(Some(signage)) if !signage.is_reverted => Some(Ok(())),
+        Ok(Some(_)) if waited < REVERTED_MS => Some(Err(Reject::PointReverted)),
+        Ok(_) | Err(_) => {
             (waited > door.settings.confirm_after_ms.saturating_add(GIVE_UP_MS)).then_some(Ok(()))
         }
     }
@@ -196,7 +206,7 @@ async fn report(door: &Door) -> Result<(), TablesError> {
     let due = door.tables.read(move |db| rows::income::to_report(db, deep)).await?;
     for mut income in due {
         let coin = income.coin;
-        match door.nodes.ask(|node| node.coin(&coin)).await {
+        match door.nodes.coin(&coin, income.height).await {
             Ok(Some(record)) if record.coin.amount == income.amount => {
                 // An absorption that was taken back and done again made the same coin later.
                 if record.confirmed != income.height {

@@ -187,6 +187,25 @@ impl Tree {
         Some(Bytes32(self.as_atom(node)?.try_into().ok()?))
     }
 
+    /// The first arguments of a solution, as a puzzle looks at them: what follows them is passed over, whatever it is.
+    #[must_use]
+    pub fn as_arguments<const N: usize>(&self, node: Node) -> Option<[Node; N]> {
+        let mut rest = node;
+        let mut arguments = [node; N];
+        for argument in &mut arguments {
+            (*argument, rest) = self.as_pair(rest)?;
+        }
+        Some(arguments)
+    }
+
+    /// The low 128 bits of a number in any form, as `(logand (- (lsh 1 128) 1) number)`.
+    #[must_use]
+    pub fn as_low_bits(&self, node: Node) -> Option<u128> {
+        let bytes = self.as_atom(node)?;
+        let sign = if bytes.first().is_some_and(|byte| *byte >= 0x80) { u128::MAX } else { 0 };
+        Some(bytes.iter().fold(sign, |low, byte| low << 8 | u128::from(*byte)))
+    }
+
     /// The items of a list, `max` at most; none for what is no list or longer.
     #[must_use]
     pub fn as_list(&self, node: Node, max: usize) -> Option<Vec<Node>> {
@@ -408,6 +427,37 @@ mod tests {
                 prop_assert_eq!(again.hash(same), tree.hash(root));
             }
         }
+    }
+
+    #[test]
+    fn of_a_number_in_any_form_the_low_bits_count() {
+        let mut tree = Tree::new();
+        let high = [&[1][..], &[0; 15], &[19]].concat();
+        let negative = [&[0xff][..], &[0; 15], &[19]].concat();
+        for bytes in [&[19][..], &[0, 0, 19], &high, &negative] {
+            let node = tree.atom(bytes);
+            assert_eq!(tree.as_low_bits(node), Some(19), "{bytes:?}");
+        }
+        let (none, minus_one) = (tree.atom(&[]), tree.atom(&[0xff]));
+        assert_eq!(tree.as_low_bits(none), Some(0));
+        assert_eq!(tree.as_low_bits(minus_one), Some(u128::MAX));
+        let pair = tree.pair(none, none);
+        assert_eq!(tree.as_low_bits(pair), None);
+    }
+
+    #[test]
+    fn arguments_are_the_first_items_whatever_follows() {
+        let mut tree = Tree::new();
+        let (one, two) = (tree.number(1), tree.number(2));
+        let (exact, longer) = (tree.list(&[one, two]), tree.list(&[one, two, one]));
+        let improper = tree.pair(two, one);
+        let improper = tree.pair(one, improper);
+        for list in [exact, longer, improper] {
+            assert_eq!(tree.as_arguments(list), Some([one, two]));
+        }
+        let short = tree.list(&[one]);
+        assert_eq!(tree.as_arguments::<2>(short), None);
+        assert_eq!(tree.as_arguments::<2>(one), None);
     }
 
     #[test]

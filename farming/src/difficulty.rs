@@ -165,11 +165,12 @@ impl Difficulty {
         (self.told.iter().copied(), self.next, self.is_wished)
     }
 
-    /// What the farmer knew when this signage point appeared: what a proof for it is judged by, and counts.
+    /// What the farmer knew when this signage point appeared: what a proof for it is judged by, and counts. None if it had been told
+    /// nothing yet.
     #[must_use]
-    pub fn at(&self, appeared: UnixMs) -> u64 {
+    pub fn at(&self, appeared: UnixMs) -> Option<u64> {
         let known = self.told.iter().rev().find(|(told_at, _)| *told_at <= appeared);
-        known.or(self.told.front()).map_or(self.next, |(_, difficulty)| *difficulty)
+        known.map(|(_, difficulty)| *difficulty)
     }
 
     /// The farmer asks for another one; gives what it will be.
@@ -436,12 +437,12 @@ mod tests {
         let policy = policy(Rule::Poisson);
         let mut difficulty = Difficulty::new(&policy, None, UnixMs(1000));
         difficulty.wish(50, &policy);
-        assert_eq!(difficulty.at(UnixMs(u64::MAX)), 1, "wished, and not told yet");
+        assert_eq!(difficulty.at(UnixMs(u64::MAX)), Some(1), "wished, and not told yet");
         assert_eq!(difficulty.tell(UnixMs(5000)), (50, true));
         assert_eq!(difficulty.tell(UnixMs(6000)), (50, false));
-        assert_eq!(difficulty.at(UnixMs(4999)), 1);
-        assert_eq!(difficulty.at(UnixMs(5000)), 50);
-        assert_eq!(difficulty.at(UnixMs(0)), 1, "before anything was told: the oldest");
+        assert_eq!(difficulty.at(UnixMs(4999)), Some(1));
+        assert_eq!(difficulty.at(UnixMs(5000)), Some(50));
+        assert_eq!(difficulty.at(UnixMs(0)), None, "before anything was told");
         for step in 0..100 {
             difficulty.wish(100 + step, &policy);
             difficulty.tell(UnixMs(10_000 + step));

@@ -3,6 +3,7 @@
 //! Invariant: an answer that accepts something is given after it is on disk; a refusal changes nothing that matters.
 
 mod harvesters;
+mod introductions;
 mod partial;
 mod registration;
 mod verifiers;
@@ -25,17 +26,16 @@ use crate::wire::farmer::{Asked, Get};
 use accounting::{AssetId, BasisPoints, Identity, IdentityKind, PoolId, Scheme, UnixMs};
 use arc_swap::ArcSwap;
 use harvesters::Harvesters;
+use introductions::Introductions;
 use pool::bans::Bans;
 use pool::{Clock, Pool};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use verifiers::Verifiers;
 
-/// Registrations at once: each asks the node many questions.
-const REGISTERING_MAX: usize = 8;
 /// Farmers whose refusals are counted between two writes.
 const REFUSALS_MAX: usize = 10_000;
 
@@ -169,7 +169,8 @@ pub struct Door {
     /// Who checks proofs and signatures.
     pub verifiers: Verifiers,
     signages: Signages,
-    registering: Semaphore,
+    introductions: Introductions,
+    changing: tokio::sync::Mutex<()>,
     harvesters: Harvesters,
     refusals: Mutex<HashMap<(Bytes32, Reject), u64>>,
 }
@@ -241,7 +242,8 @@ impl Door {
             paused: watch::Sender::new(paused),
             bans,
             verifiers: Verifiers::new(),
-            registering: Semaphore::new(REGISTERING_MAX),
+            introductions: Introductions::new(),
+            changing: tokio::sync::Mutex::default(),
             harvesters: Harvesters::default(),
             refusals: Mutex::default(),
         })

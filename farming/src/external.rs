@@ -1,8 +1,9 @@
 //! Those who want another coin than the chain's: their money goes to an exchange's address on this chain, and whoever pays them there
 //! is told by files.
 //!
-//! For each confirmed payout with such parts a file `payout-N.json` says what is due to whom; once that is paid, `payout-N.done` is put
-//! beside it, by whoever paid or on their word, and nobody asks again.
+//! For each confirmed payout with such parts a file `payout-N-TRANSACTION.json` says what is due to whom; once that is paid,
+//! `payout-N-TRANSACTION.done` is put beside it, by whoever paid or on their word, and nobody asks again. The transaction's first digits
+//! are in the name because numbers come again where books were restored from a backup.
 //!
 //! Invariant: a payout is told after it is confirmed on the chain, whole and once: a file that is there is never written again.
 
@@ -14,6 +15,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+/// How files begin.
+const PREFIX: &str = "payout-";
 /// How a file that is not finished is called.
 const HALF: &str = "part";
 
@@ -50,6 +53,13 @@ impl Told {
         (!parts.is_empty()).then_some(Told { payout, txid, parts })
     }
 
+    /// How its files are called.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let [a, b, c, d, ..] = self.txid;
+        format!("{PREFIX}{}-{}", self.payout, hex::encode([a, b, c, d]))
+    }
+
     fn to_json(&self) -> Value {
         let due = |(to, mojo): &(String, i128)| json!({ "to": to, "mojo": mojo.to_string() });
         json!({
@@ -75,7 +85,7 @@ impl Exchange {
     /// # Errors
     /// When the file cannot be written: then it is told again later.
     pub fn tell(&self, told: &Told) -> io::Result<bool> {
-        let file = self.folder.join(format!("payout-{}.json", told.payout));
+        let file = self.folder.join(format!("{}.json", told.name()));
         if file.exists() {
             return Ok(false);
         }
@@ -88,44 +98,41 @@ impl Exchange {
         Ok(true)
     }
 
-    /// What was told of a payout, as it was told.
+    /// What was told under this name, as it was told.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn told(&self, payout: u64) -> io::Result<String> {
-        std::fs::read_to_string(self.folder.join(format!("payout-{payout}.json")))
+    pub fn told(&self, name: &str) -> io::Result<String> {
+        std::fs::read_to_string(self.folder.join(format!("{name}.json")))
     }
 
-    /// Whoever pays them said that a payout is paid.
+    /// Whoever pays them said that what was told under this name is paid.
     ///
     /// # Errors
     /// When it cannot be written: then it waits as before.
-    pub fn acknowledge(&self, payout: u64) -> io::Result<()> {
-        File::create(self.folder.join(format!("payout-{payout}.done")))?.sync_all()?;
+    pub fn acknowledge(&self, name: &str) -> io::Result<()> {
+        File::create(self.folder.join(format!("{name}.done")))?.sync_all()?;
         File::open(&self.folder)?.sync_all()
     }
 
-    /// The payouts of which nobody said yet that they are paid.
+    /// The names of what nobody said yet that it is paid.
     ///
     /// # Errors
     /// When the folder cannot be read.
-    pub fn waiting(&self) -> io::Result<BTreeSet<u64>> {
+    pub fn waiting(&self) -> io::Result<BTreeSet<String>> {
         let (mut told, mut done) = (BTreeSet::new(), BTreeSet::new());
         for entry in std::fs::read_dir(&self.folder)? {
             let name = entry?.file_name();
             let Some((stem, kind)) = name.to_str().and_then(|name| name.rsplit_once('.')) else {
                 continue;
             };
-            let Some(number) = stem.strip_prefix("payout-").and_then(|n| n.parse().ok()) else {
-                continue;
-            };
             match kind {
-                "json" => told.insert(number),
-                "done" => done.insert(number),
+                "json" if stem.starts_with(PREFIX) => told.insert(stem.to_owned()),
+                "done" if stem.starts_with(PREFIX) => done.insert(stem.to_owned()),
                 _ => false,
             };
         }
-        Ok(told.difference(&done).copied().collect())
+        Ok(told.difference(&done).cloned().collect())
     }
 }
 
@@ -144,16 +151,20 @@ mod tests {
         let told = Told::of(PayoutId(7), [2; 32], [own, other]).unwrap();
         assert_eq!(told.parts, [("bc1qann".to_owned(), 7)], "only what concerns others");
         assert!(exchange.tell(&told).unwrap());
-        let file = folder.path().join("payout-7.json");
+        let file = folder.path().join("payout-7-02020202.json");
         let written = std::fs::read_to_string(&file).unwrap();
         let read: Value = serde_json::from_str(&written).unwrap();
         assert_eq!(read["due"][0], json!({ "to": "bc1qann", "mojo": "7" }));
         assert!(!exchange.tell(&told).unwrap(), "once");
-        assert_eq!(exchange.waiting().unwrap(), BTreeSet::from([7]));
-        assert_eq!(exchange.told(7).unwrap(), written);
-        exchange.acknowledge(7).unwrap();
+        let name = told.name();
+        assert_eq!(exchange.waiting().unwrap(), BTreeSet::from([name.clone()]));
+        assert_eq!(exchange.told(&name).unwrap(), written);
+        exchange.acknowledge(&name).unwrap();
         assert!(file.with_extension("done").exists());
         assert!(exchange.waiting().unwrap().is_empty());
         assert!(!exchange.tell(&told).unwrap());
+        let restored = Told { txid: [3; 32], ..told };
+        assert!(exchange.tell(&restored).unwrap(), "the same number in restored books");
+        assert_eq!(exchange.waiting().unwrap(), BTreeSet::from([restored.name()]));
     }
 }

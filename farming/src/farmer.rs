@@ -31,8 +31,6 @@ pub struct Farmer {
     pub key: PublicKey,
     /// Where its money goes, as it wrote it.
     pub instructions: String,
-    /// The height from which it farms to this pool.
-    pub member_since: u32,
     /// When it introduced itself.
     pub joined_at: UnixMs,
     /// Its plot NFT where the chain will not change any more.
@@ -57,6 +55,12 @@ impl Farmer {
     pub fn admit(&self, terms: &Terms, peak: u32) -> Result<(), Reject> {
         let tip = self.latest.as_ref().ok_or(Reject::NotAMember)?;
         terms.admit(&tip.state, tip.height, peak).map_err(|_| Reject::NotAMember)
+    }
+
+    /// Its plot NFT as it was seen last.
+    #[must_use]
+    pub fn tip(&self) -> &Tip {
+        self.latest.as_ref().unwrap_or(&self.buried)
     }
 
     /// The key that owns its plot NFT now.

@@ -5,11 +5,10 @@
 use crate::coin::Coin;
 use crate::hash::Bytes32;
 use crate::network::Network;
+use crate::node::Node;
 use crate::node::rpc::RpcError;
-use crate::node::{CoinRecord, Node};
 use crate::singleton::lineage::{self, Absorbed, Lost, Tip};
 use crate::singleton::puzzle::{Contract, LAUNCHER_HASH};
-use crate::singleton::{Phase, PoolState};
 
 /// Spends followed in one walk. A plot NFT of a large farm absorbs some thousands of rewards in its life.
 const STEPS_MAX: usize = 100_000;
@@ -37,8 +36,6 @@ pub struct Walk {
     pub latest: Tip,
     /// Rewards absorbed on the way, with the height that did it.
     pub income: Vec<(Absorbed, u32)>,
-    /// The height from which it farmed to where it farms now.
-    pub since: Option<u32>,
 }
 
 /// Follows one from its launcher.
@@ -57,8 +54,8 @@ pub async fn from_launcher(
     }
     let spend = node.spend(launcher_id, record.spent).await?;
     let (contract, state) = lineage::launched(&spend, network)?;
-    let (child, height) = child(node, launcher_id).await?.ok_or(Lost::NotPlotNft)?;
-    let tip = lineage::first(&contract, &record.coin, state, (child, height))?;
+    let (child, _) = children(node, launcher_id).await?;
+    let tip = lineage::first(&contract, &record.coin, state, child.ok_or(Lost::NotPlotNft)?)?;
     let walk = from_tip(node, &contract, tip, buried_at).await?;
     Ok((contract, walk))
 }
@@ -74,12 +71,8 @@ pub async fn from_tip(
     buried_at: u32,
 ) -> Result<Walk, FollowError> {
     let is_deep = |tip: &Tip| tip.height <= buried_at;
-    let mut walk = Walk {
-        buried: is_deep(&from).then(|| from.clone()),
-        since: Some(from.height),
-        latest: from,
-        income: Vec::new(),
-    };
+    let mut walk =
+        Walk { buried: is_deep(&from).then(|| from.clone()), latest: from, income: Vec::new() };
     for _ in 0..STEPS_MAX {
         let id = walk.latest.coin.id();
         let record = node.coin(&id).await?.ok_or(FollowError::Gone(id))?;
@@ -87,12 +80,10 @@ pub async fn from_tip(
             return Ok(walk);
         }
         let spend = node.spend(&id, record.spent).await?;
-        let child = child(node, &id).await?.ok_or(Lost::NotUnderstood)?;
-        let (tip, absorbed) = lineage::next(contract, &walk.latest, &spend, child)?;
+        let (child, made) = children(node, &id).await?;
+        let child = child.ok_or(Lost::NotUnderstood)?;
+        let (tip, absorbed) = lineage::next(contract, &walk.latest, &spend, child, &made)?;
         walk.income.extend(absorbed.map(|absorbed| (absorbed, record.spent)));
-        if !is_same_stay(&walk.latest.state, &tip.state) {
-            walk.since = Some(tip.height);
-        }
         if is_deep(&tip) {
             walk.buried = Some(tip.clone());
         }
@@ -101,15 +92,13 @@ pub async fn from_tip(
     Err(Lost::NotUnderstood.into())
 }
 
-/// Is a plot NFT that goes from one of these states to the other still in the same pool?
-fn is_same_stay(before: &PoolState, after: &PoolState) -> bool {
-    let is_pooled = |state: &PoolState| state.phase != Phase::SelfPooling;
-    before.target == after.target && is_pooled(before) && is_pooled(after)
-}
-
-/// The singleton's next coin: the only one of an odd amount that a spend makes.
-async fn child(node: &Node, parent: &Bytes32) -> Result<Option<(Coin, u32)>, RpcError> {
-    let children: Vec<CoinRecord> = node.children(&[*parent]).await?;
-    let odd = children.into_iter().find(|record| record.coin.amount % 2 == 1);
-    Ok(odd.map(|record| (record.coin, record.confirmed)))
+/// The singleton's next coin, the only one of an odd amount that a spend makes, and all that it makes.
+async fn children(
+    node: &Node,
+    parent: &Bytes32,
+) -> Result<(Option<(Coin, u32)>, Vec<Coin>), RpcError> {
+    let children = node.children(&[*parent]).await?;
+    let odd = children.iter().find(|record| record.coin.amount % 2 == 1);
+    let next = odd.map(|record| (record.coin, record.confirmed));
+    Ok((next, children.iter().map(|record| record.coin).collect()))
 }

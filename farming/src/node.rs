@@ -20,6 +20,9 @@ use std::sync::{Mutex, PoisonError};
 /// Names in one question.
 pub const NAMES_MAX: usize = 1000;
 
+/// A node that is so many blocks behind the best is not asked: it does not know yet what the others say.
+const BEHIND_MAX: u32 = 5;
+
 /// What a node with a full mempool asks for each unit of cost, in mojo.
 const FULL_MEMPOOL_RATE: u64 = 5;
 
@@ -189,7 +192,8 @@ impl Node {
         }
         let question = json!({ "name": name });
         match self.rpc.call::<Answer>("get_coin_record_by_name", &question).await {
-            Ok(answer) => Ok(Some(answer.coin_record).filter(|record| record.coin.id() == *name)),
+            Ok(answer) if answer.coin_record.coin.id() == *name => Ok(Some(answer.coin_record)),
+            Ok(_) => Err(RpcError::Unknown("the node answered with another coin".into())),
             Err(error) if error.says("COIN_RECORD_NOT_FOUND", "not found") => Ok(None),
             Err(error) => Err(error),
         }
@@ -231,21 +235,59 @@ impl Node {
     /// See [`RpcError`].
     pub async fn coins_at(
         &self,
-        puzzle_hashes: &[Bytes32],
+        places: &[Bytes32],
         heights: Range<u32>,
         include_spent: bool,
     ) -> Result<Vec<CoinRecord>, RpcError> {
+        self.coins_like(places, heights, include_spent, |_| true).await
+    }
+
+    /// Coins at these places that consensus made at these heights and that nobody spent.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn rewards_at(
+        &self,
+        places: &[Bytes32],
+        heights: Range<u32>,
+    ) -> Result<Vec<CoinRecord>, RpcError> {
+        self.coins_like(places, heights, false, |record| record.coinbase).await
+    }
+
+    /// Anybody may send crumbs to any place: an answer that is too long is asked for in halves.
+    async fn coins_like(
+        &self,
+        places: &[Bytes32],
+        heights: Range<u32>,
+        include_spent: bool,
+        is_wanted: impl Fn(&CoinRecord) -> bool,
+    ) -> Result<Vec<CoinRecord>, RpcError> {
         let mut found = Vec::new();
-        for hashes in puzzle_hashes.chunks(NAMES_MAX) {
+        let mut questions: Vec<(&[Bytes32], Range<u32>)> =
+            places.chunks(NAMES_MAX).map(|places| (places, heights.clone())).collect();
+        questions.reverse();
+        while let Some((places, heights)) = questions.pop() {
             let question = json!({
-                "puzzle_hashes": hashes,
+                "puzzle_hashes": places,
                 "include_spent_coins": include_spent,
                 "start_height": heights.start,
                 "end_height": heights.end,
             });
-            let mut some = self.records("get_coin_records_by_puzzle_hashes", &question).await?;
-            some.retain(|record| hashes.contains(&record.coin.puzzle_hash));
-            found.extend(some);
+            match self.records("get_coin_records_by_puzzle_hashes", &question).await {
+                Ok(some) => found.extend(some.into_iter().filter(|record| {
+                    places.contains(&record.coin.puzzle_hash) && is_wanted(record)
+                })),
+                Err(RpcError::TooLong(_)) if places.len() > 1 => {
+                    let (first, second) = places.split_at(places.len() / 2);
+                    questions.extend([(second, heights.clone()), (first, heights)]);
+                }
+                Err(RpcError::TooLong(_)) if heights.len() > 1 => {
+                    let middle = heights.start.midpoint(heights.end);
+                    questions
+                        .extend([(places, middle..heights.end), (places, heights.start..middle)]);
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(found)
     }
@@ -463,13 +505,47 @@ impl Nodes {
         self.in_step().map(|(node, _)| node)
     }
 
-    /// The nodes in step and where they stood last, the preferred ones first.
+    /// The nodes in step and where they stood last, the preferred ones first. One that says so and is behind the best is not: for some
+    /// minutes a node does not notice.
     pub fn in_step(&self) -> impl Iterator<Item = (&Node, Standing)> {
-        self.nodes.iter().filter_map(|(node, known)| {
+        let best = self.standing().map_or(0, |best| best.height);
+        self.nodes.iter().filter_map(move |(node, known)| {
             let known = known.lock().unwrap_or_else(PoisonError::into_inner);
-            let standing = known.as_ref().ok().filter(|standing| standing.is_synced)?;
-            Some((node, *standing))
+            let is_in_step = |standing: &&Standing| {
+                standing.is_synced && standing.height.saturating_add(BEHIND_MAX) >= best
+            };
+            Some((node, *known.as_ref().ok().filter(is_in_step)?))
         })
+    }
+
+    /// A coin as all nodes in step know it: there if one has it; not there only if each has the block of this height and none has the
+    /// coin.
+    ///
+    /// # Errors
+    /// When one that may have it could not be asked, or does not have the block.
+    pub async fn coin(&self, name: &Bytes32, since: u32) -> Result<Option<CoinRecord>, RpcError> {
+        let mut answer = Err(RpcError::Unknown("no node is in step with the network".into()));
+        let mut is_sure = true;
+        for (node, standing) in self.in_step() {
+            match node.coin(name).await {
+                Ok(Some(record)) => return Ok(Some(record)),
+                Ok(None) if standing.height >= since => {
+                    if is_sure {
+                        answer = Ok(None);
+                    }
+                }
+                Ok(None) => {
+                    is_sure = false;
+                    let text = format!("{} does not have block {since} yet", node.address());
+                    answer = Err(RpcError::Unknown(text));
+                }
+                Err(error) => {
+                    is_sure = false;
+                    answer = Err(error);
+                }
+            }
+        }
+        answer
     }
 
     /// A signage point as the nodes in step know it: the first that knows it as standing, else as reverted; none if none knows

@@ -41,7 +41,7 @@ impl Purse {
         let count = u64::try_from(rewards.len()).unwrap_or(u64::MAX);
         let cost = count.saturating_mul(COST_OF_REWARD).saturating_add(COST_OF_FEE);
         let fee = door.nodes.fee_mojo(cost).await.min(most);
-        let Some(coin) = self.take(door, wallet, fee).await else {
+        let Some(coin) = self.take(door, standing, wallet, fee).await else {
             let address = crate::address::encode(&wallet.purse(), door.nodes.network());
             tracing::warn!(
                 fee,
@@ -61,9 +61,15 @@ impl Purse {
     }
 
     /// The largest coin of the purse that is free and enough.
-    async fn take(&mut self, door: &Door, wallet: &Wallet, fee: u64) -> Option<Coin> {
-        let place = [wallet.purse()];
-        let found = door.nodes.ask(|node| node.coins_at(&place, 0..u32::MAX, false)).await.ok()?;
+    async fn take(
+        &mut self,
+        door: &Door,
+        standing: &Standing,
+        wallet: &Wallet,
+        fee: u64,
+    ) -> Option<Coin> {
+        let (place, end) = ([wallet.purse()], standing.height.saturating_add(1));
+        let found = door.nodes.ask(|node| node.coins_at(&place, 0..end, false)).await.ok()?;
         let free = found
             .into_iter()
             .map(|record| record.coin)

@@ -62,14 +62,14 @@ pub fn doubt_what_was_told(db: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Settled partials, refusals and bundles that are old enough go.
+/// Settled partials and refusals that are old enough go.
 pub fn prune(db: &Connection, before: UnixMs) -> rusqlite::Result<usize> {
     let partials = db.execute(
         "DELETE FROM partials WHERE at < ? AND state IN (1, 3) AND seq IS NOT NULL",
         [before.0],
     )?;
     let refusals = db.execute("DELETE FROM refusals WHERE hour < ?", [before.0 / 3_600_000])?;
-    Ok(partials + refusals + db.execute("DELETE FROM bundles WHERE made_at < ?", [before.0])?)
+    Ok(partials + refusals)
 }
 
 /// A farmer's refusals since a time, by reason.

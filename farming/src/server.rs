@@ -18,14 +18,15 @@ use accounting::UnixMs;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue,
-    LOCATION, RETRY_AFTER, SET_COOKIE,
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, COOKIE, HeaderMap,
+    HeaderValue, LOCATION, RETRY_AFTER, SET_COOKIE,
 };
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use limit::Budgets;
 use page::markup::STYLE;
 use pool::host::host_of;
+use pool::seats::Seats;
 use serde::Serialize;
 use session::Sessions;
 use std::convert::Infallible;
@@ -34,13 +35,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Open connections at most.
+/// Open connections at most, and of one address: a farmer needs a few, and many may sit behind one address.
 const CONNECTIONS_MAX: usize = 16_384;
+const CONNECTIONS_OF_ONE_MAX: usize = 1024;
 /// How long a request's head, its body and a TLS handshake may take, each.
 const OPENING: Duration = Duration::from_secs(10);
 /// Bytes of a request's head.
@@ -93,7 +94,7 @@ pub async fn serve(
         is_tls: tls.is_some(),
         sessions: Sessions::new(),
     });
-    let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let seats = Arc::new(Seats::default());
     loop {
         let accepted = tokio::select! {
             () = cancel.cancelled() => return,
@@ -107,7 +108,12 @@ pub async fn serve(
                 continue;
             }
         };
-        let Ok(seat) = seats.clone().try_acquire_owned() else { continue };
+        let is_proxy = port.limits.proxies.contains(&peer.ip());
+        let own = if is_proxy { CONNECTIONS_MAX } else { CONNECTIONS_OF_ONE_MAX };
+        let Some(seat) = seats.take(peer.ip(), CONNECTIONS_MAX, own) else {
+            tracing::debug!(%peer, "too many connections");
+            continue;
+        };
         let (port, tls, cancel) = (port.clone(), tls.clone(), cancel.clone());
         tasks.spawn(async move {
             let _seat = seat;
@@ -342,5 +348,6 @@ fn status(code: StatusCode, text: &'static str) -> Answer {
 fn overload(code: StatusCode) -> Answer {
     let mut answer = status(code, "The pool is busy; try again in a few seconds.");
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     answer
 }

@@ -51,6 +51,17 @@ mod tests {
     }
 
     #[test]
+    fn the_clients_own_signature_is_one_by_its_key_and_over_its_message_only() {
+        let scheme = &vectors()["augscheme"];
+        let signer = key(&KeyBytes(bytes(&scheme["pk"]))).unwrap();
+        let (message, signed) =
+            (Bytes32(bytes(&scheme["msg"])), SignatureBytes(bytes(&scheme["sig"])));
+        assert!(is_signed(&signer, &message, &signed));
+        assert!(!is_signed(&owner(), &message, &signed));
+        assert!(!is_signed(&signer, &Bytes32([1; 32]), &signed));
+    }
+
+    #[test]
     fn captured_requests_are_signed_by_whom_they_say() {
         let target = Bytes32([0x22; 32]);
         let mut checked = 0;

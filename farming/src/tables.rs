@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 const NAME: &str = "farming-";
 const ENDING: &str = ".sqlite";
 /// The newest schema.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 /// Writes that may wait; beyond it, farmers wait.
 const WAITING_MAX: usize = 16_384;
 /// Writes of one transaction.
@@ -172,9 +172,12 @@ fn prepared(mut db: Connection) -> Result<Connection, TablesError> {
     if found > SCHEMA {
         return Err(TablesError::Newer(found));
     }
-    if found == 0 {
+    if found < SCHEMA {
         let transaction = db.transaction()?;
-        transaction.execute_batch(include_str!("tables.sql"))?;
+        transaction.execute_batch(match found {
+            0 => include_str!("tables.sql"),
+            _ => include_str!("tables_1_to_2.sql"),
+        })?;
         transaction.pragma_update(None, "user_version", SCHEMA)?;
         transaction.commit()?;
     }
@@ -244,6 +247,46 @@ mod tests {
         assert_eq!(tables.read(count).await.map_err(|error| error.to_string()), Ok(2));
         drop(tables);
         thread.join().unwrap();
+    }
+
+    /// What a schema says of a table's columns, however they are laid out.
+    fn columns(db: &Connection) -> Vec<(String, String, String, bool)> {
+        let sql = "SELECT t.name, c.name, c.type, c.\"notnull\" FROM sqlite_schema t, pragma_table_info(t.name) c
+                   WHERE t.type = 'table' ORDER BY 1, 2";
+        let mut statement = db.prepare(sql).unwrap();
+        let rows =
+            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
+        rows.unwrap().map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn the_first_schema_becomes_the_newest_with_what_is_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("farming.sqlite");
+        let old = Connection::open(&file).unwrap();
+        // As the first schema had it.
+        let first = include_str!("tables.sql")
+            .replace("  joined_at ", "  member_since INTEGER NOT NULL,\n  joined_at ")
+            .lines()
+            .filter(|line| !line.contains(" since "))
+            .collect::<Vec<_>>()
+            .join("\n");
+        old.execute_batch(&first).unwrap();
+        old.execute_batch(
+            "CREATE TABLE bundles (id BLOB PRIMARY KEY) STRICT, WITHOUT ROWID;
+             INSERT INTO farmers VALUES (x'01', x'02', 1, x'', x'', '', NULL, 77, 1, 1, 0, 0);
+             INSERT INTO tips VALUES (x'01', 0, x'', x'', 1, 70, x'', x'', NULL, 1);
+             PRAGMA user_version = 1;",
+        )
+        .unwrap();
+        drop(old);
+        let newest = prepared(Connection::open(&file).unwrap()).unwrap();
+        let since: u32 = newest.query_row("SELECT since FROM tips", [], |row| row.get(0)).unwrap();
+        assert_eq!(since, 77);
+        let fresh = prepared(Connection::open_in_memory().unwrap()).unwrap();
+        assert_eq!(columns(&newest), columns(&fresh));
+        let again = prepared(Connection::open(&file).unwrap());
+        assert!(again.is_ok());
     }
 
     #[test]

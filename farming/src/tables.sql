@@ -1,4 +1,4 @@
--- Schema 1. Times are milliseconds since 1970; amounts are mojo; nothing here is money: what is owed is in the pool's books.
+-- Schema 2. Times are milliseconds since 1970; amounts are mojo; nothing here is money: what is owed is in the pool's books.
 
 -- Who farms here.
 CREATE TABLE farmers (
@@ -9,7 +9,6 @@ CREATE TABLE farmers (
   authentication_key BLOB NOT NULL,
   instructions       TEXT NOT NULL,
   paid_to            TEXT, -- what the books were told last
-  member_since       INTEGER NOT NULL,
   joined_at          INTEGER NOT NULL,
   next_difficulty    INTEGER NOT NULL,
   is_wished          INTEGER NOT NULL,
@@ -36,6 +35,7 @@ CREATE TABLE tips (
   proof_parent BLOB NOT NULL,
   proof_inner  BLOB,
   proof_amount INTEGER NOT NULL,
+  since        INTEGER NOT NULL, -- the height from which it farms to where it farms then
   PRIMARY KEY (launcher, view)
 ) STRICT, WITHOUT ROWID;
 
@@ -76,12 +76,4 @@ CREATE TABLE income (
   height        INTEGER NOT NULL,
   is_own        INTEGER NOT NULL,
   state         INTEGER NOT NULL DEFAULT 0
-) STRICT, WITHOUT ROWID;
-
--- Absorptions of ours, as they were sent.
-CREATE TABLE bundles (
-  id       BLOB PRIMARY KEY,
-  launcher BLOB NOT NULL,
-  body     TEXT NOT NULL,
-  made_at  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

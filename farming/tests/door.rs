@@ -168,6 +168,79 @@ async fn many_partials_for_one_point_ask_the_node_once() {
     pool.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_cannot_sign_makes_nobody_ask_the_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pool, node) = joined(folder.path()).await;
+    // All but the signature is public: the launcher's id, its contract, the token, and any point one likes to invent.
+    for invented in 0..50u8 {
+        let mut forged = submission(0);
+        forged.point =
+            farming::wire::partial::Point::Signage(farming::hash::Bytes32([invented; 32]));
+        let refused = pool.door.partial(forged, pool.clock.now()).await;
+        assert_eq!(refused, Err(Reject::InvalidSignature));
+    }
+    assert_eq!(node.asked("get_recent_signage_point_or_eos"), 0);
+    assert_eq!(submit(&pool, 0).await, Ok(1000));
+    // Once it is known, whoever forges is told by what is cheaper to find out.
+    let mut forged = submission(0);
+    forged.proof.values[0] ^= 1;
+    let refused = pool.door.partial(forged, pool.clock.now()).await;
+    assert_eq!(refused, Err(Reject::InvalidProof));
+    assert_eq!(node.asked("get_recent_signage_point_or_eos"), 1);
+    pool.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_joins_after_it_saw_how_good_its_proofs_are_chooses_no_difficulty_for_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pool, node) = joined(folder.path()).await;
+    let farmer = pool.door.farmers.get(&launcher()).unwrap();
+    let joined_at = pool.clock.now();
+    farmer.lock().unwrap().difficulty =
+        farming::difficulty::Difficulty::new(&settings().policy, Some(5000), joined_at);
+    node.change(|world| {
+        for answer in world.points.values_mut() {
+            answer["time_received"] = ((joined_at.0 - 1) as f64 / 1000.0).into();
+        }
+    });
+    assert_eq!(submit(&pool, 0).await, Ok(5000), "what it is told from now on");
+    assert_eq!(shares(folder.path())[0].1, 1000, "what everybody has who was told nothing");
+    pool.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_changes_at_once_are_both_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pool, _node) = joined(folder.path()).await;
+    let clock = pool.clock.clone();
+    for _ in 0..10 {
+        let (one, two) = (put(), put());
+        let (one, two) = tokio::join!(pool.door.change(&one), pool.door.change(&two));
+        one.unwrap();
+        two.unwrap();
+    }
+    pool.stop().await;
+    let again = Running::start(folder.path(), &[&_node], clock).await;
+    let farmer = again.door.farmers.get(&launcher()).unwrap();
+    assert_eq!(
+        Some(farmer.lock().unwrap().instructions.clone()),
+        put().payload.payout_instructions
+    );
+    again.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_paid_at_the_pools_own_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = FakeNode::start(world(0)).await;
+    let pool = Running::start(folder.path(), &[&node], TestClock::default()).await;
+    let mut own = post();
+    own.payload.payout_instructions = wallet().place().to_string();
+    assert_eq!(pool.door.register(&own).await, Err(Reject::PayoutInstructions));
+    pool.stop().await;
+}
+
 /// Does all chores once.
 async fn chores(pool: &Running) {
     // What was only queued to be written is on disk after this.
@@ -194,7 +267,7 @@ async fn a_reverted_signage_point_revokes_its_partials_after_the_confirmation_de
     });
     chores(&pool).await;
     assert_eq!(pool.door.stats.counted().revoked, 0, "not before the delay");
-    pool.clock.advance(30 * 24 * 3_600_000);
+    pool.clock.advance(CONFIRM_MS);
     chores(&pool).await;
     chores(&pool).await;
     assert_eq!(pool.door.stats.counted().revoked, 2, "both for that point, and no other");
@@ -204,6 +277,25 @@ async fn a_reverted_signage_point_revokes_its_partials_after_the_confirmation_de
         .query_row("SELECT count(*) FROM revocations", [], |row| row.get(0))
         .unwrap();
     assert_eq!(revoked, 2);
+    pool.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_point_that_is_called_reverted_long_after_it_came_is_one_that_nobody_remembers() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pool, node) = joined(folder.path()).await;
+    submit(&pool, 0).await.unwrap();
+    // The pool was away for an hour. A node says of every point that old that it went back.
+    pool.clock.advance(60 * 60_000);
+    node.change(|world| {
+        for answer in world.points.values_mut() {
+            answer["reverted"] = true.into();
+        }
+    });
+    chores(&pool).await;
+    chores(&pool).await;
+    let counted = pool.door.stats.counted();
+    assert_eq!((counted.revoked, counted.unknown), (0, 1));
     pool.stop().await;
 }
 
@@ -262,8 +354,11 @@ async fn a_plot_nft_of_another_pool_or_another_owner_does_not_get_in() {
     assert_eq!(pool.door.register(&forged).await, Err(Reject::InvalidSignature));
     forged.payload.payout_instructions = "bc1qxy".into();
     assert_eq!(pool.door.register(&forged).await, Err(Reject::PayoutInstructions));
+    // What was found a moment ago counts for a while.
+    pool.clock.advance(20_000);
     node.change(|world| world.coins.clear());
     assert_eq!(pool.door.register(&post()).await, Err(Reject::NotAMember));
+    pool.clock.advance(20_000);
     node.change(|world| *world = common::world(4));
     assert_eq!(pool.door.register(&post()).await, Err(Reject::NotAMember), "self-pooling by now");
     pool.door.register(&post()).await.unwrap_err();

@@ -84,7 +84,8 @@ async fn coins_and_spends_that_were_not_asked_for_are_left_out() {
         let spend = json!({"coin": other, "puzzle_reveal": "0x80", "solution": "0x80"});
         lies(world, "get_puzzle_and_solution", json!({"success": true, "coin_solution": spend}));
     });
-    assert_eq!(client.coin(&asked.id()).await, Ok(None));
+    let coin = client.coin(&asked.id()).await;
+    assert!(matches!(coin, Err(RpcError::Unknown(_))), "no answer, and not a no: {coin:?}");
     let named = client.coins(&[asked.id()]).await.unwrap();
     assert_eq!(named.iter().map(|record| record.coin).collect::<Vec<_>>(), [asked]);
     let children = client.children(&[asked.parent]).await.unwrap();
@@ -167,4 +168,40 @@ async fn a_reward_that_the_chain_shows_otherwise_than_its_absorption_is_not_book
         .unwrap();
     assert_eq!(booked, 0);
     pool.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_behind_and_does_not_notice_is_asked_nothing() {
+    let (behind, best) = (FakeNode::start(world(0)).await, FakeNode::start(world(0)).await);
+    let nodes = Nodes::new(Network::simulator(), vec![behind.client(), best.client()]);
+    let believed = async |ahead: u32| {
+        best.change(|world| world.height = 30 + ahead);
+        nodes.refresh().await;
+        nodes.believed().count()
+    };
+    assert_eq!((believed(0).await, believed(5).await, believed(6).await), (2, 2, 1));
+    let coin = coin(1);
+    best.change(|world| world.coins.push(record(&coin)));
+    let name = coin.id();
+    assert!(nodes.ask(|node| node.coin(&name)).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coin_is_not_there_only_if_every_node_that_must_have_it_says_so() {
+    let (one, two) = (FakeNode::start(world(0)).await, FakeNode::start(world(0)).await);
+    let nodes = Nodes::new(Network::simulator(), vec![one.client(), two.client()]);
+    let coin = coin(1);
+    two.change(|world| world.height = 33);
+    nodes.refresh().await;
+    assert_eq!(nodes.coin(&coin.id(), 30).await, Ok(None), "both have block 30");
+    let unsure = nodes.coin(&coin.id(), 31).await;
+    assert!(matches!(unsure, Err(RpcError::Unknown(_))), "one does not have block 31: {unsure:?}");
+    two.change(|world| lies(world, "get_coin_record_by_name", json!({"success": true})));
+    assert!(nodes.coin(&coin.id(), 30).await.is_err(), "one gives no answer");
+    two.change(|world| {
+        world.lies.clear();
+        world.coins.push(record(&coin));
+    });
+    let found = nodes.coin(&coin.id(), 30).await.unwrap().unwrap();
+    assert_eq!(found.coin, coin, "one has it");
 }

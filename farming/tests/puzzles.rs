@@ -7,10 +7,12 @@ use clvmr::chia_dialect::ChiaDialect;
 use clvmr::run_program::run_program;
 use clvmr::serde::node_from_bytes;
 use farming::absorb::absorb;
-use farming::coin::{Coin, CoinSpend};
+use farming::clvm::Tree;
+use farming::coin::{Coin, CoinSpend, Program};
 use farming::hash::{Bytes32, sha256};
 use farming::network::Network;
-use farming::singleton::lineage::{LineageProof, Tip};
+use farming::singleton::absorption::Absorption;
+use farming::singleton::lineage::{self, LineageProof, Tip};
 use farming::singleton::puzzle::{Contract, full_puzzle_hash, p2_singleton_hash};
 use farming::singleton::{Phase, PoolState};
 use farming::wallet::{Wallet, cost_of_payment};
@@ -149,6 +151,7 @@ fn an_absorption_sends_the_reward_to_the_states_target_in_both_phases() {
             height: 10,
             state: state.clone(),
             proof: LineageProof::Launcher { parent: Bytes32([8; 32]), amount: 1 },
+            since: 10,
         };
         // The top layer checks where its coin comes from: the launcher's id follows from its parent.
         let launcher = Coin {
@@ -180,5 +183,113 @@ fn an_absorption_sends_the_reward_to_the_states_target_in_both_phases() {
             );
         }
         assert_eq!(after.coin.puzzle_hash, full);
+    }
+}
+
+/// A plot NFT in each state in which rewards can be absorbed, one that it absorbs, and how.
+fn absorptions() -> Vec<(Contract, Tip, Coin, CoinSpend, Tip)> {
+    let network = Network::simulator();
+    let launcher = Coin {
+        parent: Bytes32([8; 32]),
+        puzzle_hash: farming::singleton::puzzle::LAUNCHER_HASH,
+        amount: 1,
+    };
+    let contract = Contract {
+        launcher_id: launcher.id(),
+        delay_s: 7200,
+        delay_puzzle_hash: Bytes32([5; 32]),
+        reward_prefix: network.pool_reward_prefix(),
+    };
+    let owner = chia_bls::SecretKey::from_seed(&[1; 32]).public_key();
+    let phases = [Phase::Farming, Phase::Leaving, Phase::SelfPooling];
+    phases
+        .map(|phase| {
+            let state = PoolState {
+                phase,
+                target: Bytes32([6; 32]),
+                owner: KeyBytes(owner.to_bytes()),
+                pool_url: None,
+                lock_height: if phase == Phase::SelfPooling { 0 } else { 32 },
+            };
+            let puzzle_hash = full_puzzle_hash(&contract, &state);
+            let tip = Tip {
+                coin: Coin { parent: launcher.id(), puzzle_hash, amount: 1 },
+                height: 10,
+                state,
+                proof: LineageProof::Launcher { parent: launcher.parent, amount: 1 },
+                since: 10,
+            };
+            let reward = Coin {
+                parent: network.pool_coin_parent(300),
+                puzzle_hash: p2_singleton_hash(&contract),
+                amount: network.pool_reward_mojo(300),
+            };
+            let (bundle, after) = absorb(&contract, &tip, &[reward], &network).unwrap();
+            (contract.clone(), tip, reward, bundle.coin_spends[0].clone(), after)
+        })
+        .into()
+}
+
+/// The same solution as strangers may write it: nobody signs an absorption, and the puzzle passes over what is too much.
+fn written_oddly(spend: &CoinSpend) -> Vec<(&'static str, CoinSpend)> {
+    let mut tree = Tree::new();
+    let root = tree.read(&spend.solution.0).unwrap();
+    let [lineage, amount, inner] = tree.as_arguments(root).unwrap();
+    let inner = tree.as_list(inner, 3).unwrap();
+    let (height, others) = inner.split_last().unwrap();
+    let low = tree.as_atom(*height).unwrap().to_vec();
+    let padded = |sign: u8| [&vec![sign; 1][..], &vec![0; 16 - low.len()], &low].concat();
+    let junk = tree.atom(b"junk");
+    let height_as = |tree: &mut Tree, bytes: &[u8]| {
+        let height = tree.atom(bytes);
+        let inner = tree.list(&[others, &[height]].concat());
+        tree.list(&[lineage, amount, inner])
+    };
+    let longer = tree.list(&[&inner[..], &[junk]].concat());
+    let improper = inner.iter().rev().fold(junk, |rest, item| tree.pair(*item, rest));
+    let inner = tree.list(&inner);
+    let odd = [
+        ("a height and 2^128", height_as(&mut tree, &padded(1))),
+        ("a height less 2^128", height_as(&mut tree, &padded(0xff))),
+        ("zeros before the height", height_as(&mut tree, &padded(0))),
+        ("one argument more", tree.list(&[lineage, amount, inner, junk])),
+        ("one more inside", tree.list(&[lineage, amount, longer])),
+        ("no end inside", tree.list(&[lineage, amount, improper])),
+        ("no end", {
+            let rest = tree.pair(inner, junk);
+            let rest = tree.pair(amount, rest);
+            tree.pair(lineage, rest)
+        }),
+    ];
+    odd.map(|(how, root)| (how, CoinSpend { solution: Program(tree.write(root)), ..spend.clone() }))
+        .into()
+}
+
+#[test]
+fn whoever_absorbs_and_however_it_is_written_the_reward_is_seen() {
+    let network = Network::simulator();
+    for (contract, tip, reward, honest, after) in absorptions() {
+        let (wanted, _) = conditions(&honest);
+        let at_target =
+            Coin { parent: tip.coin.id(), puzzle_hash: tip.state.target, amount: reward.amount };
+        assert!(created(&wanted).contains(&(at_target.puzzle_hash, at_target.amount)));
+        for (how, spend) in written_oddly(&honest) {
+            assert_eq!(conditions(&spend).0, wanted, "{how}: the chain makes the same of it");
+            let made = [after.coin, at_target];
+            let (tip, absorbed) =
+                lineage::next(&contract, &tip, &spend, (after.coin, 40), &made).unwrap();
+            assert_eq!((tip.coin, &tip.proof), (after.coin, &after.proof), "{how}");
+            let absorbed = absorbed.unwrap();
+            assert_eq!((absorbed.coin, absorbed.reward_height), (at_target, 300), "{how}");
+            if tip.state.phase != Phase::SelfPooling {
+                let seen = Absorption::of(&spend, &network).unwrap();
+                assert_eq!(
+                    (seen.made, seen.reward, seen.height),
+                    (at_target, reward, 300),
+                    "{how}"
+                );
+                assert_eq!(seen.launcher_id, contract.launcher_id, "{how}");
+            }
+        }
     }
 }

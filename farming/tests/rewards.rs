@@ -64,7 +64,9 @@ async fn a_reward_from_before_its_farmer_joined_is_the_farmers_own_and_the_next_
     let (pool, node) = joined(folder.path(), settings()).await;
     // It joined between the two blocks.
     for farmer in pool.door.farmers.all() {
-        farming::farmer::held(&farmer).member_since = 20;
+        let mut farmer = farming::farmer::held(&farmer);
+        farmer.buried.since = 20;
+        farmer.latest.as_mut().unwrap().since = 20;
     }
     node.change(|world| *world = absorbed());
     look(&pool).await;

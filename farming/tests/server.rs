@@ -29,6 +29,7 @@ struct Answered {
     status: u16,
     location: Option<String>,
     retry_after: Option<String>,
+    closes: bool,
     cookie: Option<String>,
     text: String,
 }
@@ -74,9 +75,10 @@ impl Port {
         let status = answer.status().as_u16();
         let (location, cookie, retry_after) =
             (header("location"), header("set-cookie"), header("retry-after"));
+        let closes = header("connection").as_deref() == Some("close");
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         let text = String::from_utf8(body.to_vec()).unwrap();
-        Answered { status, location, retry_after, cookie, text }
+        Answered { status, location, retry_after, closes, cookie, text }
     }
 
     async fn close(self) {
@@ -154,6 +156,7 @@ async fn a_farmer_that_sends_too_much_is_slowed_down_and_nobody_else_by_it() {
     }
     let slowed = send("192.0.2.1").await;
     assert_eq!((slowed.status, slowed.retry_after.as_deref()), (429, Some("5")));
+    assert!(slowed.closes, "it keeps no connection either");
     // Launcher ids are public: a flood under somebody else's name is not theirs.
     assert_eq!(send("192.0.2.2").await.status, 200);
     // What it asks about itself is no partial, and another farmer is another farmer.

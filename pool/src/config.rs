@@ -23,6 +23,25 @@ pub struct AssetConfig {
     pub payouts: PayoutRules,
     /// Assets that back the debts but are not in the pool's wallet (a cold wallet), as the operator declares them.
     pub assets_elsewhere: Amount,
+    /// Who pays those who want other coins.
+    pub exchange: Option<Exchange>,
+}
+
+/// Where on this chain the money of those goes who are paid elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchange {
+    /// What destinations that are not of this chain begin with.
+    pub mark: &'static [u8],
+    /// The place of whoever changes the money.
+    pub place: Vec<u8>,
+}
+
+impl Exchange {
+    /// The place on this chain where money for a destination goes.
+    #[must_use]
+    pub fn place_of<'a>(&'a self, destination: &'a [u8]) -> &'a [u8] {
+        if destination.starts_with(self.mark) { &self.place } else { destination }
+    }
 }
 
 /// Who pays a payout's transaction fee.

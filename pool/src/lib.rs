@@ -35,6 +35,7 @@ pub mod payouts;
 pub mod private_file;
 pub mod rewards;
 pub mod rules;
+pub mod seats;
 pub mod spends;
 pub mod treasury;
 pub mod view;

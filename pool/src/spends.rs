@@ -8,7 +8,7 @@ use crate::treasury::WalletSpend;
 use accounting::ledger::{Kind, Posting, SetKey, Transfer, TransferSet};
 use accounting::payout::{Payout, PayoutPart, PayoutState, PayoutVersion};
 use accounting::{AccountId, Amount, AssetId, PayoutId, UnixMs};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use store::{Change, Store};
 
 /// Coins the operator put into the wallet.
@@ -20,6 +20,16 @@ pub struct Deposit {
     pub bankroll: bool,
     /// The transaction that brought them, or another name: it is booked once.
     pub reference: String,
+}
+
+/// What goes to each place in all.
+fn by_place<'a>(outputs: impl Iterator<Item = (&'a [u8], Amount)>) -> BTreeMap<&'a [u8], Amount> {
+    let mut sums: BTreeMap<&[u8], Amount> = BTreeMap::new();
+    for (place, amount) in outputs {
+        let sum = sums.entry(place).or_default();
+        *sum = sum.add(amount);
+    }
+    sums
 }
 
 impl Books {
@@ -52,13 +62,16 @@ impl Books {
     }
 
     fn adopt(&mut self, asset: AssetId, spend: &WalletSpend, now: UnixMs) -> bool {
-        let mut paid = spend.outputs.clone();
-        paid.sort_unstable();
+        let exchange = self.assets.get(&asset).and_then(|config| config.exchange.as_ref());
+        // Several parts may go to one place, in one output or in several.
+        let paid =
+            by_place(spend.outputs.iter().map(|(place, amount)| (place.as_slice(), *amount)));
         let is_it = |open: &&OpenPayout| {
-            let parts = open.payout.parts.iter();
-            let mut due: Vec<_> = parts.map(|part| (part.destination.clone(), part.sent)).collect();
-            due.sort_unstable();
-            open.payout.asset == asset && due == paid
+            let due = open.payout.parts.iter().map(|part| {
+                let to = part.destination.as_slice();
+                (exchange.map_or(to, |exchange| exchange.place_of(to)), part.sent)
+            });
+            open.payout.asset == asset && by_place(due) == paid
         };
         let mut candidates: Vec<&OpenPayout> = self.payouts.values().filter(is_it).collect();
         // One that was signed says by its coins whether it is the one.

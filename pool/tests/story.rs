@@ -13,6 +13,7 @@ use accounting::{
     AccountId, Amount, AssetId, BasisPoints, PayoutId, PoolId, RewardId, Scheme, SliceNo,
 };
 use common::*;
+use pool::config::Exchange;
 use pool::payouts::Plan;
 use pool::treasury::{PayoutOrder, Signing, WalletSpend};
 use pool::{Pool, Refused, Treasury};
@@ -530,6 +531,63 @@ async fn a_hold_keeps_no_payout_that_is_out_from_being_known() {
     assert_eq!(writer.pool.view().unmatched_spends, 0);
     let open = Reader::open(folder.path()).unwrap().book().unwrap().payouts;
     assert_eq!(open[&payout.id].payout.versions.len(), 1);
+    stop(writer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payout_after_a_restore_is_known_though_its_parts_went_to_one_place_or_through_an_exchange()
+ {
+    let folder = tempfile::tempdir().unwrap();
+    let (clock, treasury) = (TestClock::default(), FakeTreasury::default());
+    let mut config = asset();
+    config.payouts.address_change_delay_ms = 0;
+    let place = vec![5; 32];
+    config.exchange = Some(Exchange { mark: b"external:", place: place.clone() });
+    let writer = start(folder.path(), config, pool_of(PPLNS, 0), &clock);
+    mine(&writer.pool).await;
+    let ((one, _), (two, _)) = (enrol(&writer.pool, 1).await, enrol(&writer.pool, 2).await);
+    for (account, to) in [(one, b"external:bc1qann".to_vec()), (two, place.clone())] {
+        let order = writer.pool.order(move |books, _, now| {
+            books.set_destination(account, to, "there".into(), AssetId(1), now)
+        });
+        order.await.unwrap();
+    }
+    clock.advance(1);
+    let mut cashier = cashier(&writer, folder.path(), &clock, &treasury);
+    treasury.world(|w| w.sightings.insert(RewardId([9; 32]), Sighting::InChain(101)));
+    cashier.round().await.unwrap();
+    let fee = Amount::from_units(100);
+    let order = writer.pool.order(move |books, _, now| {
+        let plan = books.plan_payout(AssetId(1), now);
+        let payout = books.reserve_payout(AssetId(1), &plan, fee, now)?;
+        books.hold("all".into(), "restored".into(), now);
+        Ok(payout)
+    });
+    let payout = order.await.unwrap();
+    assert_eq!(payout.parts.len(), 2);
+    let spend = |txid: u8, paid: Amount| WalletSpend {
+        txid: [txid; 32],
+        out: paid.add(fee),
+        fee,
+        outputs: vec![(place.clone(), paid)],
+        confirmations: 10,
+        inputs: vec![([7; 32], 0)],
+        raw: vec![1],
+    };
+    let (right, wrong) =
+        (spend(0xcc, payout.sent()), spend(0xdd, payout.sent().sub(Amount::from_units(1))));
+    treasury.world(|w| {
+        for spend in [&right, &wrong] {
+            w.known.insert(spend.txid, (spend.out.units(), fee.units()));
+        }
+        w.foreign_spends.extend([wrong, right.clone()]);
+    });
+    cashier.round().await.unwrap();
+    let book = Reader::open(folder.path()).unwrap().book().unwrap();
+    let unknown: Vec<_> = book.unmatched_spends.iter().map(|(_, txid, _)| *txid).collect();
+    assert_eq!(unknown, [[0xdd; 32]], "a unit less is another payment");
+    let versions = &book.payouts[&payout.id].payout.versions;
+    assert_eq!(versions.iter().map(|version| version.txid).collect::<Vec<_>>(), [right.txid]);
     stop(writer).await;
 }
 

@@ -1,12 +1,7 @@
-//! How many connections, from whom, and how long they may dawdle.
+//! How many connections, and how long they may dawdle.
 //!
-//! Invariant: an address is an IPv4 host or an IPv6 /64 (whoever has one address of it has them all); nobody is banned for
-//! what one worker behind a proxy does.
+//! Invariant: nobody is banned for what one worker behind a proxy does.
 
-use pool::host::host_of;
-use std::collections::HashMap;
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// What a port allows.
@@ -61,82 +56,5 @@ impl Budget {
         (self.left < 0.0).then(|| {
             Duration::from_secs_f64((-self.left / limits.requests_per_s).clamp(0.001, 60.0))
         })
-    }
-}
-
-/// Counts open connections.
-#[derive(Debug, Default)]
-pub struct Connections {
-    counts: Mutex<Counts>,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    all: usize,
-    by_address: HashMap<IpAddr, usize>,
-}
-
-/// One counted connection; uncounted when dropped.
-#[derive(Debug)]
-pub struct Seat {
-    connections: Arc<Connections>,
-    address: IpAddr,
-}
-
-impl Connections {
-    /// A seat for a connection from this address, if there is one.
-    pub fn seat(self: &Arc<Self>, from: IpAddr, limits: &Limits) -> Option<Seat> {
-        let address = host_of(from);
-        let mut counts = self.lock();
-        let own = counts.by_address.get(&address).copied().unwrap_or(0);
-        if counts.all >= limits.connections || own >= limits.per_address {
-            return None;
-        }
-        counts.all += 1;
-        *counts.by_address.entry(address).or_default() += 1;
-        Some(Seat { connections: self.clone(), address })
-    }
-
-    /// Open connections.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.lock().all
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut counts = self.connections.lock();
-        counts.all = counts.all.saturating_sub(1);
-        if let Some(own) = counts.by_address.get_mut(&self.address) {
-            *own -= 1;
-            if *own == 0 {
-                counts.by_address.remove(&self.address);
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn seats_are_limited_per_address_and_given_back() {
-        let connections = Arc::new(Connections::default());
-        let limits = Limits { connections: 3, per_address: 2, ..Limits::default() };
-        let (a, b) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
-        let first = connections.seat(a, &limits).unwrap();
-        let _second = connections.seat(a, &limits).unwrap();
-        assert!(connections.seat(a, &limits).is_none(), "per address");
-        let _third = connections.seat(b, &limits).unwrap();
-        assert!(connections.seat(b, &limits).is_none(), "in all");
-        drop(first);
-        assert_eq!(connections.count(), 2);
-        assert!(connections.seat(a, &limits).is_some());
     }
 }

@@ -8,7 +8,7 @@ use crate::difficulty::Policy;
 use crate::extranonce::Extranonces;
 use crate::hashing::Kept;
 use crate::job::{JobRules, Jobs};
-use crate::limits::{Connections, Limits};
+use crate::limits::Limits;
 use crate::proxy;
 use crate::reject::Reject;
 use crate::session::{Closing, Session};
@@ -17,6 +17,7 @@ use accounting::PoolId;
 use arc_swap::ArcSwap;
 use pool::bans::Bans;
 use pool::observe::Histogram;
+use pool::seats::Seats;
 use pool::{Clock, Pool};
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use std::net::{IpAddr, SocketAddr};
@@ -158,7 +159,7 @@ pub struct Beat {
 #[derive(Clone)]
 pub struct Floor {
     /// Open connections.
-    pub connections: Arc<Connections>,
+    pub connections: Arc<Seats>,
     /// Beats every few seconds.
     pub beats: watch::Receiver<Beat>,
     /// One task a connection.
@@ -246,7 +247,8 @@ async fn open(
     if door.bans.load().has_host(from) {
         return tracing::debug!(%from, "banned");
     }
-    let Some(_seat) = floor.connections.seat(from, &port.limits) else {
+    let Limits { connections, per_address, .. } = port.limits;
+    let Some(_seat) = floor.connections.take(from, connections, per_address) else {
         return tracing::debug!(%from, "too many connections");
     };
     if let Some(acceptor) = &port.tls {

@@ -93,6 +93,7 @@ impl World {
             depths: Depths { mature: 101, orphan: 6, last_look: 300 },
             payouts: payouts(),
             assets_elsewhere: Amount::ZERO,
+            exchange: None,
         };
         let pool = PoolConfig {
             name: "main".into(),

@@ -52,6 +52,7 @@ fn writer_in(folder: &Path, clock: &TestClock) -> Writer {
         depths: Depths { mature: 7, orphan: 3, last_look: 300 },
         payouts: rules(),
         assets_elsewhere: Amount::ZERO,
+        exchange: None,
     };
     let pool = PoolConfig {
         name: "main".into(),

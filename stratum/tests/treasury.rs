@@ -76,6 +76,7 @@ fn writer_in(folder: &Path) -> Writer {
         depths: Depths { mature: 101, orphan: 6, last_look: 300 },
         payouts,
         assets_elsewhere: Amount::ZERO,
+        exchange: None,
     };
     let pool = PoolConfig {
         name: "main".into(),

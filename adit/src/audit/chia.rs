@@ -1,5 +1,6 @@
 //! What Chia's chain says of what was booked: a reward is a coin that a plot NFT made of a block's coin for the pool, at one of the
-//! pool's addresses, and a payout is what the first coin that it spent has made.
+//! pool's addresses; it is its farmer's own if the block is older than the plot NFT's stay in the pool, and everybody's if not; and a
+//! payout is what the first coin that it spent has made.
 //!
 //! Invariant: only nodes in step are asked; one that does not answer says nothing.
 
@@ -8,13 +9,38 @@ use crate::config::ChiaSettings;
 use accounting::reward::{Reward, RewardState, Sighting};
 use anyhow::bail;
 use farming::address::Destination;
+use farming::follow::{FollowError, from_launcher};
 use farming::hash::Bytes32;
 use farming::node::rpc::{Endpoint, Rpc, RpcError};
 use farming::node::{CoinRecord, Node, Nodes, Standing};
 use farming::singleton::absorption::Absorption;
 use farming::wallet::payment_name;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use store::sqlite::PartRow;
+
+/// What the books say of a reward beside the coin.
+#[derive(Debug, Clone, Copy)]
+pub struct Booked {
+    /// Was it given whole to its farmer, because it was farmed before the farmer came?
+    pub is_own: bool,
+    /// Whose plot NFT it came through.
+    pub finder: Finder,
+}
+
+/// Who is said to have farmed a reward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finder {
+    /// The owner of this plot NFT.
+    Is(Bytes32),
+    /// Somebody else than the owner of this plot NFT.
+    IsNot(Bytes32),
+    /// Nobody here knows.
+    Unknown,
+}
+
+/// For each coin that a plot NFT made at its target: was the reward farmed before its stay there?
+type Stays = BTreeMap<Bytes32, bool>;
 
 /// The chain of one asset.
 pub struct ChiaChain {
@@ -23,6 +49,8 @@ pub struct ChiaChain {
     places: Vec<Bytes32>,
     /// Where the money of those goes who are paid in other coins.
     exchange: Option<Bytes32>,
+    /// Plot NFTs that were followed from their launchers; none where one cannot be.
+    stays: tokio::sync::Mutex<BTreeMap<Bytes32, Option<Stays>>>,
 }
 
 impl ChiaChain {
@@ -32,7 +60,8 @@ impl ChiaChain {
         let nodes = Nodes::new(own.network.clone(), nodes.collect::<Result<_, _>>().ok()?);
         nodes.refresh().await;
         let places = own.wallet.signer().map(|signer| signer.places()).unwrap_or_default();
-        Some(ChiaChain { nodes, places, exchange: own.treasury.exchange })
+        let (exchange, stays) = (own.treasury.exchange, tokio::sync::Mutex::default());
+        Some(ChiaChain { nodes, places, exchange, stays })
     }
 
     /// As a node of the auditor's knows it, whatever its network is.
@@ -47,14 +76,22 @@ impl ChiaChain {
         if nodes.standing().is_none() {
             bail!("node {address} is not in step with its network");
         }
-        Ok(ChiaChain { nodes, places: Vec::new(), exchange: None })
+        let stays = tokio::sync::Mutex::default();
+        Ok(ChiaChain { nodes, places: Vec::new(), exchange: None, stays })
     }
 
     /// Is the coin there that was booked, and where its state says?
-    pub async fn reward(&self, reward: &Reward, state: RewardState, depths: Depths) -> Chain {
+    pub async fn reward(
+        &self,
+        reward: &Reward,
+        booked: Booked,
+        state: RewardState,
+        depths: Depths,
+    ) -> Chain {
         for (node, standing) in self.nodes.in_step() {
+            let judge = |sighting| judged(state, sighting, depths);
             // A node that does not answer says nothing.
-            if let Ok(said) = self.reward_at(node, standing, reward, state, depths).await {
+            if let Ok(said) = self.reward_at((node, standing), reward, booked, judge).await {
                 return said;
             }
         }
@@ -63,40 +100,40 @@ impl ChiaChain {
 
     async fn reward_at(
         &self,
-        node: &Node,
-        standing: Standing,
+        (node, standing): (&Node, Standing),
         reward: &Reward,
-        state: RewardState,
-        depths: Depths,
+        booked: Booked,
+        judge: impl Fn(Sighting) -> Chain,
     ) -> Result<Chain, RpcError> {
         let found = node.coin(&Bytes32(reward.id.0)).await?;
         let depth = |height: u32| standing.height.saturating_sub(height).saturating_add(1);
         let Some(record) = found else {
             let height = u32::try_from(reward.height).unwrap_or(u32::MAX);
             return Ok(match height <= standing.height {
-                true => judged(state, Sighting::Replaced(depth(height)), depths),
+                true => judge(Sighting::Replaced(depth(height))),
                 false => Chain::Silent,
             });
         };
-        let (amount, booked) = (i128::from(record.coin.amount), reward.to_pool.units());
-        if amount != booked {
-            let text = format!("the coin is worth {amount} on the chain, {booked} in the books");
+        let (amount, to_pool) = (i128::from(record.coin.amount), reward.to_pool.units());
+        if amount != to_pool {
+            let text = format!("the coin is worth {amount} on the chain, {to_pool} in the books");
             return Ok(Chain::Differs(text));
         }
         if !self.places.is_empty() && !self.places.contains(&record.coin.puzzle_hash) {
             return Ok(Chain::Differs("the coin is not at an address of the pool".to_owned()));
         }
-        if let Some(text) = self.not_absorbed(node, &record).await? {
+        if let Some(text) = self.not_absorbed(node, &record, booked).await? {
             return Ok(Chain::Differs(text));
         }
-        Ok(judged(state, Sighting::InChain(depth(record.confirmed)), depths))
+        Ok(judge(Sighting::InChain(depth(record.confirmed))))
     }
 
-    /// Why a coin is not what a plot NFT made of a block's coin for the pool, if it is not.
+    /// Why a coin is not what a plot NFT made of a block's coin for the pool, or not as it was booked, if it is not.
     async fn not_absorbed(
         &self,
         node: &Node,
         made: &CoinRecord,
+        booked: Booked,
     ) -> Result<Option<String>, RpcError> {
         let spend = match node.spend(&made.coin.parent, made.confirmed).await {
             Ok(spend) => Some(spend),
@@ -104,15 +141,62 @@ impl ChiaChain {
             Err(error) => return Err(error),
         };
         let absorption = spend.and_then(|spend| Absorption::of(&spend, self.nodes.network()));
-        let Some(Absorption { reward, .. }) = absorption.filter(|found| found.made == made.coin)
-        else {
+        let absorption = absorption.filter(|found| found.made == made.coin);
+        let Some(Absorption { reward, height, launcher_id, .. }) = absorption else {
             return Ok(Some("the coin was not made by absorbing a reward".to_owned()));
         };
         let found = node.coin(&reward.id()).await?;
         let is_spent = |record: &CoinRecord| record.coinbase && record.spent == made.confirmed;
-        Ok(found.filter(is_spent).is_none().then(|| {
-            format!("no reward {} of a block was spent when the coin was made", reward.id())
-        }))
+        if found.filter(is_spent).is_none() {
+            let text =
+                format!("no reward {} of a block was spent when the coin was made", reward.id());
+            return Ok(Some(text));
+        }
+        let is_finder = match booked.finder {
+            Finder::Is(finder) => finder == launcher_id,
+            Finder::IsNot(other) => other != launcher_id,
+            Finder::Unknown => true,
+        };
+        if !is_finder {
+            return Ok(Some(format!(
+                "it came through the plot NFT {launcher_id}, of somebody else"
+            )));
+        }
+        Ok(match (self.is_own(node, launcher_id, &made.coin.id()).await?, booked.is_own) {
+            (Some(true), false) => Some(format!(
+                "block {height} was won before its farmer came to this pool: the reward is the farmer's own, and was shared"
+            )),
+            (Some(false), true) => Some(format!(
+                "block {height} was won while its farmer was in this pool: the reward is everybody's, and was given to the farmer"
+            )),
+            _ => None,
+        })
+    }
+
+    /// Was the reward that became this coin farmed before its farmer came to where the coin went? Nothing where its plot NFT cannot be
+    /// followed from its launcher.
+    async fn is_own(
+        &self,
+        node: &Node,
+        launcher_id: Bytes32,
+        coin: &Bytes32,
+    ) -> Result<Option<bool>, RpcError> {
+        let mut stays = self.stays.lock().await;
+        let known = match stays.entry(launcher_id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let walk = from_launcher(node, &launcher_id, self.nodes.network(), 0).await;
+                unknown.insert(match walk {
+                    Ok((_, walk)) => {
+                        let income = walk.income.iter();
+                        Some(income.map(|(made, _)| (made.coin.id(), made.is_own())).collect())
+                    }
+                    Err(FollowError::Rpc(error)) => return Err(error),
+                    Err(FollowError::Lost(_) | FollowError::Gone(_)) => None,
+                })
+            }
+        };
+        Ok(known.as_ref().and_then(|stays| stays.get(coin).copied()))
     }
 
     /// Did a payment that spent this coin first pay these parts?

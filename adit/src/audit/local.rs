@@ -3,11 +3,11 @@
 //! Invariant: uses what is on disk and what the chain says, and nothing the running pool believes.
 
 use super::chain::{self, Chain, Depths};
-use super::chia::ChiaChain;
+use super::chia::{Booked, ChiaChain, Finder};
 use super::member::Traces;
 use super::{Finding, ether, gxc, say};
 use crate::cli::audit::AuditArgs;
-use crate::config::{self, AssetKind, AssetSettings, Settings};
+use crate::config::{self, AssetKind, AssetSettings, PoolKind, PoolSettings, Settings};
 use accounting::audit::{
     Difference, check_beside, check_earned, check_purchase, check_reach, check_reward, check_rule,
     check_slice, check_slice_fees,
@@ -18,10 +18,11 @@ use accounting::reward::{End, Reward};
 use accounting::rule::RuleSince;
 use accounting::split::purchase;
 use accounting::window::WindowTable;
-use accounting::{Amount, PoolId, RewardId, ShareSeq, SliceNo};
+use accounting::{AccountId, Amount, Identity, IdentityKind, PoolId, RewardId, ShareSeq, SliceNo};
 use anyhow::{Context, bail};
 use compute::epoch::EpochNo;
 use compute::tables::Tables;
+use farming::hash::Bytes32;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use store::Reader;
@@ -92,7 +93,10 @@ pub fn run(args: &AuditArgs, runtime: &Runtime) -> anyhow::Result<bool> {
             runtime.block_on(async {
                 match &asset.kind {
                     AssetKind::Chia(_) => match chia.get(asset.config.name.as_str()) {
-                        Some(chain) => chain.reward(&reward, state, depths).await,
+                        Some(chain) => {
+                            let booked = auditor.booked(settings.as_ref(), &reward);
+                            chain.reward(&reward, booked, state, depths).await
+                        }
                         None => Chain::Silent,
                     },
                     AssetKind::Ether(own) => ether::reward(own, &reward, state, depths).await,
@@ -154,6 +158,23 @@ fn asset_of<'s>(settings: &'s Settings, book: &Book, reward: &Reward) -> Option<
     let mut named = book.assets.iter().filter(|(_, (asset, _))| *asset == reward.asset);
     let (name, _) = named.next()?;
     settings.assets.iter().find(|asset| asset.config.name == *name)
+}
+
+impl Auditor<'_> {
+    /// What the books say of a farmed reward.
+    fn booked(&self, settings: Option<&Settings>, reward: &Reward) -> Booked {
+        let of_farmer = |(who, account): (&Identity, &AccountId)| {
+            let is_finder = *account == reward.finder && who.kind == IdentityKind::Launcher;
+            is_finder.then(|| who.bytes.as_slice().try_into().ok().map(Bytes32))?
+        };
+        let finder = self.book.identities.iter().find_map(of_farmer);
+        let pots = settings.iter().flat_map(|settings| &settings.pools);
+        let mut pots = pots.filter(|pool| matches!(pool.kind, PoolKind::Refunds));
+        let is_its = |pool: &PoolSettings| {
+            self.book.pools.get(&pool.config.name).is_some_and(|stored| stored.id == reward.pool)
+        };
+        Booked { is_own: pots.any(is_its), finder: finder.map_or(Finder::Unknown, Finder::Is) }
+    }
 }
 
 /// Asks the chain for every confirmed payout of an asset, and says which it has.

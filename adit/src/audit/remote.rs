@@ -23,6 +23,7 @@ use crate::cli::audit::AuditArgs;
 use accounting::rule::RuleSince;
 use accounting::{AccountId, PoolId, SliceNo};
 use anyhow::{Context, bail};
+use farming::hash::Bytes32;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -56,6 +57,7 @@ pub fn run(args: &AuditArgs, url: &str, runtime: &Runtime) -> anyhow::Result<boo
     }
     let mut visitor = Visitor::of(&remote, runtime, OwnNode::of(args, runtime)?, asset)?;
     visitor.own = own.as_ref().map(|own| own.id);
+    visitor.launcher = args.address.as_ref().and_then(|address| address.parse().ok());
     let mut all_pass = visitor.promises();
     let whole = args.blocks.is_empty();
     let named = if whole { visitor.listed() } else { args.blocks.clone() };
@@ -98,6 +100,8 @@ pub struct Visitor<'a> {
     asset: Option<String>,
     /// Whose owner asks.
     pub own: Option<AccountId>,
+    /// Its plot NFT, where that is what names it.
+    launcher: Option<Bytes32>,
     /// Each audited pool's blocks, newest first, as they were listed at the start.
     lists: BTreeMap<PoolId, Vec<String>>,
     rules: BTreeMap<PoolId, Vec<RuleSince>>,
@@ -143,6 +147,7 @@ impl<'a> Visitor<'a> {
             pools,
             asset,
             own: None,
+            launcher: None,
             lists: BTreeMap::new(),
             rules,
             seen: Seen::default(),

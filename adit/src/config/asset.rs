@@ -3,7 +3,7 @@
 use super::{
     AssetKind, AssetSettings, Reader, Wrong, chia, coin, compute, ether, file, gxc, wrong,
 };
-use ::pool::config::{FeePayer, Payday};
+use ::pool::config::{Exchange, FeePayer, Payday};
 use ::pool::{AssetConfig, PayoutRules};
 use accounting::Amount;
 use accounting::payout::PayoutDepths;
@@ -98,7 +98,7 @@ impl Reader<'_> {
                 .map_err(|error| wrong(&span, format!("assets.{name}.{key}: {error}")))
         };
         let cap = asset.wallet.as_ref().and_then(|wallet| wallet.get_ref().cap.as_ref());
-        let config = AssetConfig {
+        let mut config = AssetConfig {
             name: name.clone(),
             network: customs.network.clone(),
             decimals: customs.decimals,
@@ -108,6 +108,7 @@ impl Reader<'_> {
                 ..payout_rules(&asset.payouts, &customs, amount)?
             },
             assets_elsewhere: amount("assets_elsewhere", &asset.assets_elsewhere)?,
+            exchange: None,
         };
         let look_every = asset.look_every.map_or(Duration::from_secs(30), |span| span.0);
         let kind = match chain {
@@ -119,7 +120,12 @@ impl Reader<'_> {
             }
             Chain::Coin(coin) => AssetKind::Coin(Box::new(self.coin(coin, &name, asset, &span)?)),
             Chain::Chia(network) => {
-                AssetKind::Chia(Box::new(self.chia(*network, &name, asset, mature, &span)?))
+                let own = self.chia(*network, &name, asset, mature, &span)?;
+                config.exchange = own.treasury.exchange.map(|place| Exchange {
+                    mark: farming::address::ELSEWHERE,
+                    place: place.0.to_vec(),
+                });
+                AssetKind::Chia(Box::new(own))
             }
         };
         Ok(AssetSettings { config, look_every, kind })

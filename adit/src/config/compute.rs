@@ -229,6 +229,7 @@ pub(super) fn asset(
         depths: Depths { mature: 1, orphan: 1, last_look: 2 },
         payouts,
         assets_elsewhere: Amount::ZERO,
+        exchange: None,
     };
     let look_every = asset.look_every.map_or(Duration::from_secs(5), |span| span.0);
     let netuid = asset.netuid.as_ref().map(|netuid| *netuid.get_ref());

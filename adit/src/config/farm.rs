@@ -6,7 +6,7 @@ use super::{
 use ::pool::PoolConfig;
 use accounting::Amount;
 use accounting::fee::FeeRule;
-use farming::chores::REFUNDED;
+use farming::chores::{CONFIRM_MS_MAX, REFUNDED};
 use farming::difficulty::{DIFFICULTY_MAX, Policy, Rule};
 use farming::door::Settings;
 use farming::hash::Bytes32;
@@ -97,6 +97,15 @@ impl Reader<'_> {
         if pace.look < Duration::from_millis(100) {
             return fail("look_every: at least 100ms".into());
         }
+        // The block that brings the reward's coin, and the one that absorbs it.
+        if pace.absorb_depth.saturating_add(2) > lock_height {
+            return fail(format!(
+                "absorb_after: {} blocks are too many where leaving takes {lock_height}: who wins and leaves would be gone with \
+                 the reward; at most {}",
+                pace.absorb_depth,
+                lock_height.saturating_sub(2)
+            ));
+        }
         let per_second = own.max_requests_per_second.unwrap_or(Limits::default().per_address.0);
         let per_address = (per_second.max(1), per_second.saturating_mul(10).max(10));
         Ok(FarmingSettings {
@@ -139,6 +148,16 @@ fn settings(
     }
     let fee_most = fee_most.unwrap_or(Amount::ZERO).as_u64();
     let buried = own.buried_after.unwrap_or(32);
+    if buried == 0 {
+        return Err("buried_after: at least 1 block".into());
+    }
+    let confirm_after_ms = own.confirm_after.map_or(300_000, file::Span::ms);
+    if confirm_after_ms > CONFIRM_MS_MAX {
+        return Err(format!(
+            "confirm_after: at most {}m: later a node cannot say any more whether a signage point stands",
+            CONFIRM_MS_MAX / 60_000
+        ));
+    }
     Ok(Settings {
         name: own.title.clone().unwrap_or_else(|| name.to_owned()),
         description: own.description.clone(),
@@ -151,7 +170,7 @@ fn settings(
         timeout: timeout.ok_or("token_minutes: at least 1")?,
         policy: Policy { rule, min, per_day },
         time_limit_ms: own.time_limit.map_or(25_000, file::Span::ms),
-        confirm_after_ms: own.confirm_after.map_or(300_000, file::Span::ms),
+        confirm_after_ms,
         buried,
         report_depth: own.report_after.unwrap_or(6),
         pays_externally: asset.treasury.exchange.is_some(),
@@ -293,6 +312,10 @@ min_difficulty = 7
             ("lock_height = 32", "lock_height = 4", "lock_height"),
             ("lock_height = 32", "lock_height = 1001", "lock_height"),
             (policy, "min_difficulty = 0", "min_difficulty"),
+            (policy, "absorb_after = 31", "absorb_after"),
+            ("lock_height = 32", "lock_height = 7", "absorb_after"),
+            (policy, "buried_after = 0", "buried_after"),
+            (policy, "confirm_after = \"31m\"", "confirm_after"),
             (policy, "difficulty_rule = \"easy\"", "difficulty_rule"),
             (policy, "partials_per_day = 0", "partials_per_day"),
             (policy, "absorb_fee_max = \"2\"", "absorb_fee_max"),

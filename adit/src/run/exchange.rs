@@ -37,7 +37,7 @@ struct Telling {
     folder: PathBuf,
     asset: AssetId,
     /// When their program was last asked about a payout that waits.
-    asked: HashMap<u64, Instant>,
+    asked: HashMap<String, Instant>,
 }
 
 /// Begins to tell them, for as long as the pool runs.
@@ -83,12 +83,12 @@ impl Telling {
             if self.asked.get(&payout).is_some_and(|at| at.elapsed() < AGAIN) {
                 continue;
             }
-            self.asked.insert(payout, Instant::now());
-            let body = webhook.ask(self.exchange.told(payout)?, SystemClock.now()).await;
+            self.asked.insert(payout.clone(), Instant::now());
+            let body = webhook.ask(self.exchange.told(&payout)?, SystemClock.now()).await;
             let body = body.map_err(anyhow::Error::msg).context("external.webhook")?;
             // An answer without the word is one that says nothing yet.
             if serde_json::from_slice(&body).is_ok_and(|answer: Answer| answer.paid) {
-                self.exchange.acknowledge(payout)?;
+                self.exchange.acknowledge(&payout)?;
                 tracing::info!(payout, "a payout was made in other coins");
             }
         }

@@ -49,6 +49,7 @@ pub fn asset() -> AssetConfig {
             hot_wallet_cap: None,
         },
         assets_elsewhere: Amount::ZERO,
+        exchange: None,
     }
 }
 

@@ -8,7 +8,6 @@ use crate::difficulty::Difficulty;
 use crate::farmer::{Farmer, held};
 use crate::follow::{self, FollowError, Walk};
 use crate::hash::Bytes32;
-use crate::node::rpc::RpcError;
 use crate::reject::Reject;
 use crate::rows;
 use crate::signature;
@@ -43,11 +42,12 @@ impl Door {
         self.destination(&payload.payout_instructions)?;
         let key =
             signature::key(&payload.authentication_public_key).ok_or(Reject::InvalidSignature)?;
-        let _turn = self.registering.acquire().await.map_err(|_| Reject::Busy)?;
         if !self.farmers.has_room() {
             return Err(Reject::Busy);
         }
-        let (contract, walk) = self.followed(payload.launcher_id).await?;
+        let launcher_id = payload.launcher_id;
+        let follow = self.followed(launcher_id);
+        let (contract, walk) = self.introductions.found(launcher_id, now, follow).await?;
         let peak = self.standing()?.height;
         let tip = &walk.latest;
         self.settings.terms.admit(&tip.state, tip.height, peak).map_err(|_| Reject::NotAMember)?;
@@ -60,7 +60,6 @@ impl Door {
             contract,
             key,
             instructions: payload.payout_instructions.clone(),
-            member_since: walk.since.unwrap_or(tip.height),
             joined_at: now,
             buried: walk.buried.unwrap_or_else(|| tip.clone()),
             latest: Some(walk.latest.clone()),
@@ -74,7 +73,7 @@ impl Door {
         let income = walk.income;
         let write = move |db: &rusqlite::Connection| {
             rows::farmers::insert(db, &row)?;
-            watch::arrived(db, &row, &targets, income)
+            watch::arrived(db, &row.contract.launcher_id, &targets, income)
         };
         self.written(write).await?;
         self.farmers.insert(farmer);
@@ -105,6 +104,8 @@ impl Door {
         let key = payload.authentication_public_key.as_ref();
         let key = key.map(|key| signature::key(key).ok_or(Reject::InvalidSignature)).transpose()?;
         self.signed_by_owner(&tip, put.message(), &put.signature).await?;
+        // One change after the other: each is of the whole farmer.
+        let _turn = self.changing.lock().await;
         let mut changed = held(&farmer).clone();
         if payload.suggested_difficulty.is_some()
             && now.0.saturating_sub(changed.wished_at.0) < WISH_EVERY_MS
@@ -141,8 +142,15 @@ impl Door {
     }
 
     fn destination(&self, instructions: &str) -> Result<Destination, Reject> {
-        Destination::parse(instructions, self.nodes.network(), self.settings.pays_externally)
-            .map_err(|_| Reject::PayoutInstructions)
+        let (network, pays) = (self.nodes.network(), self.settings.pays_externally);
+        let place = Destination::parse(instructions, network, pays);
+        let place = place.map_err(|_| Reject::PayoutInstructions)?;
+        // What the pool pays itself could not be told from change.
+        let is_ours = |own: &Bytes32| place == Destination::Puzzle(*own);
+        match self.signer.places().iter().any(is_ours) {
+            true => Err(Reject::PayoutInstructions),
+            false => Ok(place),
+        }
     }
 
     async fn followed(&self, launcher_id: Bytes32) -> Result<(Contract, Walk), Reject> {
@@ -152,7 +160,7 @@ impl Door {
         for node in self.nodes.believed() {
             match follow::from_launcher(node, &launcher_id, network, buried_at).await {
                 Ok(found) => return Ok(found),
-                Err(FollowError::Rpc(RpcError::Unknown(error))) => {
+                Err(FollowError::Rpc(error)) => {
                     tracing::warn!(%error, "a node did not answer during a registration");
                 }
                 Err(error) => {

@@ -3,7 +3,7 @@
 //! Invariant: an error says which kind it is: the service heard us and says no, or nobody knows whether it heard. A service is
 //! believed only if the same private authority signed for it as for us.
 
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
@@ -23,8 +23,8 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-/// The largest answer read: a thousand coin records have half a megabyte.
-const ANSWER_MAX: usize = 32 << 20;
+/// The largest answer read: a thousand coin records have a third of a megabyte.
+const ANSWER_MAX: usize = 16 << 20;
 /// How long connecting may take, TLS included.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long a call may take.
@@ -63,6 +63,9 @@ pub enum RpcError {
     /// The files that prove who we are cannot be used.
     #[error("{0}")]
     Credentials(String),
+    /// The answer is longer than is read: whoever asks for less is answered.
+    #[error("the node's answer to {0} is longer than is read")]
+    TooLong(String),
     /// Nobody knows whether the service heard us.
     #[error("no answer from the node: {0}")]
     Unknown(String),
@@ -74,7 +77,7 @@ impl RpcError {
     pub fn says(&self, wanted: &str, text: &str) -> bool {
         match self {
             RpcError::Refused { code, message } => code == wanted || message.contains(text),
-            RpcError::Credentials(_) | RpcError::Unknown(_) => false,
+            RpcError::Credentials(_) | RpcError::TooLong(_) | RpcError::Unknown(_) => false,
         }
     }
 }
@@ -93,6 +96,18 @@ struct Reply {
 struct Structured {
     #[serde(default)]
     code: String,
+}
+
+/// Why there is no body.
+enum Failed {
+    TooLong,
+    Unheard(String),
+}
+
+impl From<String> for Failed {
+    fn from(error: String) -> Self {
+        Failed::Unheard(error)
+    }
 }
 
 /// A client of one service.
@@ -135,8 +150,11 @@ impl Rpc {
         method: &str,
         parameters: &Value,
     ) -> Result<T, RpcError> {
-        let body = self.exchange(method, parameters).await.map_err(|error| {
-            RpcError::Unknown(format!("{}: {method}: {error}", self.endpoint.address))
+        let body = self.exchange(method, parameters).await.map_err(|error| match error {
+            Failed::TooLong => RpcError::TooLong(method.to_owned()),
+            Failed::Unheard(error) => {
+                RpcError::Unknown(format!("{}: {method}: {error}", self.endpoint.address))
+            }
         })?;
         let other = |error: serde_json::Error| {
             RpcError::Unknown(format!("{method} answered something else: {error}"))
@@ -150,7 +168,7 @@ impl Rpc {
         serde_json::from_slice(&body).map_err(other)
     }
 
-    async fn exchange(&self, method: &str, parameters: &Value) -> Result<Bytes, String> {
+    async fn exchange(&self, method: &str, parameters: &Value) -> Result<Bytes, Failed> {
         let exchange = async {
             let mut sender = self.sender().await?;
             let request = Request::post(format!("/{method}"))
@@ -163,13 +181,16 @@ impl Rpc {
                 self.ahead_s.store(ahead_s, Ordering::Relaxed);
             }
             let body = Limited::new(answer.into_body(), ANSWER_MAX).collect().await;
-            let body = body.map_err(|error| error.to_string())?.to_bytes();
+            let body = body.map_err(|error| match error.is::<LengthLimitError>() {
+                true => Failed::TooLong,
+                false => Failed::Unheard(error.to_string()),
+            })?;
             self.keep(sender);
-            Ok(body)
+            Ok(body.to_bytes())
         };
         match tokio::time::timeout(CALL, exchange).await {
             Ok(answer) => answer,
-            Err(_) => Err(format!("no answer in {} s", CALL.as_secs())),
+            Err(_) => Err(Failed::Unheard(format!("no answer in {} s", CALL.as_secs()))),
         }
     }
 

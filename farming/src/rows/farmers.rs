@@ -39,7 +39,6 @@ pub fn all(db: &Connection, network: &Network, now: UnixMs) -> rusqlite::Result<
             contract_hash: row.get("contract_hash")?,
             key: key.ok_or_else(|| unreadable("a key"))?,
             instructions: row.get("instructions")?,
-            member_since: row.get("member_since")?,
             joined_at: UnixMs(unsigned(row, "joined_at")?),
             buried: buried.ok_or_else(|| unreadable("a tip"))?,
             latest,
@@ -109,7 +108,7 @@ fn tip(row: &Row<'_>) -> rusqlite::Result<Tip> {
         puzzle_hash: row.get("puzzle_hash")?,
         amount: unsigned(row, "amount")?,
     };
-    Ok(Tip { coin, height: row.get("height")?, state, proof })
+    Ok(Tip { coin, height: row.get("height")?, state, proof, since: row.get("since")? })
 }
 
 /// Writes a new farmer.
@@ -118,7 +117,7 @@ pub fn insert(db: &Connection, farmer: &Farmer) -> rusqlite::Result<()> {
     let launcher = farmer.contract.launcher_id;
     db.execute(
         "INSERT INTO farmers (launcher, contract_hash, delay_s, delay_puzzle_hash, authentication_key, instructions,
-           member_since, joined_at, next_difficulty, is_wished, wished_at) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+           joined_at, next_difficulty, is_wished, wished_at) VALUES (?,?,?,?,?,?,?,?,?,?)",
         params![
             launcher,
             farmer.contract_hash,
@@ -126,7 +125,6 @@ pub fn insert(db: &Connection, farmer: &Farmer) -> rusqlite::Result<()> {
             farmer.contract.delay_puzzle_hash,
             farmer.key.to_bytes().as_slice(),
             farmer.instructions,
-            farmer.member_since,
             farmer.joined_at.0,
             next,
             is_wished,
@@ -173,12 +171,14 @@ pub fn untold(db: &Connection, most: usize) -> rusqlite::Result<Vec<Bytes32>> {
 }
 
 /// Writes where a farmer's plot NFT is.
-pub fn update_tips(db: &Connection, farmer: &Farmer) -> rusqlite::Result<()> {
-    let launcher = &farmer.contract.launcher_id;
-    let since = params![farmer.member_since, launcher];
-    db.execute("UPDATE farmers SET member_since = ? WHERE launcher = ?", since)?;
-    put_tip(db, launcher, 0, Some(&farmer.buried))?;
-    put_tip(db, launcher, 1, farmer.latest.as_ref())
+pub fn update_tips(
+    db: &Connection,
+    launcher: &Bytes32,
+    buried: &Tip,
+    latest: Option<&Tip>,
+) -> rusqlite::Result<()> {
+    put_tip(db, launcher, 0, Some(buried))?;
+    put_tip(db, launcher, 1, latest)
 }
 
 fn put_tip(
@@ -197,7 +197,7 @@ fn put_tip(
             (parent, Some(inner_puzzle_hash), amount)
         }
     };
-    db.prepare_cached("INSERT OR REPLACE INTO tips VALUES (?,?,?,?,?,?,?,?,?,?)")?.execute(
+    db.prepare_cached("INSERT OR REPLACE INTO tips VALUES (?,?,?,?,?,?,?,?,?,?,?)")?.execute(
         params![
             launcher,
             view,
@@ -209,6 +209,7 @@ fn put_tip(
             parent,
             inner,
             amount,
+            tip.since,
         ],
     )?;
     Ok(())

@@ -1,9 +1,8 @@
-//! Rewards that arrived at the pool's addresses, and what brought them there.
+//! Rewards that arrived at the pool's addresses.
 
 use super::unsigned;
 use crate::hash::Bytes32;
 use crate::singleton::lineage::Absorbed;
-use accounting::UnixMs;
 use rusqlite::{Connection, Row, params};
 
 /// A reward that arrived.
@@ -23,15 +22,14 @@ pub struct Income {
     pub is_own: bool,
 }
 
-/// Writes a reward that arrived, and whether it is its farmer's own; known ones stay as they are.
+/// Writes a reward that arrived; known ones stay as they are.
 pub fn insert(
     db: &Connection,
     launcher: &Bytes32,
     absorbed: &Absorbed,
     height: u32,
-    is_own: bool,
 ) -> rusqlite::Result<()> {
-    let coin = &absorbed.coin;
+    let (coin, is_own) = (&absorbed.coin, absorbed.is_own());
     db.execute(
         "INSERT OR IGNORE INTO income (coin, launcher, amount, reward_height, height, is_own) VALUES (?,?,?,?,?,?)",
         params![coin.id(), launcher, coin.amount, absorbed.reward_height, height, is_own],
@@ -79,18 +77,5 @@ pub fn moved(db: &Connection, coin: &Bytes32, height: u32) -> rusqlite::Result<(
 /// Forgets a reward that was not reported and that the chain took back.
 pub fn forget(db: &Connection, coin: &Bytes32) -> rusqlite::Result<()> {
     db.execute("DELETE FROM income WHERE coin = ? AND state = 0", [coin])?;
-    Ok(())
-}
-
-/// Writes a bundle before it is sent.
-pub fn insert_bundle(
-    db: &Connection,
-    id: &Bytes32,
-    launcher: &Bytes32,
-    body: &str,
-    at: UnixMs,
-) -> rusqlite::Result<()> {
-    let bundle = params![id, launcher, body, at.0];
-    db.execute("INSERT OR IGNORE INTO bundles VALUES (?,?,?,?)", bundle)?;
     Ok(())
 }

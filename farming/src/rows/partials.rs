@@ -123,11 +123,18 @@ pub fn due(db: &Connection, now: UnixMs, most: usize) -> rusqlite::Result<Vec<Pe
     statement.query_map(params![now.0, most], pending)?.collect()
 }
 
-/// Partials that are in no log yet.
-pub fn unrecorded(db: &Connection, before: UnixMs, most: usize) -> rusqlite::Result<Vec<Pending>> {
-    let mut statement =
-        db.prepare(&format!("{PENDING} WHERE seq IS NULL AND at <= ? ORDER BY at LIMIT ?"))?;
-    statement.query_map(params![before.0, most], pending)?.collect()
+/// Partials that are in no log yet, the oldest first, from after one of them on.
+pub fn unrecorded(
+    db: &Connection,
+    before: UnixMs,
+    after: Option<(UnixMs, ShareKey)>,
+    most: usize,
+) -> rusqlite::Result<Vec<Pending>> {
+    let (at, key) = after.map_or((0, [0; 32]), |(at, key)| (at.0, key.0));
+    let mut statement = db.prepare(&format!(
+        "{PENDING} WHERE seq IS NULL AND at <= ? AND (at, key) > (?, ?) ORDER BY at, key LIMIT ?"
+    ))?;
+    statement.query_map(params![before.0, at, Bytes32(key), most], pending)?.collect()
 }
 
 /// Partials that the pool is still to be told about, with the reason.
@@ -179,4 +186,37 @@ pub fn latest(db: &Connection, launcher: &Bytes32, most: usize) -> rusqlite::Res
         })
     })?;
     rows.collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that finds an error has failed")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_no_log_is_read_to_its_end_in_parts() {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(include_str!("../tables.sql")).unwrap();
+        // Several of one moment.
+        for (key, at) in [(3, 5), (1, 5), (2, 5), (4, 9), (5, 7)] {
+            let pending = Pending {
+                key: ShareKey([key; 32]),
+                launcher_id: Bytes32([1; 32]),
+                point: Point::Signage(Bytes32([2; 32])),
+                difficulty: 1,
+                at: UnixMs(at),
+                seq: None,
+            };
+            assert!(insert(&db, &pending, &Bytes32([6; 32]), UnixMs(0)).unwrap());
+        }
+        recorded(&db, &ShareKey([5; 32]), ShareSeq(1)).unwrap();
+        let (mut after, mut keys) = (None, Vec::new());
+        loop {
+            let some = unrecorded(&db, UnixMs(100), after, 2).unwrap();
+            let Some(last) = some.last() else { break };
+            after = Some((last.at, last.key));
+            keys.extend(some.iter().map(|pending| pending.key.0[0]));
+        }
+        assert_eq!(keys, [1, 2, 3, 4]);
+    }
 }

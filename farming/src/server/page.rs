@@ -91,7 +91,7 @@ fn farm(page: &mut Page, door: &Door, farmer: &Farmer, now: UnixMs) {
         ("Plots farm to", farmer.contract_hash.to_string()),
         ("Plot NFT", told(phase).to_owned()),
         ("Counts here", if is_here { "yes".into() } else { "no".into() }),
-        ("Farms to this pool since height", farmer.member_since.to_string()),
+        ("Farms to this pool since height", farmer.tip().since.to_string()),
         ("Difficulty", farmer.difficulty.current().to_string()),
         ("Points in 24 hours", points.to_string()),
         ("Estimated space", space(bytes)),

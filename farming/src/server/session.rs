@@ -34,9 +34,8 @@ impl Sessions {
         let seal = hex::encode(self.seal(&text).finalize().into_bytes());
         let secure = if is_tls { "; Secure" } else { "" };
         let lasts_s = LASTS_MS / 1000;
-        format!(
-            "{NAME}={text}.{seal}; HttpOnly; SameSite=Strict; Path=/; Max-Age={lasts_s}{secure}"
-        )
+        // Lax, because a login link may be followed from anywhere, and the page changes nothing.
+        format!("{NAME}={text}.{seal}; HttpOnly; SameSite=Lax; Path=/; Max-Age={lasts_s}{secure}")
     }
 
     /// Whose cookie this is.

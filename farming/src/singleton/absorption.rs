@@ -19,6 +19,10 @@ pub struct Absorption {
     pub made: Coin,
     /// The coin that consensus made for the pool, which must be spent in the same block.
     pub reward: Coin,
+    /// The height of the block whose reward it was.
+    pub height: u32,
+    /// Whose plot NFT it is.
+    pub launcher_id: Bytes32,
 }
 
 impl Absorption {
@@ -31,7 +35,7 @@ impl Absorption {
             return None;
         }
         let (top, arguments) = tree.as_curried(puzzle, 2)?;
-        let [_identity, inner] = *arguments.as_slice() else { return None };
+        let [identity, inner] = *arguments.as_slice() else { return None };
         let (inner, arguments) = tree.as_curried(inner, 5)?;
         let [target, contract, _owner, prefix, _leaving] = *arguments.as_slice() else {
             return None;
@@ -45,6 +49,9 @@ impl Absorption {
         if tree.hash(top) != Bytes32(SINGLETON_TOP_LAYER_HASH) || !is_of_network {
             return None;
         }
+        // The singleton's own name: its puzzle, its launcher's id, and its launcher's puzzle.
+        let (_, names) = tree.as_pair(identity)?;
+        let launcher_id = tree.as_hash(tree.as_pair(names)?.0)?;
         let (amount, height) = lineage::absorption(phase, spend)?;
         let made = Coin { parent: spend.coin.id(), puzzle_hash: tree.as_hash(target)?, amount };
         let reward = Coin {
@@ -52,7 +59,7 @@ impl Absorption {
             puzzle_hash: tree.as_hash(contract)?,
             amount,
         };
-        Some(Absorption { made, reward })
+        Some(Absorption { made, reward, height, launcher_id })
     }
 }
 
@@ -69,9 +76,12 @@ mod tests {
         let bundle: SpendBundle = serde_json::from_value(bundle).unwrap();
         let at_target = &answers()["node_target_coin_records"]["response"]["coin_records"];
         let at_target = at_target.as_array().unwrap();
+        let launcher = &vectors()["singleton"]["lineage"][0]["coin_record"]["coin"];
+        let launcher: Coin = serde_json::from_value(launcher.clone()).unwrap();
         for pair in bundle.coin_spends.chunks(2) {
             let absorption = Absorption::of(&pair[0], &network).unwrap();
             assert_eq!(absorption.reward, pair[1].coin);
+            assert_eq!(absorption.launcher_id, launcher.id());
             let made = serde_json::to_value(absorption.made).unwrap();
             assert!(at_target.iter().any(|record| record["coin"] == made), "{made}");
             assert_eq!(Absorption::of(&pair[1], &network), None, "the reward's own spend");

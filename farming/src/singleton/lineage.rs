@@ -1,7 +1,11 @@
 //! Following a plot NFT from spend to spend: pure; who asks the node is elsewhere.
 //!
-//! Invariant: only a travel changes the state, an absorption never does, and after each step the coin must carry the state; what
-//! cannot be understood ends the following with a reason instead of a guess.
+//! What happened is read from the coins, which nobody can dispute: a coin with the same puzzle carries the same state, and what else
+//! the spend made at the state's target is a reward. A solution is somebody's words: anybody may absorb, nobody signs for it, and the
+//! puzzles pass over what is too much and accept a number in many forms.
+//!
+//! Invariant: after each step the coin must carry the state; what cannot be understood ends the following with a reason instead of a
+//! guess.
 
 use super::puzzle::{Contract, LAUNCHER_HASH, inner_puzzle_hash};
 use super::{Phase, PoolState, carries};
@@ -24,6 +28,8 @@ pub struct Tip {
     pub state: PoolState,
     /// How its parent proves where it comes from.
     pub proof: LineageProof,
+    /// The height from which it farms to where it farms now.
+    pub since: u32,
 }
 
 /// Where a singleton's coin comes from, as its puzzle wants it proved.
@@ -54,12 +60,16 @@ pub struct Absorbed {
     pub coin: Coin,
     /// The height of the block that was the reward's.
     pub reward_height: u32,
+    /// The height from which the plot NFT farmed to that target when it was absorbed.
+    pub since: u32,
 }
 
-/// What a spend of the singleton did.
-enum Done {
-    Absorbed { amount: u64, reward_height: u32 },
-    Travelled(PoolState),
+impl Absorbed {
+    /// Is it its farmer's own: farmed before it came to this pool?
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.reward_height < self.since
+    }
 }
 
 /// Why following ended.
@@ -86,11 +96,9 @@ pub fn launched(spend: &CoinSpend, network: &Network) -> Result<(Contract, PoolS
     }
     let mut tree = Tree::new();
     let solution = tree.read(&spend.solution.0).map_err(|_| Lost::NotPlotNft)?;
-    let parts = tree.as_list(solution, 3).ok_or(Lost::NotPlotNft)?;
-    let [_full_puzzle_hash, _amount, extra] = parts.as_slice() else {
-        return Err(Lost::NotPlotNft);
-    };
-    let value = |name: &[u8]| value_of(&tree, *extra, name).ok_or(Lost::NotPlotNft);
+    let [_full_puzzle_hash, _amount, extra] =
+        tree.as_arguments(solution).ok_or(Lost::NotPlotNft)?;
+    let value = |name: &[u8]| value_of(&tree, extra, name).ok_or(Lost::NotPlotNft);
     let state = tree.as_atom(value(b"p")?).and_then(PoolState::from_bytes);
     let contract = Contract {
         launcher_id: spend.coin.id(),
@@ -109,13 +117,17 @@ pub fn first(
     contract: &Contract,
     launcher: &Coin,
     state: PoolState,
-    child: (Coin, u32),
+    (coin, height): (Coin, u32),
 ) -> Result<Tip, Lost> {
+    if !carries(contract, &state, &coin.puzzle_hash) {
+        return Err(Lost::NotCarried);
+    }
     let proof = LineageProof::Launcher { parent: launcher.parent, amount: launcher.amount };
-    tip(contract, state, child, proof)
+    Ok(Tip { coin, height, state, proof, since: height })
 }
 
-/// The tip that follows when this one is spent, and the reward that was absorbed with it.
+/// The tip that follows when this one is spent, and the reward that was absorbed with it: from the singleton's next coin, and all
+/// coins that the spend made.
 ///
 /// # Errors
 /// See [`Lost`].
@@ -123,68 +135,88 @@ pub fn next(
     contract: &Contract,
     before: &Tip,
     spend: &CoinSpend,
-    child: (Coin, u32),
+    (coin, height): (Coin, u32),
+    made: &[Coin],
 ) -> Result<(Tip, Option<Absorbed>), Lost> {
-    let (state, absorbed) = match done(before.state.phase, spend)? {
-        Done::Travelled(state) => (state, None),
-        Done::Absorbed { amount, reward_height } => {
-            let coin = Coin { parent: before.coin.id(), puzzle_hash: before.state.target, amount };
-            (before.state.clone(), Some(Absorbed { coin, reward_height }))
-        }
-    };
     let proof = LineageProof::Singleton {
         parent: before.coin.parent,
         inner_puzzle_hash: inner_puzzle_hash(contract, &before.state),
         amount: before.coin.amount,
     };
-    Ok((tip(contract, state, child, proof)?, absorbed))
+    if carries(contract, &before.state, &coin.puzzle_hash) {
+        let at_target = |made: &&Coin| made.puzzle_hash == before.state.target && **made != coin;
+        let absorbed = made.iter().find(at_target).map(|made| Absorbed {
+            coin: *made,
+            // No chain has an absorption that does not say its height; if one had, the reward would be everybody's.
+            reward_height: absorption(before.state.phase, spend).map_or(height, |(_, at)| at),
+            since: before.since,
+        });
+        let state = before.state.clone();
+        return Ok((Tip { coin, height, state, proof, since: before.since }, absorbed));
+    }
+    let announced = announced(before.state.phase, spend);
+    let is_silent = announced.is_none();
+    // Whoever sets out goes to the waiting room of the same pool, whatever is said.
+    let waiting = (before.state.phase == Phase::Farming)
+        .then(|| PoolState { phase: Phase::Leaving, ..before.state.clone() });
+    let mut states = announced.into_iter().chain(waiting);
+    let state = states.find(|state| carries(contract, state, &coin.puzzle_hash));
+    let state = state.ok_or(if is_silent { Lost::NotUnderstood } else { Lost::NotCarried })?;
+    let since = if is_same_stay(&before.state, &state) { before.since } else { height };
+    Ok((Tip { coin, height, state, proof, since }, None))
 }
 
-fn tip(
-    contract: &Contract,
-    state: PoolState,
-    (coin, height): (Coin, u32),
-    proof: LineageProof,
-) -> Result<Tip, Lost> {
-    if !carries(contract, &state, &coin.puzzle_hash) {
-        return Err(Lost::NotCarried);
+/// Is a plot NFT that goes from one of these states to the other still in the same pool?
+fn is_same_stay(before: &PoolState, after: &PoolState) -> bool {
+    let is_pooled = |state: &PoolState| state.phase != Phase::SelfPooling;
+    before.target == after.target && is_pooled(before) && is_pooled(after)
+}
+
+/// What a spend tells the puzzle of its state: how to go on, and with what.
+struct Told {
+    tree: Tree,
+    /// Is it to absorb, rather than to travel?
+    absorbs: bool,
+    first: Node,
+    second: Node,
+}
+
+/// The first arguments, as the puzzles look at them: what follows is passed over.
+fn told(phase: Phase, spend: &CoinSpend) -> Option<Told> {
+    let mut tree = Tree::new();
+    let solution = tree.read(&spend.solution.0).ok()?;
+    let [_lineage, _amount, inner] = tree.as_arguments(solution)?;
+    match phase {
+        // (amount, height) absorbs, (state, nil) travels.
+        Phase::Farming => {
+            let [first, second] = tree.as_arguments(inner)?;
+            let absorbs = !is_nil(&tree, second);
+            Some(Told { absorbs, first, second, tree })
+        }
+        // (nil, amount, height) absorbs, (how, state, to) travels.
+        Phase::SelfPooling | Phase::Leaving => {
+            let [how, first, second] = tree.as_arguments(inner)?;
+            let absorbs = is_nil(&tree, how);
+            Some(Told { absorbs, first, second, tree })
+        }
     }
-    Ok(Tip { coin, height, state, proof })
 }
 
 /// The amount and the height of the reward that a spend absorbs, if that is what it does.
 pub(super) fn absorption(before: Phase, spend: &CoinSpend) -> Option<(u64, u32)> {
-    match done(before, spend) {
-        Ok(Done::Absorbed { amount, reward_height }) => Some((amount, reward_height)),
-        Ok(Done::Travelled(_)) | Err(_) => None,
-    }
+    let told = told(before, spend).filter(|told| told.absorbs)?;
+    let height = u32::try_from(told.tree.as_low_bits(told.second)?).ok()?;
+    Some((told.tree.as_number(told.first)?, height))
 }
 
-fn done(before: Phase, spend: &CoinSpend) -> Result<Done, Lost> {
-    let mut tree = Tree::new();
-    let solution = tree.read(&spend.solution.0).map_err(|_| Lost::NotUnderstood)?;
-    let parts = tree.as_list(solution, 3).ok_or(Lost::NotUnderstood)?;
-    let [_lineage, _amount, inner] = parts.as_slice() else { return Err(Lost::NotUnderstood) };
-    let inner = tree.as_list(*inner, 3).ok_or(Lost::NotUnderstood)?;
-    let extra = match (before, inner.as_slice()) {
-        (Phase::Farming, [extra, height]) if is_nil(&tree, *height) => extra,
-        (Phase::Farming, [amount, height]) => return absorbed(&tree, *amount, *height),
-        (Phase::SelfPooling | Phase::Leaving, [how, amount, height]) if is_nil(&tree, *how) => {
-            return absorbed(&tree, *amount, *height);
-        }
-        (Phase::SelfPooling | Phase::Leaving, [_, extra, _]) => extra,
-        _ => return Err(Lost::NotUnderstood),
-    };
-    let announced = value_of(&tree, *extra, b"p").and_then(|node| tree.as_atom(node));
-    announced.and_then(PoolState::from_bytes).map(Done::Travelled).ok_or(Lost::NotUnderstood)
+/// The state that a travel announces.
+fn announced(before: Phase, spend: &CoinSpend) -> Option<PoolState> {
+    let told = told(before, spend).filter(|told| !told.absorbs)?;
+    let value = value_of(&told.tree, told.first, b"p")?;
+    PoolState::from_bytes(told.tree.as_atom(value)?)
 }
 
-fn absorbed(tree: &Tree, amount: Node, height: Node) -> Result<Done, Lost> {
-    let amount = tree.as_number(amount).ok_or(Lost::NotUnderstood)?;
-    let height = tree.as_number(height).and_then(|height| u32::try_from(height).ok());
-    Ok(Done::Absorbed { amount, reward_height: height.ok_or(Lost::NotUnderstood)? })
-}
-
+/// What the puzzles take for no: the empty atom, and no other.
 fn is_nil(tree: &Tree, node: Node) -> bool {
     tree.as_atom(node).is_some_and(<[u8]>::is_empty)
 }
@@ -217,6 +249,18 @@ mod tests {
             .collect()
     }
 
+    /// All coins that the real node showed of this parent.
+    fn children(parent: &Coin) -> Vec<Coin> {
+        let at_target = &crate::vectors::answers()["node_target_coin_records"]["response"];
+        let lineage = vectors()["singleton"]["lineage"].as_array().unwrap().iter();
+        let all = lineage.map(|step| &step["coin_record"]["coin"]).chain(
+            at_target["coin_records"].as_array().unwrap().iter().map(|record| &record["coin"]),
+        );
+        all.map(|coin| serde_json::from_value::<Coin>(coin.clone()).unwrap())
+            .filter(|coin| coin.parent == parent.id())
+            .collect()
+    }
+
     /// The whole life of a real plot NFT: launched into a pool, two absorptions, leaving, self-pooling.
     fn life() -> (Contract, Vec<Tip>, Vec<Absorbed>) {
         let spends = spends();
@@ -227,8 +271,9 @@ mod tests {
         let mut income = Vec::new();
         for index in 1..spends.len() - 1 {
             let spend = spends[index].2.as_ref().unwrap();
+            let made = children(&spends[index].0);
             let (tip, absorbed) =
-                next(&contract, &tips[index - 1], spend, child(index + 1)).unwrap();
+                next(&contract, &tips[index - 1], spend, child(index + 1), &made).unwrap();
             tips.push(tip);
             income.extend(absorbed);
         }
@@ -268,18 +313,43 @@ mod tests {
     fn a_forged_announcement_is_not_believed() {
         let (contract, tips, _) = life();
         let spends = spends();
-        // The travel of step 3 announces that it goes to the waiting room; say that it announced something else.
-        let mut spend = spends[3].2.clone().unwrap();
-        let honest = tips[3].state.to_bytes();
-        let forged = PoolState { phase: Phase::Farming, ..tips[3].state.clone() }.to_bytes();
-        let at =
-            spend.solution.0.windows(honest.len()).position(|window| window == honest).unwrap();
-        spend.solution.0[at..at + honest.len()].copy_from_slice(&forged);
-        let child = (spends[4].0, spends[4].1);
-        assert_eq!(next(&contract, &tips[2], &spend, child), Err(Lost::NotCarried));
+        let child = |index: usize| (spends[index].0, spends[index].1);
+        let go = |from: usize, spend: &CoinSpend, child| {
+            next(&contract, &tips[from], spend, child, &[]).map(|(tip, _)| tip.state)
+        };
+        let lies = |index: usize, forged: &PoolState| {
+            let mut spend = spends[index].2.clone().unwrap();
+            let (honest, forged) = (tips[index].state.to_bytes(), forged.to_bytes());
+            let at = spend.solution.0.windows(honest.len()).position(|window| window == honest);
+            spend.solution.0.splice(at.unwrap()..at.unwrap() + honest.len(), forged);
+            spend
+        };
+        // The travel of step 3 goes to the waiting room and says that it goes nowhere.
+        let stays = PoolState { phase: Phase::Farming, ..tips[3].state.clone() };
+        assert_eq!(go(2, &lies(3, &stays), child(4)), Ok(tips[3].state.clone()), "as its coin");
+        // That of step 4 takes it out, and says that it stays.
+        let solution = lies(4, &PoolState { pool_url: None, ..tips[4].state.clone() });
+        assert!(go(3, &solution, child(5)).is_ok());
+        let target = Bytes32([8; 32]);
+        let elsewhere = PoolState { target, ..tips[4].state.clone() };
+        assert_eq!(go(3, &lies(4, &elsewhere), child(5)), Err(Lost::NotCarried));
         let other = Coin { puzzle_hash: Bytes32([8; 32]), ..spends[4].0 };
         let honest = spends[3].2.as_ref().unwrap();
-        assert_eq!(next(&contract, &tips[2], honest, (other, 33)), Err(Lost::NotCarried));
+        assert_eq!(go(2, honest, (other, 33)), Err(Lost::NotCarried));
+    }
+
+    #[test]
+    fn a_spend_that_nobody_can_read_is_followed_by_its_coins_and_what_it_made_is_everybodys() {
+        let (contract, tips, income) = life();
+        let spends = spends();
+        let child = (spends[2].0, spends[2].1);
+        let made = children(&spends[1].0);
+        let mut mute = spends[1].2.clone().unwrap();
+        mute.solution.0 = vec![0x80];
+        let everybodys = Absorbed { reward_height: child.1, ..income[0] };
+        let found = next(&contract, &tips[0], &mute, child, &made);
+        assert_eq!(found, Ok((tips[1].clone(), Some(everybodys))));
+        assert!(!everybodys.is_own());
     }
 
     #[test]
@@ -301,6 +371,8 @@ mod tests {
         let (contract, tips, _) = life();
         let mut spend = spends[1].2.clone().unwrap();
         spend.solution.0 = vec![0x80];
-        assert_eq!(next(&contract, &tips[0], &spend, (spends[2].0, 31)), Err(Lost::NotUnderstood));
+        let other = Coin { puzzle_hash: Bytes32([5; 32]), ..spends[2].0 };
+        let lost = next(&contract, &tips[0], &spend, (other, 31), &[]);
+        assert_eq!(lost, Err(Lost::NotUnderstood));
     }
 }

@@ -7,7 +7,7 @@ use farming::clvm::Tree;
 use farming::coin::{Coin, CoinSpend, Program};
 use farming::hash::Bytes32;
 use farming::network::Network;
-use farming::singleton::puzzle::{Contract, LAUNCHER_HASH, full_puzzle_hash};
+use farming::singleton::puzzle::{Contract, LAUNCHER_HASH, full_puzzle_hash, p2_singleton_hash};
 use farming::singleton::{Phase, PoolState};
 use farming::wire::farmer::{Post, PostPayload, Put, PutPayload};
 use farming::wire::{KeyBytes, SignatureBytes};
@@ -109,6 +109,45 @@ impl PlotNft {
         show(world, &self.coin, born, Some((height, tree.write(solution))));
         show(world, &next, height, None);
         (self.coin, self.state) = (next, to);
+    }
+
+    /// Somebody brings the reward of a block to where it farms to; whoever does, and in this form.
+    pub fn absorb(&mut self, world: &mut World, reward_height: u32, height: u32, junk: bool) {
+        let mut tree = Tree::new();
+        let worth = Network::simulator().pool_reward_mojo(reward_height);
+        let (nil, one) = (tree.atom(&[]), tree.number(1));
+        let amount = tree.number(worth);
+        let mut inner = vec![amount, tree.number(reward_height.into())];
+        if self.state.phase != Phase::Farming {
+            inner.insert(0, nil);
+        }
+        inner.extend(junk.then_some(one));
+        let inner = tree.list(&inner);
+        let solution = tree.list(&[nil, one, inner]);
+        let id = self.coin.id();
+        let next = Coin { parent: id, ..self.coin };
+        let made = Coin { parent: id, puzzle_hash: self.state.target, amount: worth };
+        world.coins.retain(|record| {
+            serde_json::from_value::<Coin>(record["coin"].clone()).unwrap().id() != id
+        });
+        show(world, &self.coin, height - 1, Some((height, tree.write(solution))));
+        show(world, &next, height, None);
+        show(world, &made, height, None);
+        self.coin = next;
+    }
+
+    /// A block is won: its reward waits at the contract.
+    pub fn wins(&self, world: &mut World, reward_height: u32, height: u32) -> Coin {
+        let network = Network::simulator();
+        let coin = Coin {
+            parent: network.pool_coin_parent(reward_height),
+            puzzle_hash: p2_singleton_hash(&self.contract),
+            amount: network.pool_reward_mojo(reward_height),
+        };
+        world.coins.push(json!({
+            "coin": coin, "confirmed_block_index": height, "spent_block_index": 0, "coinbase": true,
+        }));
+        coin
     }
 
     /// Introduces itself, signed by this key.

@@ -69,6 +69,7 @@ pub fn asset() -> AssetConfig {
         depths: Depths { mature: 101, orphan: 6, last_look: 300 },
         payouts: rules(),
         assets_elsewhere: Amount::ZERO,
+        exchange: None,
     }
 }
 

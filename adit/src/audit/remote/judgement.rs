@@ -6,6 +6,7 @@ use super::node::OwnNode;
 use super::places::Known;
 use super::{PAUSE, TRIES, Visitor, is_untrue};
 use crate::audit::chain::{Chain, Depths};
+use crate::audit::chia::{Booked, Finder};
 use crate::audit::served::Served;
 use crate::audit::{Finding, say};
 use accounting::audit::{
@@ -127,7 +128,8 @@ impl Visitor<'_> {
         }
         let depths = Depths { mature: pool.mature_after, orphan: pool.orphan_after };
         let (runtime, listed) = (self.runtime, self.lists.get(&reward.pool));
-        let said = runtime.block_on(node.reward(reward, state, record.place, depths));
+        let asked = (reward, self.booked(reward));
+        let said = runtime.block_on(node.reward(asked, state, record.place, depths));
         let OwnNode::Coin(endpoint) = node else { return Some(said) };
         let is_known = |block: RewardId| {
             let block = block.to_string();
@@ -136,6 +138,17 @@ impl Visitor<'_> {
         let nodes = std::slice::from_ref(endpoint);
         let traced = self.traces.compare(nodes, reward, state, is_known, said);
         Some(runtime.block_on(traced))
+    }
+
+    /// What the pool says of a farmed reward, as far as it can be seen from outside.
+    fn booked(&self, reward: &Reward) -> Booked {
+        let is_pot = |pool: &Pool| pool.refunds.as_ref().is_some_and(|pot| pot.id == reward.pool.0);
+        let finder = match (self.own, self.launcher) {
+            (Some(own), Some(launcher)) if own == reward.finder => Finder::Is(launcher),
+            (Some(_), Some(launcher)) => Finder::IsNot(launcher),
+            _ => Finder::Unknown,
+        };
+        Booked { is_own: self.pools.iter().any(is_pot), finder }
     }
 
     /// Recomputes a block's split from what the pool serves beside it; gives what there is to say about it, or what is wrong.

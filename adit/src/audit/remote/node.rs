@@ -3,7 +3,7 @@
 //! Invariant: a node that does not answer says nothing.
 
 use crate::audit::chain::{self, Chain, Depths};
-use crate::audit::chia::ChiaChain;
+use crate::audit::chia::{Booked, ChiaChain};
 use crate::cli::audit::AuditArgs;
 use accounting::RewardId;
 use accounting::membership::Place;
@@ -17,7 +17,7 @@ pub enum OwnNode {
     /// Speaks JSON-RPC as bitcoind does.
     Coin(Endpoint),
     /// Speaks the RPC of Chia's full node.
-    Chia(ChiaChain),
+    Chia(Box<ChiaChain>),
 }
 
 impl OwnNode {
@@ -35,7 +35,8 @@ impl OwnNode {
                 certificate: certificate.clone(),
                 key: key.clone(),
             };
-            return Ok(Some(OwnNode::Chia(runtime.block_on(ChiaChain::behind(endpoint))?)));
+            let chain = runtime.block_on(ChiaChain::behind(endpoint))?;
+            return Ok(Some(OwnNode::Chia(Box::new(chain))));
         }
         let auth = crate::node::auth(args.node_cookie.as_ref(), args.node_user.as_ref())?;
         Ok(Some(OwnNode::Coin(Endpoint { address, path: String::new(), auth })))
@@ -45,7 +46,7 @@ impl OwnNode {
     /// `place` is where the pool says that a payment is.
     pub async fn reward(
         &self,
-        reward: &Reward,
+        (reward, booked): (&Reward, Booked),
         state: RewardState,
         place: Option<Place>,
         depths: Depths,
@@ -54,7 +55,7 @@ impl OwnNode {
             OwnNode::Coin(node) => {
                 chain::compare(std::slice::from_ref(node), reward, state, place, depths).await
             }
-            OwnNode::Chia(chia) => chia.reward(reward, state, depths).await,
+            OwnNode::Chia(chia) => chia.reward(reward, booked, state, depths).await,
         }
     }
 

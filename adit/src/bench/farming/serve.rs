@@ -156,5 +156,6 @@ fn asset() -> AssetConfig {
             hot_wallet_cap: None,
         },
         assets_elsewhere: Amount::ZERO,
+        exchange: None,
     }
 }
