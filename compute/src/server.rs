@@ -169,7 +169,8 @@ impl Door {
         if let Some(relay) = self.settings.relay.clone() {
             tasks.spawn(relay::work(self.clone(), relay, cancel.clone()));
         }
-        socket::serve(listener, tls, routes::router(self.clone()), tasks.clone(), cancel).await;
+        let (router, proxies) = (routes::router(self.clone()), self.settings.proxies.clone());
+        socket::serve(listener, tls, router, proxies, tasks.clone(), cancel).await;
         tasks.close();
         tasks.wait().await;
         self.office.stop().await;

@@ -25,8 +25,8 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use limit::Budgets;
 use page::markup::STYLE;
+use pool::accept::{Room, connections};
 use pool::host::host_of;
-use pool::seats::Seats;
 use serde::Serialize;
 use session::Sessions;
 use std::convert::Infallible;
@@ -94,32 +94,11 @@ pub async fn serve(
         is_tls: tls.is_some(),
         sessions: Sessions::new(),
     });
-    let seats = Arc::new(Seats::default());
-    loop {
-        let accepted = tokio::select! {
-            () = cancel.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "a farmer's connection could not be taken");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let is_proxy = port.limits.proxies.contains(&peer.ip());
-        let own = if is_proxy { CONNECTIONS_MAX } else { CONNECTIONS_OF_ONE_MAX };
-        let Some(seat) = seats.take(peer.ip(), CONNECTIONS_MAX, own) else {
-            tracing::debug!(%peer, "too many connections");
-            continue;
-        };
+    let (all, own) = (CONNECTIONS_MAX, CONNECTIONS_OF_ONE_MAX);
+    let room = Room { name: "farming", all, own, proxies: port.limits.proxies.clone() };
+    let serve = |stream, peer| {
         let (port, tls, cancel) = (port.clone(), tls.clone(), cancel.clone());
-        tasks.spawn(async move {
-            let _seat = seat;
-            if let Err(error) = stream.set_nodelay(true) {
-                return tracing::debug!(%error, "a farmer's connection was gone at once");
-            }
+        async move {
             match tls {
                 None => converse(stream, peer, port, cancel).await,
                 Some(acceptor) => {
@@ -129,8 +108,9 @@ pub async fn serve(
                     }
                 }
             }
-        });
-    }
+        }
+    };
+    connections(listener, room, &tasks, &cancel, serve).await;
 }
 
 async fn converse<S>(stream: S, peer: SocketAddr, port: Arc<Port>, cancel: CancellationToken)

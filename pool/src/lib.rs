@@ -18,6 +18,7 @@
     clippy::cast_possible_wrap
 )]
 
+pub mod accept;
 pub mod bans;
 pub mod basis;
 pub mod books;

@@ -9,19 +9,20 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use pool::accept::{Room, connections};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-/// Open connections at most.
+/// Open connections at most, and of one address: people behind one address have a handful each.
 const CONNECTIONS_MAX: usize = 4096;
+const CONNECTIONS_OF_ONE_MAX: usize = 512;
 /// How long a request's head may take.
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
 /// Bytes of a request's head.
@@ -42,35 +43,20 @@ const HEADERS: [(&str, &str); 6] = [
     ("permissions-policy", "geolocation=(), camera=(), microphone=()"),
 ];
 
-/// Serves until cancelled.
+/// Serves until cancelled. Proxies of ours may have as many connections as there are.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     tls: Option<TlsAcceptor>,
+    proxies: Vec<IpAddr>,
     tasks: TaskTracker,
     cancel: CancellationToken,
 ) {
-    let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let accepted = tokio::select! {
-            () = cancel.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "a web connection could not be taken");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let Ok(seat) = seats.clone().try_acquire_owned() else { continue };
+    let (all, own) = (CONNECTIONS_MAX, CONNECTIONS_OF_ONE_MAX);
+    let room = Room { name: "web", all, own, proxies };
+    let serve = |stream, peer| {
         let (router, tls, cancel) = (router.clone(), tls.clone(), cancel.clone());
-        tasks.spawn(async move {
-            let _seat = seat;
-            if let Err(error) = stream.set_nodelay(true) {
-                return tracing::debug!(%error, "a web connection was gone at once");
-            }
+        async move {
             match tls {
                 None => converse(stream, peer, router, false, cancel).await,
                 Some(acceptor) => {
@@ -80,8 +66,9 @@ pub async fn serve(
                     }
                 }
             }
-        });
-    }
+        }
+    };
+    connections(listener, room, &tasks, &cancel, serve).await;
 }
 
 /// Was this request made over TLS?

@@ -120,7 +120,8 @@ pub fn start(
         tokio::net::TcpListener::from_std(listener)?
     };
     let router = web::router(site.clone());
-    let serving = web::server::serve(listener, router, tls, tasks.clone(), cancel.clone());
+    let proxies = site.settings.proxies.clone();
+    let serving = web::server::serve(listener, router, tls, proxies, tasks.clone(), cancel.clone());
     tasks.spawn_on(serving, &handle);
     let looking = look(settings.clone(), live.clone(), site.clone(), started_at, cancel.clone());
     tasks.spawn_on(looking, &handle);

@@ -136,7 +136,8 @@ impl Ui {
             .route("/start", post(start))
             .route("/stop", post(stop))
             .with_state(self.clone());
-        socket::serve(listener, None, router, self.tasks.clone(), self.cancel.clone()).await;
+        let (tasks, cancel) = (self.tasks.clone(), self.cancel.clone());
+        socket::serve(listener, None, router, Vec::new(), tasks, cancel).await;
         self.halt();
         self.tasks.close();
         self.tasks.wait().await;

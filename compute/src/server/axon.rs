@@ -34,14 +34,14 @@ const LATELY_S: u64 = 24 * 3600;
 impl Door {
     /// Serves neurons until cancelled.
     pub async fn serve_axon(self: Arc<Self>, listener: TcpListener, cancel: CancellationToken) {
-        let tasks = TaskTracker::new();
+        let (tasks, proxies) = (TaskTracker::new(), self.settings.proxies.clone());
         let router = Router::new()
             .route("/Register", post(register))
             .route("/SubmitWork", post(submit_work))
             .fallback(unknown)
             .layer(DefaultBodyLimit::max(BODY_MAX))
             .with_state(self);
-        socket::serve(listener, None, router, tasks.clone(), cancel).await;
+        socket::serve(listener, None, router, proxies, tasks.clone(), cancel).await;
         tasks.close();
         tasks.wait().await;
     }

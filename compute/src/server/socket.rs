@@ -6,19 +6,19 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::net::SocketAddr;
-use std::sync::Arc;
+use pool::accept::{Room, connections};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-/// Open connections at most.
+/// Open connections at most, and of one address: many workers may sit behind one.
 const CONNECTIONS_MAX: usize = 10_000;
+const CONNECTIONS_OF_ONE_MAX: usize = 1024;
 /// How long a request's head may take.
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
 /// How long a request may take, its body included.
@@ -30,38 +30,24 @@ pub(crate) async fn serve(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     router: Router,
+    proxies: Vec<IpAddr>,
     tasks: TaskTracker,
     cancel: CancellationToken,
 ) {
-    let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let accepted = tokio::select! {
-            () = cancel.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "a compute connection could not be taken");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let Ok(seat) = seats.clone().try_acquire_owned() else { continue };
+    let (all, own) = (CONNECTIONS_MAX, CONNECTIONS_OF_ONE_MAX);
+    let room = Room { name: "compute", all, own, proxies };
+    let serve = |stream, peer| {
         let (tls, router, cancel) = (tls.clone(), router.clone(), cancel.clone());
-        tasks.spawn(async move {
-            let _seat = seat;
-            if let Err(error) = stream.set_nodelay(true) {
-                return tracing::debug!(%error, "a compute connection was gone at once");
-            }
+        async move {
             let Some(tls) = tls else { return converse(stream, peer, router, cancel).await };
             match tokio::time::timeout(HEAD_LIMIT, tls.accept(stream)).await {
                 Ok(Ok(stream)) => converse(stream, peer, router, cancel).await,
                 Ok(Err(error)) => tracing::debug!(%error, "a TLS greeting failed"),
                 Err(_) => tracing::debug!("a TLS greeting took too long"),
             }
-        });
-    }
+        }
+    };
+    connections(listener, room, &tasks, &cancel, serve).await;
 }
 
 async fn converse(

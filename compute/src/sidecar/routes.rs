@@ -75,7 +75,7 @@ impl Sidecar {
     /// Serves until cancelled.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, cancel: CancellationToken) {
         let tasks = TaskTracker::new();
-        socket::serve(listener, None, self.router(), tasks.clone(), cancel).await;
+        socket::serve(listener, None, self.router(), Vec::new(), tasks.clone(), cancel).await;
         tasks.close();
         tasks.wait().await;
     }
