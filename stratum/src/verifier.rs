@@ -13,8 +13,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
-/// How much less these threads ask for than the others.
-const NICENESS: i32 = 19;
+/// How much less these threads ask for than the others: a tenth of a core beside somebody who wants all of it, a node for example. With
+/// 19 it would be a seventieth, and shares would wait for minutes.
+const NICENESS: i32 = 10;
 
 /// How much there may be of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
