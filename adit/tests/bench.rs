@@ -95,6 +95,15 @@ fn the_compute_bench_measures_all_it_promises() {
 }
 
 #[test]
+fn the_farming_bench_says_what_a_partial_and_a_poll_cost() {
+    let said = line(&["farming", "--partials", "150"]);
+    for field in ["partials_per_s_per_core", "cpu_ms_per_partial", "polls_per_s_per_core"] {
+        assert!(said[field].as_f64().is_some_and(|value| value > 0.0), "{field}: {said}");
+    }
+    assert_eq!(said["partials"], 150, "every one was accepted: {said}");
+}
+
+#[test]
 fn the_gxc_bench_verifies_by_the_real_hash_and_looks_at_another_port() {
     let said = line(&["stratum", "--profile", "gxhash", "--seconds", "1"]);
     assert_eq!(said["profile"], "gxhash");

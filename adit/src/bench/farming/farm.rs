@@ -15,9 +15,10 @@ use pool::Clock;
 use serde_json::json;
 use std::collections::HashMap;
 
-/// Farmers, and plots of each.
-const FARMERS: u8 = 4;
-const PLOTS: u8 = 2;
+/// Farmers, each with a plot, at least and at most, and partials for each. The bench needs as many signage points in a few seconds as a
+/// chain has in hours, and a pool takes no more than a hundred of one farmer.
+const FARMERS: (usize, usize) = (2, 16);
+const PARTIALS_OF_ONE: usize = 64;
 /// The size of the plots.
 const SIZE: u8 = 18;
 /// Minutes of the pool's tokens.
@@ -49,22 +50,23 @@ pub struct Farm {
 impl Farm {
     /// Makes so many partials.
     pub fn make(partials: usize) -> anyhow::Result<Self> {
-        let farmers: Vec<Farmer> = (0..FARMERS).map(Farmer::make).collect();
+        let count = (partials / PARTIALS_OF_ONE).clamp(FARMERS.0, FARMERS.1);
+        let farmers: Vec<Farmer> = (0..u8::MAX).take(count).map(Farmer::make).collect();
         let mut plots = Vec::new();
         for farmer in &farmers {
             let contract = p2_singleton_hash(&farmer.contract());
-            for number in 0..PLOTS {
-                let key = SecretKey::from_seed(&[number.wrapping_add(100); 32]);
-                let id = sha256([contract.as_ref(), &key.public_key().to_bytes()[..]]);
-                let plot = Plot::make(id, SIZE).context("a plot of this size")?;
-                plots.push((farmer, contract, key, plot));
-            }
+            let key = SecretKey::from_seed(&[100; 32]);
+            let id = sha256([contract.as_ref(), &key.public_key().to_bytes()[..]]);
+            let plot = Plot::make(id, SIZE).context("a plot of this size")?;
+            plots.push((farmer, contract, key, plot));
         }
         let mut farm = Farm { farmers: Vec::new(), partials: Vec::new(), points: HashMap::new() };
         for number in 0u64.. {
             let point = sha256([b"signage point", &number.to_be_bytes()[..]]);
             let challenge = sha256([b"sub-slot", &(number / 64).to_be_bytes()[..]]);
             farm.points.insert(point, challenge);
+            // Each is the first one with a point as often as any other.
+            plots.rotate_left(1);
             for (farmer, contract, key, plot) in &plots {
                 let filter = sha256([plot.id().as_ref(), challenge.as_ref(), point.as_ref()]);
                 if filter.0[0] >= 0x80 {
